@@ -1,0 +1,20 @@
+"""minivit: a Vision Transformer whose every gradient is written by hand, in NumPy."""
+
+from .data.digits import load_digits
+from .losses import cross_entropy
+from .optim import SGD, Adam, AdamW, clip_by_global_norm, warmup_cosine, warmup_linear
+from .params import Params
+from .vit import ViT
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Params",
+    "SGD",
+    "ViT",
+    "clip_by_global_norm",
+    "cross_entropy",
+    "load_digits",
+    "warmup_cosine",
+    "warmup_linear",
+]

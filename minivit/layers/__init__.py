@@ -1,0 +1,47 @@
+"""The mathematics: one file a layer, forward and backward side by side.
+
+Reading order: linear, gelu, mlp, layernorm, softmax, attention, block, patches, class_token, positions, pool.
+
+Every layer is an object that holds sizes and sub-layers, nothing else:
+
+    nest     = layer.init(rng, dtype)                        nested dicts of arrays: the parameters
+    y, cache = layer.forward(params, x)                      cache: what backward needs, named as in the formulas
+    dx       = layer.backward(params, dy, cache, grads)      adds to grads, returns dLoss/dx
+
+`dx` always means dLoss/dx and has x's shape; `params` and `grads` have the same nest; `cache` nests like them too.
+Parameters are only read. Gradients are added to, so several batches may be summed by calling backward several times.
+
+The legend, for every shape in this folder:
+
+    B  batch                       D  model width (dim)             H, W, C  image height, width, channels
+    T  tokens: N, or N + 1 with    h  heads                         P        side of a patch
+       a class token               d  width of a head, D / h        N        patches, (H / P) · (W / P)
+    K  classes                     F  width of the MLP (mlp_dim)    L        blocks (depth)
+"""
+
+from .attention import Attention
+from .block import PreNormBlock
+from .class_token import ClassToken
+from .gelu import GELU
+from .layernorm import LayerNorm
+from .linear import Linear
+from .mlp import MLP
+from .patches import Patches
+from .pool import FirstToken, MeanPool
+from .positions import Positions
+from .softmax import Softmax
+
+__all__ = [
+    "Attention",
+    "ClassToken",
+    "FirstToken",
+    "GELU",
+    "LayerNorm",
+    "Linear",
+    "MLP",
+    "MeanPool",
+    "Patches",
+    "Positions",
+    "PreNormBlock",
+    "Softmax",
+]

@@ -1,0 +1,81 @@
+"""Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1 and section 3.2.2)."""
+
+import numpy as np
+
+from ..backend import array_module
+from .linear import Linear
+from .refusals import expect_shape, positive_integers
+from .softmax import Softmax
+
+
+class Attention:
+    """Every token asks a question (q), offers a key (k) and a value (v), and takes a mixture of the values whose keys fit.
+
+        scores = q kᵀ / √d        att = softmax(scores)        mix = att v        y = proj(mix of all heads)
+
+    Params   qkv {w (D, 3D), b (3D,)}   softmax {}   proj {w (D, D), b (D,)}
+    Forward  x (B, T, D) -> y (B, T, D)
+    Cache    q, k, v (B, h, T, d), att (B, h, T, T); qkv, softmax, proj: the caches of the three
+    Errors   ValueError if dim is not divisible by heads, or x is not (B, T, D)
+
+    The 3D columns of qkv are (3, h, d): all of q, then k, then v, head by head. Within a head, row t of `scores` belongs to
+    the query token t and its columns to the key tokens.
+
+    Every product has two inputs, so each line of the forward is answered by two in the backward:
+
+        mix    = att v           datt = dmix vᵀ               dv = attᵀ dmix
+        scores = q kᵀ / √d       dq   = dscores k / √d        dk = dscoresᵀ q / √d
+
+    dq sums over the keys that the query looked at; dk and dv sum over the queries that looked at them, hence the
+    transpose. The bias of k gets no gradient: it adds the same number to a whole row of scores, and softmax ignores that.
+    """
+
+    def __init__(self, dim, heads, gain=1.0):
+        """`gain` scales the initial weights of the way out, proj."""
+        positive_integers("Attention", dim=dim, heads=heads)
+        if dim % heads:
+            raise ValueError(f"Attention: dim {dim} is not divisible by heads {heads}; choose a dim that is a multiple")
+        self.dim, self.heads = dim, heads
+        self.scale = (dim // heads) ** -0.5
+        self.qkv = Linear(dim, 3 * dim)
+        self.softmax = Softmax()
+        self.proj = Linear(dim, dim, gain)
+
+    def init(self, rng, dtype=np.float32):
+        return {
+            "qkv": self.qkv.init(rng, dtype),
+            "softmax": self.softmax.init(rng, dtype),
+            "proj": self.proj.init(rng, dtype),
+        }
+
+    def forward(self, params, x):
+        expect_shape("Attention", x, "B", "T", self.dim)
+        B, T, D = x.shape
+        h, d = self.heads, D // self.heads
+        cache = {}
+        qkv, cache["qkv"] = self.qkv.forward(params["qkv"], x)  # (B, T, 3D)
+        q, k, v = qkv.reshape(B, T, 3, h, d).transpose(2, 0, 3, 1, 4)  # 3 x (B, h, T, d)
+        scores = q @ k.mT * self.scale  # (B, h, T, T)
+        att, cache["softmax"] = self.softmax.forward(params["softmax"], scores)  # (B, h, T, T)
+        mix = att @ v  # (B, h, T, d)
+        merged = mix.transpose(0, 2, 1, 3).reshape(B, T, D)  # (B, T, D)
+        y, cache["proj"] = self.proj.forward(params["proj"], merged)  # (B, T, D)
+        cache.update(q=q, k=k, v=v, att=att)
+        return y, cache
+
+    def backward(self, params, dy, cache, grads):
+        xp = array_module(dy)
+        B, T, D = dy.shape
+        h, d = self.heads, D // self.heads
+        q, k, v, att = cache["q"], cache["k"], cache["v"], cache["att"]
+        dmerged = self.proj.backward(params["proj"], dy, cache["proj"], grads["proj"])  # (B, T, D)
+        dmix = dmerged.reshape(B, T, h, d).transpose(0, 2, 1, 3)  # (B, h, T, d)
+        datt = dmix @ v.mT  # (B, h, T, T)
+        dv = att.mT @ dmix  # (B, h, T, d)
+        dscores = self.softmax.backward(params["softmax"], datt, cache["softmax"], grads["softmax"])  # (B, h, T, T)
+        dq = dscores @ k * self.scale  # (B, h, T, d)
+        dk = dscores.mT @ q * self.scale  # (B, h, T, d)
+        parts = [part.transpose(0, 2, 1, 3) for part in (dq, dk, dv)]  # 3 x (B, T, h, d)
+        dqkv = xp.stack(parts, axis=2).reshape(B, T, 3 * D)  # (B, T, 3D)
+        dx = self.qkv.backward(params["qkv"], dqkv, cache["qkv"], grads["qkv"])  # (B, T, D)
+        return dx

@@ -1,0 +1,62 @@
+"""Layer normalisation (Ba, Kiros and Hinton 2016, arXiv:1607.06450, equations 3 and 4)."""
+
+import numpy as np
+
+from ..backend import array_module
+from .refusals import expect_shape, positive_integers
+
+
+class LayerNorm:
+    """Shift and scale every token to mean 0 and variance 1, then let the network choose a scale and shift per feature.
+
+        y = normed · w + b,    normed = (x − mean) / √(var + eps),    mean and var over the D features of the token
+
+    Params   w (D,)   b (D,)
+    Forward  x (..., D) -> y (..., D)
+    Cache    centered (..., D), rstd (..., 1), normed (..., D)
+    Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed)
+
+    The backward answers the forward line by line, last line first. x reaches y directly, through the mean and through the
+    variance; each of the three paths adds its share. Put together they read
+
+        dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed))
+
+    which says: the gradient loses its mean and its component along `normed`, the two directions in which x may move
+    without changing y.
+    """
+
+    def __init__(self, dim, eps=1e-6):
+        """`eps` keeps the division finite for a token whose features are all equal."""
+        positive_integers("LayerNorm", dim=dim)
+        if not eps > 0:
+            raise ValueError(f"LayerNorm: eps must be positive, got {eps!r}")
+        self.dim, self.eps = dim, eps
+
+    def init(self, rng, dtype=np.float32):
+        return {"w": np.ones(self.dim, dtype), "b": np.zeros(self.dim, dtype)}
+
+    def forward(self, params, x):
+        expect_shape("LayerNorm", x, ..., self.dim)
+        xp = array_module(x)
+        mean = x.mean(axis=-1, keepdims=True)  # (..., 1)
+        centered = x - mean
+        var = (centered * centered).mean(axis=-1, keepdims=True)  # (..., 1)
+        rstd = 1 / xp.sqrt(var + self.eps)  # (..., 1)
+        normed = centered * rstd
+        y = normed * params["w"]
+        y += params["b"]
+        return y, {"centered": centered, "rstd": rstd, "normed": normed}
+
+    def backward(self, params, dy, cache, grads):
+        centered, rstd, normed = cache["centered"], cache["rstd"], cache["normed"]
+        token_axes = tuple(range(dy.ndim - 1))
+        grads["w"] += (dy * normed).sum(axis=token_axes)
+        grads["b"] += dy.sum(axis=token_axes)
+        dnormed = dy * params["w"]
+        drstd = (dnormed * centered).sum(axis=-1, keepdims=True)  # (..., 1)
+        dvar = drstd * (-0.5 * rstd * rstd * rstd)  # (..., 1)  rstd = (var + eps)^-½
+        dcentered = dnormed * rstd
+        dcentered += centered * (dvar * (2 / self.dim))
+        dmean = -dcentered.sum(axis=-1, keepdims=True)  # (..., 1)
+        dx = dcentered + dmean / self.dim
+        return dx

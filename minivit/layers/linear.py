@@ -1,0 +1,52 @@
+"""Linear layer, y = x w + b (Goodfellow, Bengio and Courville, Deep Learning, section 6.5.6 for its backward)."""
+
+import numpy as np
+
+from .initial import truncated_normal
+from .refusals import expect_shape, positive_integers
+
+
+class Linear:
+    """Every token goes through the same affine map: y = x w + b.
+
+    Params   w (d_in, d_out)   b (d_out,)
+    Forward  x (..., d_in) -> y (..., d_out)
+    Cache    x
+    Errors   ValueError if x is not d_in wide
+
+    With one row of x for each of the R tokens, y[r, j] = Σᵢ x[r, i] w[i, j] + b[j]. So
+
+        dw = xᵀ dy          w[i, j] met x[r, i] in every row r: sum over the rows
+        db = Σᵣ dy[r]       b was added to every row: sum over the rows
+        dx = dy wᵀ          x[r, i] went to every output j through w[i, j]: sum over the outputs
+
+    Each gradient is the product of the other two arrays, and only one order of them gives the right shape.
+    """
+
+    def __init__(self, d_in, d_out, gain=1.0):
+        """`gain` scales the initial weights: below 1 into the residual stream, 0 for a head that starts at zero."""
+        positive_integers("Linear", d_in=d_in, d_out=d_out)
+        self.d_in, self.d_out, self.gain = d_in, d_out, gain
+
+    def init(self, rng, dtype=np.float32):
+        """w with std gain / √d_in, so that outputs start as large as inputs; b zero."""
+        w = truncated_normal(rng, (self.d_in, self.d_out), self.gain * self.d_in**-0.5, dtype)
+        return {"w": w, "b": np.zeros(self.d_out, dtype)}
+
+    def forward(self, params, x):
+        expect_shape("Linear", x, ..., self.d_in)
+        rows = x.reshape(-1, self.d_in)  # (R, d_in)
+        out = rows @ params["w"]  # (R, d_out)
+        out += params["b"]
+        y = out.reshape(*x.shape[:-1], self.d_out)  # (..., d_out)
+        return y, {"x": x}
+
+    def backward(self, params, dy, cache, grads):
+        x = cache["x"]
+        rows = x.reshape(-1, self.d_in)  # (R, d_in)
+        dout = dy.reshape(-1, self.d_out)  # (R, d_out)
+        grads["w"] += rows.T @ dout
+        grads["b"] += dout.sum(axis=0)
+        drows = dout @ params["w"].T  # (R, d_in)
+        dx = drows.reshape(x.shape)  # (..., d_in)
+        return dx

@@ -1,0 +1,55 @@
+"""From tokens to one vector an image: their mean (Zhai et al. 2021, arXiv:2106.04560, section 3.2), or the class token."""
+
+from ..backend import array_module
+from .refusals import expect_shape
+
+
+class MeanPool:
+    """Every token has the same say: y = (1/T) Σₜ x[t].
+
+    Params   none
+    Forward  x (B, T, D) -> y (B, D)
+    Cache    shape of x
+
+    Each token had a share of 1/T in y, so each gets 1/T of dy.
+    """
+
+    def init(self, rng, dtype=None):
+        return {}
+
+    def forward(self, params, x):
+        expect_shape("MeanPool", x, "B", "T", "D")
+        y = x.mean(axis=1)  # (B, D)
+        return y, {"shape": x.shape}
+
+    def backward(self, params, dy, cache, grads):
+        xp = array_module(dy)
+        B, T, D = cache["shape"]
+        share = dy / T  # (B, D)
+        dx = xp.repeat(share[:, None, :], T, axis=1)  # (B, T, D)
+        return dx
+
+
+class FirstToken:
+    """Only the first token, the class token, is read: y = x[0].
+
+    Params   none
+    Forward  x (B, T, D) -> y (B, D)
+    Cache    shape of x
+
+    All others get no gradient here; theirs comes through the attention of the blocks before.
+    """
+
+    def init(self, rng, dtype=None):
+        return {}
+
+    def forward(self, params, x):
+        expect_shape("FirstToken", x, "B", "T", "D")
+        y = x[:, 0].copy()  # (B, D)
+        return y, {"shape": x.shape}
+
+    def backward(self, params, dy, cache, grads):
+        xp = array_module(dy)
+        dx = xp.zeros(cache["shape"], dy.dtype)  # (B, T, D)
+        dx[:, 0] = dy
+        return dx

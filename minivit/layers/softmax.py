@@ -1,0 +1,38 @@
+"""Softmax over the last axis (Bridle 1990; Goodfellow, Bengio and Courville, Deep Learning, equation 6.29)."""
+
+from ..backend import array_module
+
+
+class Softmax:
+    """Turn a row of scores into positive weights that sum to one: y[i] = exp(x[i]) / Σⱼ exp(x[j]).
+
+    Params   none
+    Forward  x (..., T) -> y (..., T)
+    Cache    y
+
+    Subtracting the row's largest score changes nothing, as it cancels in the fraction, but keeps exp from overflowing.
+
+    Raising one score raises its own weight and lowers all others, dy[i]/dx[j] = y[i] (δ[i, j] − y[j]), so
+
+        dx[j] = Σᵢ dy[i] y[i] (δ[i, j] − y[j]) = y[j] (dy[j] − Σᵢ dy[i] y[i])
+
+    The sum is the average of dy under the weights y: only what deviates from it moves a score. (A dy of all ones
+    therefore has no gradient at all, and checks nothing.)
+    """
+
+    def init(self, rng, dtype=None):
+        return {}
+
+    def forward(self, params, x):
+        xp = array_module(x)
+        shifted = x - x.max(axis=-1, keepdims=True)
+        numer = xp.exp(shifted)
+        total = numer.sum(axis=-1, keepdims=True)  # (..., 1)
+        y = numer / total
+        return y, {"y": y}
+
+    def backward(self, params, dy, cache, grads):
+        y = cache["y"]
+        average = (dy * y).sum(axis=-1, keepdims=True)  # (..., 1)
+        dx = y * (dy - average)
+        return dx

@@ -1,0 +1,135 @@
+"""The Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929), pre-norm, as in its figure 1."""
+
+import math
+
+import numpy as np
+
+from .layers import ClassToken, FirstToken, LayerNorm, Linear, MeanPool, Patches, Positions, PreNormBlock
+from .layers.refusals import positive_integers
+
+
+class ViT:
+    """Patches become tokens, blocks let the tokens talk, and the head reads their mean (or the class token).
+
+        images → patches (→ class token) → positions → blocks → layer norm → pool → head → logits
+
+    Params   patches, cls (pool="cls" only), pos, blocks [ln1, attn, ln2, mlp], ln, pool, head
+    Forward  images (B, H, W, C), normalised floats -> logits (B, K)
+    Cache    nests like the parameters
+
+    Arguments
+        image_size: pixels, one number for a square or (height, width)
+        patch_size: side of a patch in pixels; must divide height and width
+        channels:   1 for grey, 3 for colour
+        dim, depth, heads, mlp_dim: width D, blocks L, heads h (must divide dim), width F of the MLP
+        classes:    K
+        pool:       "mean", or "cls" for a class token
+        positions:  "learned", or None for a model that cannot tell where a patch was
+        eps:        of every layer norm
+
+    Initial values: weights from a normal cut at two standard deviations with std 1/√d_in (corrected for the cut); the two
+    ways into the residual stream of each block times 1/√(2L), so that the stream does not grow with depth (GPT-2, section
+    2.3); positions with std 0.02; head, class token and biases zero. A new model's logits are therefore all zero.
+
+    Errors: ValueError or TypeError naming the value, for what cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size,
+        patch_size,
+        channels,
+        dim,
+        depth,
+        heads,
+        mlp_dim,
+        classes,
+        pool="mean",
+        positions="learned",
+        eps=1e-6,
+    ):
+        positive_integers("ViT", depth=depth, classes=classes)
+        if pool not in ("mean", "cls"):
+            raise ValueError(f'ViT: pool must be "mean" or "cls", got {pool!r}')
+        if positions not in ("learned", None):
+            raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
+        height, width = _pair(image_size)
+        self.config = dict(
+            image_size=[height, width], patch_size=patch_size, channels=channels, dim=dim, depth=depth, heads=heads,
+            mlp_dim=mlp_dim, classes=classes, pool=pool, positions=positions, eps=eps,
+        )  # fmt: skip
+
+        self.patches = Patches(height, width, patch_size, channels, dim)
+        self.extras = {}  # what joins the patches before the blocks, under the names of its parameters
+        if pool == "cls":
+            self.extras["cls"] = ClassToken(dim)
+        if positions == "learned":
+            self.extras["pos"] = Positions(self.patches.count + len(self.extras), dim)
+        gain = 1 / math.sqrt(2 * depth)
+        self.blocks = [PreNormBlock(dim, heads, mlp_dim, gain, eps) for _ in range(depth)]
+        self.ln = LayerNorm(dim, eps)
+        self.pool = MeanPool() if pool == "mean" else FirstToken()
+        self.head = Linear(dim, classes, gain=0.0)
+
+    def init(self, rng, dtype=np.float32):
+        """Return the nest of initial parameters; `rng` is a `np.random.Generator`. Wrap it: Params(model.init(rng))."""
+        nest = {"patches": self.patches.init(rng, dtype)}
+        for extra in self.extras.values():
+            nest |= extra.init(rng, dtype)
+        nest["blocks"] = [block.init(rng, dtype) for block in self.blocks]
+        nest["ln"] = self.ln.init(rng, dtype)
+        nest["pool"] = self.pool.init(rng, dtype)
+        nest["head"] = self.head.init(rng, dtype)
+        return nest
+
+    def forward(self, params, images, keep=True):
+        """Return logits (B, K) and the cache for `backward`.
+
+        `keep=False` is for evaluation: every block's cache is dropped at once, and None is returned in its place.
+        """
+        self._check_images(params, images)
+        cache = {"blocks": []}
+        x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
+        for name, extra in self.extras.items():
+            x, cache[name] = extra.forward(params, x)  # (B, T, D)
+        for block, block_params in zip(self.blocks, params["blocks"], strict=True):
+            x, block_cache = block.forward(block_params, x)  # (B, T, D)
+            cache["blocks"].append(block_cache if keep else None)
+            block_cache = None  # or an unkept cache would live on through the next block
+        normed, cache["ln"] = self.ln.forward(params["ln"], x)  # (B, T, D)
+        pooled, cache["pool"] = self.pool.forward(params["pool"], normed)  # (B, D)
+        logits, cache["head"] = self.head.forward(params["head"], pooled)  # (B, K)
+        return logits, cache if keep else None
+
+    def backward(self, params, dlogits, cache, grads):
+        """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
+        if cache is None:
+            raise ValueError("ViT: no cache to go backward with; call forward with keep=True")
+        dpooled = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])  # (B, D)
+        dnormed = self.pool.backward(params["pool"], dpooled, cache["pool"], grads["pool"])  # (B, T, D)
+        dx = self.ln.backward(params["ln"], dnormed, cache["ln"], grads["ln"])  # (B, T, D)
+        for i in reversed(range(len(self.blocks))):
+            dx = self.blocks[i].backward(params["blocks"][i], dx, cache["blocks"][i], grads["blocks"][i])  # (B, T, D)
+        for name, extra in reversed(self.extras.items()):
+            dx = extra.backward(params, dx, cache[name], grads)  # (B, T, D), without the class token (B, N, D)
+        dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])  # (B, H, W, C)
+        return dimages
+
+    def _check_images(self, params, images):
+        dtype = params["head"]["w"].dtype
+        if images.dtype.kind not in "fc":
+            raise TypeError(
+                f"ViT: images are {images.dtype}; expected normalised {dtype}, for example "
+                f"(images / 255 - mean) / std, then .astype(np.{dtype})"
+            )
+        if images.dtype != dtype:
+            raise TypeError(f"ViT: images are {images.dtype}, parameters {dtype}; convert one of them with .astype")
+
+
+def _pair(image_size):
+    """(height, width) from one number or two."""
+    pair = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    if len(pair) != 2:
+        raise ValueError(f"ViT: image_size must be one number or (height, width), got {image_size!r}")
+    return pair
