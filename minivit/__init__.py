@@ -7,10 +7,10 @@ from .params import Params
 from .vit import ViT
 
 __all__ = [
+    "SGD",
     "Adam",
     "AdamW",
     "Params",
-    "SGD",
     "ViT",
     "clip_by_global_norm",
     "cross_entropy",

@@ -15,16 +15,20 @@ def cross_entropy(logits, labels, smoothing=0.0):
         logits:    (B, K) any finite numbers
         labels:    (B,) integers from 0 to K − 1
         smoothing: share of the target spread over all classes, 0 ≤ smoothing < 1
-    Returns loss, a scalar of logits' dtype, and dlogits (B, K). They stand side by side because the log's 1/p cancels
-    against softmax's p, which leaves the plainest gradient of all: what was said less what was true.
-    Errors: ValueError or TypeError for labels that do not fit the logits, or a smoothing out of range.
+    Returns loss, a scalar of logits' dtype, and dlogits (B, K). They stand side by side because the
+    log's 1/p cancels against softmax's p, which leaves the plainest gradient of all: what was said
+    less what was true. Errors: ValueError or TypeError for labels that do not fit the logits, or a
+    smoothing out of range.
 
-    log p = shifted − log Σ exp(shifted) never overflows, as shifted = logits − max ≤ 0. Only where two logits lie further
-    apart than the dtype's largest number, the loss is infinite; the gradient is right even there.
+    log p = shifted − log Σ exp(shifted) never overflows, as shifted = logits − max ≤ 0. Only where
+    two logits lie further apart than the dtype's largest number, the loss is infinite; the gradient
+    is right even there.
     """
     labels = _checked_labels(logits, labels)
     if not 0 <= smoothing < 1:
-        raise ValueError(f"cross_entropy: smoothing must be at least 0 and less than 1, got {smoothing!r}")
+        raise ValueError(
+            f"cross_entropy: smoothing must be at least 0 and less than 1, got {smoothing!r}"
+        )
     xp = array_module(logits)
     B, K = logits.shape
     rows = xp.arange(B)
@@ -47,7 +51,10 @@ def cross_entropy(logits, labels, smoothing=0.0):
 def _checked_labels(logits, labels):
     labels = np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        raise ValueError(f"cross_entropy: expected logits (B, K) and labels (B,), got {logits.shape} and {labels.shape}")
+        raise ValueError(
+            "cross_entropy: expected logits (B, K) and labels (B,), "
+            f"got {logits.shape} and {labels.shape}"
+        )
     if len(labels) == 0:
         raise ValueError("cross_entropy: the batch is empty; the mean over no images is undefined")
     if labels.dtype.kind not in "iu":
@@ -55,5 +62,8 @@ def _checked_labels(logits, labels):
     classes = logits.shape[1]
     if labels.min() < 0 or labels.max() >= classes:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise ValueError(f"cross_entropy: label {wrong} is out of range; {classes} classes are numbered 0 to {classes - 1}")
+        raise ValueError(
+            f"cross_entropy: label {wrong} is out of range; "
+            f"{classes} classes are numbered 0 to {classes - 1}"
+        )
     return labels

@@ -1,7 +1,7 @@
 """Optimizers on one flat vector, learning-rate schedules, and clipping by the global norm.
 
-    optimizer = Adam(params, lr=1e-3)
-    optimizer.step(grads)               reads grads.flat, changes params.flat
+optimizer = Adam(params, lr=1e-3)
+optimizer.step(grads)               reads grads.flat, changes params.flat
 """
 
 import math
@@ -10,7 +10,7 @@ from .backend import array_module
 
 
 class Optimizer:
-    """What all optimizers share: the parameters, the learning rate `lr` (set it before any step), and two checks."""
+    """What all optimizers share: the parameters, the rate `lr` (set it at any time), two checks."""
 
     def __init__(self, params, lr):
         self.params, self.lr = params, lr
@@ -18,22 +18,24 @@ class Optimizer:
     def step(self, grads):
         """Change the parameters by one step against `grads` (Params of the same nest; not changed).
 
-        Errors: ValueError if a leaf of either was replaced and so left the flat vector, or if the sizes differ.
+        Errors: ValueError if a leaf of either was replaced and so left the flat vector, or if the
+        sizes differ.
         """
         self.params.require_views("parameter")
         grads.require_views("gradient")
         if grads.flat.shape != self.params.flat.shape:
             raise ValueError(
-                f"{grads.flat.size} gradients for {self.params.flat.size} parameters; make them with params.zeros_like()"
+                f"{grads.flat.size} gradients for {self.params.flat.size} parameters; "
+                "make them with params.zeros_like()"
             )
         self.update(self.params.flat, grads.flat)
 
 
 class SGD(Optimizer):
-    """Gradient descent with momentum (Polyak 1964; Sutskever et al. 2013, in the form that PyTorch uses).
+    """Gradient descent with momentum (Polyak 1964, in the form that PyTorch uses).
 
-        velocity ← momentum · velocity + g
-        p ← p − lr · velocity
+    velocity ← momentum · velocity + g
+    p ← p − lr · velocity
     """
 
     def __init__(self, params, lr, momentum=0.9):
@@ -78,9 +80,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2017, arXiv:1711.05101, algorithm 2, in PyTorch's form).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2017, arXiv:1711.05101, algorithm 2).
 
-        p ← p − lr · decay · p           then Adam's step
+        p ← p − lr · decay · p           then Adam's step (PyTorch's form: lr scales the decay)
 
     Only the matrices decay (`is_matrix`): not biases, layer norms, positions or the class token.
     """
@@ -101,23 +103,24 @@ def is_matrix(name, leaf):
 
 
 def warmup_linear(step, *, steps, warmup, peak):
-    """Learning rate of step `step` (from 0 to steps − 1): up to `peak` in `warmup` steps, then straight down to 0."""
+    """Learning rate of `step` (0 … steps − 1): up to `peak` in `warmup` steps, then down to 0."""
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     return peak * (steps - step) / (steps - warmup)
 
 
 def warmup_cosine(step, *, steps, warmup, peak):
-    """Up to `peak` in `warmup` steps, then half a cosine down to 0 (Loshchilov and Hutter 2016, arXiv:1608.03983)."""
+    """The same way up, then half a cosine down (Loshchilov and Hutter 2016, arXiv:1608.03983)."""
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
 def clip_by_global_norm(grads, max_norm):
-    """Scale all gradients down, in place, so that their common norm is at most `max_norm`; return the norm before.
+    """Scale the gradients, in place, to a global norm of at most `max_norm`; return that before.
 
-    Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1; one norm for all of them keeps their direction.
+    Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1; one norm for all of them keeps
+    their direction.
     """
     xp = array_module(grads.flat)
     norm = xp.sqrt(grads.flat @ grads.flat)

@@ -1,7 +1,8 @@
 """Named arrays that are views of one flat vector.
 
-The layers see a nest, `params["blocks"][0]["attn"]["qkv"]["w"]`; the optimizer sees one vector, `params.flat`. Both are the
-same memory, so an update of the vector is an update of every weight, in one line and at the speed of one long array.
+The layers see a nest, `params["blocks"][0]["attn"]["qkv"]["w"]`; the optimizer sees one vector,
+`params.flat`. Both are the same memory, so an update of the vector is an update of every weight, in
+one line and at the speed of one long array.
 
     nest   {"fc1": {"w": (2, 3), "b": (3,)}, "fc2": {"w": (3, 1), "b": (1,)}}
     flat   [ fc1.w fc1.w fc1.w fc1.w fc1.w fc1.w | fc1.b fc1.b fc1.b | fc2.w fc2.w fc2.w | fc2.b ]
@@ -30,9 +31,13 @@ class Params:
         leaves = list(_leaves(nest))
         dtypes = sorted({str(leaf.dtype) for _, leaf in leaves})
         if len(dtypes) > 1:
-            raise TypeError(f"parameters have mixed dtypes {dtypes}; give init one dtype for all of them")
+            raise TypeError(
+                f"parameters have mixed dtypes {dtypes}; give init one dtype for all of them"
+            )
         if dtypes and leaves[0][1].dtype.kind not in "fc":
-            raise TypeError(f"parameters are {dtypes[0]}; expected floating-point arrays such as float32")
+            raise TypeError(
+                f"parameters are {dtypes[0]}; expected floating-point arrays such as float32"
+            )
         if leaves:
             xp = array_module(leaves[0][1])
             self.flat = xp.concatenate([leaf.reshape(-1) for _, leaf in leaves])
@@ -43,7 +48,9 @@ class Params:
     def __getitem__(self, key):
         return self.nest[key]
 
-    def __setitem__(self, key, value):  # Python calls it after `grads["pos"] += ...`, with the same view
+    def __setitem__(
+        self, key, value
+    ):  # Python calls it after `grads["pos"] += ...`, with the same view
         self.nest[key] = value
 
     def __repr__(self):
@@ -55,7 +62,7 @@ class Params:
         return list(_leaves(self.nest))
 
     def zeros_like(self):
-        """Return Params of the same nest and dtype, all zero: where `backward` adds its gradients."""
+        """Return Params of the same nest and dtype, all zero: `backward` adds gradients to them."""
         return self.astype(self.flat.dtype).zero()
 
     def zero(self):
@@ -65,28 +72,29 @@ class Params:
 
     def astype(self, dtype):
         """Return a copy in another dtype, such as float64 for a gradient check."""
-        copy = Params(self.nest)
-        copy.flat = copy.flat.astype(dtype)
+        copy = Params({})
+        copy.flat = self.flat.astype(dtype)
         copy.nest, _ = _view(self.nest, copy.flat, 0)
         return copy
 
     def mask(self, predicate):
-        """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds for the leaf, else 0."""
+        """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds, else 0."""
         mask = self.zeros_like()
-        for (name, leaf), (_, ones) in zip(self.named(), mask.named(), strict=True):
-            ones[...] = bool(predicate(name, leaf))
+        for name, leaf in mask.named():
+            leaf[...] = bool(predicate(name, leaf))
         return mask.flat
 
     def require_views(self, role):
         """Raise ValueError if a leaf was replaced by an array with memory of its own.
 
-        `grads["head"]["w"] = dw` would leave the flat vector, which is what the optimizer reads, behind.
+        `grads["head"]["w"] = dw` would leave behind the flat vector, which the optimizer reads.
         """
         for name, leaf in self.named():
             if leaf.base is not self.flat:
                 raise ValueError(
-                    f"{role} {name!r} no longer shares memory with the flat vector, so the optimizer cannot see it; "
-                    "write into the array (leaf[...] = value, leaf += value) instead of replacing it"
+                    f"{role} {name!r} no longer shares memory with the flat vector, so the "
+                    "optimizer cannot see it; write into the array (leaf[...] = value, "
+                    "leaf += value) instead of replacing it"
                 )
 
 
@@ -100,7 +108,7 @@ def _leaves(nest, prefix=""):
 
 
 def _view(nest, flat, start):
-    """Rebuild the nest with views of `flat` from index `start` on; return it and the index after its last number."""
+    """Rebuild the nest with views of `flat` from index `start` on; return it and where it ends."""
     items = nest.items() if isinstance(nest, dict) else enumerate(nest)
     views = {}
     for key, value in items:

@@ -1,15 +1,24 @@
-"""The Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929), pre-norm, as in its figure 1."""
+"""The Vision Transformer, pre-norm (Dosovitskiy et al. 2020, arXiv:2010.11929, figure 1)."""
 
 import math
 
 import numpy as np
 
-from .layers import ClassToken, FirstToken, LayerNorm, Linear, MeanPool, Patches, Positions, PreNormBlock
+from .layers import (
+    ClassToken,
+    FirstToken,
+    LayerNorm,
+    Linear,
+    MeanPool,
+    Patches,
+    Positions,
+    PreNormBlock,
+)
 from .layers.refusals import positive_integers
 
 
 class ViT:
-    """Patches become tokens, blocks let the tokens talk, and the head reads their mean (or the class token).
+    """Patches become tokens, blocks let them talk, and the head reads their mean (or class token).
 
         images → patches (→ class token) → positions → blocks → layer norm → pool → head → logits
 
@@ -27,9 +36,10 @@ class ViT:
         positions:  "learned", or None for a model that cannot tell where a patch was
         eps:        of every layer norm
 
-    Initial values: weights from a normal cut at two standard deviations with std 1/√d_in (corrected for the cut); the two
-    ways into the residual stream of each block times 1/√(2L), so that the stream does not grow with depth (GPT-2, section
-    2.3); positions with std 0.02; head, class token and biases zero. A new model's logits are therefore all zero.
+    Initial values: weights from a normal cut at two standard deviations with std 1/√d_in (corrected
+    for the cut); the two ways into the residual stream of each block times 1/√(2L), so that the
+    stream does not grow with depth (GPT-2, section 2.3); positions with std 0.02; head, class token
+    and biases zero. A new model's logits are therefore all zero.
 
     Errors: ValueError or TypeError naming the value, for what cannot work.
     """
@@ -56,12 +66,20 @@ class ViT:
             raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
         height, width = _pair(image_size)
         self.config = dict(
-            image_size=[height, width], patch_size=patch_size, channels=channels, dim=dim, depth=depth, heads=heads,
-            mlp_dim=mlp_dim, classes=classes, pool=pool, positions=positions, eps=eps,
-        )  # fmt: skip
-
+            image_size=[height, width],
+            patch_size=patch_size,
+            channels=channels,
+            dim=dim,
+            depth=depth,
+            heads=heads,
+            mlp_dim=mlp_dim,
+            classes=classes,
+            pool=pool,
+            positions=positions,
+            eps=eps,
+        )
         self.patches = Patches(height, width, patch_size, channels, dim)
-        self.extras = {}  # what joins the patches before the blocks, under the names of its parameters
+        self.extras = {}  # what joins the patches, under the names of its parameters
         if pool == "cls":
             self.extras["cls"] = ClassToken(dim)
         if positions == "learned":
@@ -73,7 +91,7 @@ class ViT:
         self.head = Linear(dim, classes, gain=0.0)
 
     def init(self, rng, dtype=np.float32):
-        """Return the nest of initial parameters; `rng` is a `np.random.Generator`. Wrap it: Params(model.init(rng))."""
+        """Return the nest of initial parameters, for Params; `rng` is a np.random.Generator."""
         nest = {"patches": self.patches.init(rng, dtype)}
         for extra in self.extras.values():
             nest |= extra.init(rng, dtype)
@@ -86,7 +104,8 @@ class ViT:
     def forward(self, params, images, keep=True):
         """Return logits (B, K) and the cache for `backward`.
 
-        `keep=False` is for evaluation: every block's cache is dropped at once, and None is returned in its place.
+        `keep=False` is for evaluation: every block's cache is dropped at once, and None is returned
+        in its place.
         """
         self._check_images(params, images)
         cache = {"blocks": []}
@@ -106,14 +125,15 @@ class ViT:
         """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
         if cache is None:
             raise ValueError("ViT: no cache to go backward with; call forward with keep=True")
-        dpooled = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])  # (B, D)
-        dnormed = self.pool.backward(params["pool"], dpooled, cache["pool"], grads["pool"])  # (B, T, D)
+        dpooled = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])
+        dnormed = self.pool.backward(params["pool"], dpooled, cache["pool"], grads["pool"])
         dx = self.ln.backward(params["ln"], dnormed, cache["ln"], grads["ln"])  # (B, T, D)
-        for i in reversed(range(len(self.blocks))):
-            dx = self.blocks[i].backward(params["blocks"][i], dx, cache["blocks"][i], grads["blocks"][i])  # (B, T, D)
+        blocks = zip(self.blocks, params["blocks"], cache["blocks"], grads["blocks"], strict=True)
+        for block, block_params, block_cache, block_grads in reversed(list(blocks)):
+            dx = block.backward(block_params, dx, block_cache, block_grads)  # (B, T, D)
         for name, extra in reversed(self.extras.items()):
-            dx = extra.backward(params, dx, cache[name], grads)  # (B, T, D), without the class token (B, N, D)
-        dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])  # (B, H, W, C)
+            dx = extra.backward(params, dx, cache[name], grads)  # at last (B, N, D)
+        dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])
         return dimages
 
     def _check_images(self, params, images):
@@ -124,12 +144,16 @@ class ViT:
                 f"(images / 255 - mean) / std, then .astype(np.{dtype})"
             )
         if images.dtype != dtype:
-            raise TypeError(f"ViT: images are {images.dtype}, parameters {dtype}; convert one of them with .astype")
+            raise TypeError(
+                f"ViT: images are {images.dtype}, parameters {dtype}; convert one with .astype"
+            )
 
 
 def _pair(image_size):
     """(height, width) from one number or two."""
     pair = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(pair) != 2:
-        raise ValueError(f"ViT: image_size must be one number or (height, width), got {image_size!r}")
+        raise ValueError(
+            f"ViT: image_size must be one number or (height, width), got {image_size!r}"
+        )
     return pair

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def random_shift(images, pixels, rng):
-    """Move every image by up to `pixels` in both directions, each by its own amount; zeros come in at the edge.
+    """Move each image by its own amount, up to `pixels` each way; zeros come in at the edge.
 
     images (B, H, W) or (B, H, W, C) -> the same shape and dtype
     """

@@ -1,4 +1,4 @@
-"""From a batch of raw pixels to what the model reads; saved with a run, so that a trained model sees what it was trained on."""
+"""From raw pixels to what the model reads; saved with a run, whose model reads nothing else."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ class Preparation:
     mean, std: of the training images' pixels, as shares of 255
     shift:     pixels that an image may move in each direction while training
 
-    Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32; the shifts are drawn from `rng`, and
-    None, as for evaluation, means no shift.
+    Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32; the shifts are
+    drawn from `rng`, and None, as for evaluation, means no shift.
     """
 
     mean: float
@@ -29,7 +29,9 @@ class Preparation:
 
     def __call__(self, images, rng=None):
         if images.dtype != np.uint8:
-            raise TypeError(f"images are {images.dtype}; expected the raw uint8 pixels, from 0 to 255")
+            raise TypeError(
+                f"images are {images.dtype}; expected the raw uint8 pixels, from 0 to 255"
+            )
         if rng is not None and self.shift:
             images = random_shift(images, self.shift, rng)
         pixels = images.astype(np.float32)

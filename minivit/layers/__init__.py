@@ -1,22 +1,25 @@
 """The mathematics: one file a layer, forward and backward side by side.
 
-Reading order: linear, gelu, mlp, layernorm, softmax, attention, block, patches, class_token, positions, pool.
+Reading order: linear, gelu, mlp, layernorm, softmax, attention, block, patches, class_token,
+positions, pool.
 
 Every layer is an object that holds sizes and sub-layers, nothing else:
 
     nest     = layer.init(rng, dtype)                        nested dicts of arrays: the parameters
-    y, cache = layer.forward(params, x)                      cache: what backward needs, named as in the formulas
+    y, cache = layer.forward(params, x)                      cache: what backward needs
     dx       = layer.backward(params, dy, cache, grads)      adds to grads, returns dLoss/dx
 
-`dx` always means dLoss/dx and has x's shape; `params` and `grads` have the same nest; `cache` nests like them too.
-Parameters are only read. Gradients are added to, so several batches may be summed by calling backward several times.
+`dx` always means dLoss/dx and has x's shape; `params` and `grads` have the same nest; `cache` nests
+like them too. Parameters are only read. Gradients are added to, so several batches may be summed by
+calling backward several times.
 
 The legend, for every shape in this folder:
 
-    B  batch                       D  model width (dim)             H, W, C  image height, width, channels
-    T  tokens: N, or N + 1 with    h  heads                         P        side of a patch
-       a class token               d  width of a head, D / h        N        patches, (H / P) · (W / P)
-    K  classes                     F  width of the MLP (mlp_dim)    L        blocks (depth)
+    B  batch                     D  width of the model (dim)      H, W  height, width of the image
+    T  tokens: N, or N + 1       h  heads                         C     channels of the image
+       with a class token        d  width of a head, D / h        P     side of a patch
+    R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / P)
+       of a batch, B · T         L  blocks (depth)                K     classes
 """
 
 from .attention import Attention
@@ -32,13 +35,13 @@ from .positions import Positions
 from .softmax import Softmax
 
 __all__ = [
+    "GELU",
+    "MLP",
     "Attention",
     "ClassToken",
     "FirstToken",
-    "GELU",
     "LayerNorm",
     "Linear",
-    "MLP",
     "MeanPool",
     "Patches",
     "Positions",

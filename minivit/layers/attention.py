@@ -1,4 +1,4 @@
-"""Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1 and section 3.2.2)."""
+"""Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1, section 3.2.2)."""
 
 import numpy as np
 
@@ -9,32 +9,35 @@ from .softmax import Softmax
 
 
 class Attention:
-    """Every token asks a question (q), offers a key (k) and a value (v), and takes a mixture of the values whose keys fit.
+    """Every token asks (q), offers a key (k) and a value (v), and mixes the values whose keys fit.
 
-        scores = q kᵀ / √d        att = softmax(scores)        mix = att v        y = proj(mix of all heads)
+        scores = q kᵀ / √d      att = softmax(scores)      mix = att v      y = proj(all mixes)
 
     Params   qkv {w (D, 3D), b (3D,)}   softmax {}   proj {w (D, D), b (D,)}
     Forward  x (B, T, D) -> y (B, T, D)
     Cache    q, k, v (B, h, T, d), att (B, h, T, T); qkv, softmax, proj: the caches of the three
     Errors   ValueError if dim is not divisible by heads, or x is not (B, T, D)
 
-    The 3D columns of qkv are (3, h, d): all of q, then k, then v, head by head. Within a head, row t of `scores` belongs to
-    the query token t and its columns to the key tokens.
+    The 3D columns of qkv are (3, h, d): all of q, then k, then v, head by head. Within a head, row
+    t of `scores` belongs to the query token t and its columns to the key tokens.
 
     Every product has two inputs, so each line of the forward is answered by two in the backward:
 
         mix    = att v           datt = dmix vᵀ               dv = attᵀ dmix
         scores = q kᵀ / √d       dq   = dscores k / √d        dk = dscoresᵀ q / √d
 
-    dq sums over the keys that the query looked at; dk and dv sum over the queries that looked at them, hence the
-    transpose. The bias of k gets no gradient: it adds the same number to a whole row of scores, and softmax ignores that.
+    dq sums over the keys that the query looked at; dk and dv sum over the queries that looked at
+    them, hence the transpose. The bias of k gets no gradient: it adds the same number to a whole
+    row of scores, and softmax ignores that.
     """
 
     def __init__(self, dim, heads, gain=1.0):
         """`gain` scales the initial weights of the way out, proj."""
         positive_integers("Attention", dim=dim, heads=heads)
         if dim % heads:
-            raise ValueError(f"Attention: dim {dim} is not divisible by heads {heads}; choose a dim that is a multiple")
+            raise ValueError(
+                f"Attention: dim {dim} is not divisible by heads {heads}; choose a multiple of it"
+            )
         self.dim, self.heads = dim, heads
         self.scale = (dim // heads) ** -0.5
         self.qkv = Linear(dim, 3 * dim)
@@ -72,7 +75,9 @@ class Attention:
         dmix = dmerged.reshape(B, T, h, d).transpose(0, 2, 1, 3)  # (B, h, T, d)
         datt = dmix @ v.mT  # (B, h, T, T)
         dv = att.mT @ dmix  # (B, h, T, d)
-        dscores = self.softmax.backward(params["softmax"], datt, cache["softmax"], grads["softmax"])  # (B, h, T, T)
+        dscores = self.softmax.backward(
+            params["softmax"], datt, cache["softmax"], grads["softmax"]
+        )  # (B, h, T, T)
         dq = dscores @ k * self.scale  # (B, h, T, d)
         dk = dscores.mT @ q * self.scale  # (B, h, T, d)
         parts = [part.transpose(0, 2, 1, 3) for part in (dq, dk, dv)]  # 3 x (B, T, h, d)

@@ -1,4 +1,4 @@
-"""The pre-norm transformer block (Xiong et al. 2020, arXiv:2002.04745, figure 1b; ViT: arXiv:2010.11929, equations 2 and 3)."""
+"""The pre-norm transformer block (Xiong et al. 2020, arXiv:2002.04745, figure 1b)."""
 
 import numpy as np
 
@@ -17,8 +17,9 @@ class PreNormBlock:
     Forward  x (B, T, D) -> y (B, T, D)
     Cache    ln1, attn, ln2, mlp: the caches of the four
 
-    A sum hands its gradient to both of its terms unchanged. So dy runs straight through to dx, whatever the branches
-    do, and each branch adds its share to it: this is why deep residual networks can be trained at all.
+    A sum hands its gradient to both of its terms unchanged. So dy runs straight through to dx,
+    whatever the branches do, and each branch adds its share to it: this is why deep residual
+    networks can be trained at all.
 
         dmid = dy   + (dy   back through mlp  and ln2)
         dx   = dmid + (dmid back through attn and ln1)

@@ -1,4 +1,4 @@
-"""The class token (Devlin et al. 2018, arXiv:1810.04805, section 3; ViT: arXiv:2010.11929, equation 1)."""
+"""The class token (Devlin et al. 2018, arXiv:1810.04805, section 3; ViT, equation 1)."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .refusals import expect_shape, positive_integers
 
 
 class ClassToken:
-    """One learned token in front of the patches, in which the blocks collect what the head will read.
+    """One learned token before the patches, in which the blocks collect what the head will read.
 
         y = [cls, x[0], …, x[N − 1]]
 
@@ -16,7 +16,8 @@ class ClassToken:
     Cache    nothing
     Errors   ValueError if x is not (B, N, D)
 
-    The same token is put before every image of the batch, so its gradient is the sum over the batch.
+    The same token is put before every image of the batch, so its gradient is the sum over the
+    batch.
     """
 
     def __init__(self, dim):
@@ -24,14 +25,13 @@ class ClassToken:
         self.dim = dim
 
     def init(self, rng, dtype=np.float32):
-        """Zero, as in Google's ViT: its own row of the positions tells it apart from the first step on."""
+        """Zero, as in Google's ViT: its row of the positions tells it apart from the start."""
         return {"cls": np.zeros(self.dim, dtype)}
 
     def forward(self, params, x):
         expect_shape("ClassToken", x, "B", "N", self.dim)
         xp = array_module(x)
-        B, N, D = x.shape
-        first = xp.broadcast_to(params["cls"], (B, 1, D))  # (B, 1, D)
+        first = xp.broadcast_to(params["cls"], (len(x), 1, self.dim))  # (B, 1, D)
         y = xp.concatenate([first, x], axis=1)  # (B, N + 1, D)
         return y, {}
 

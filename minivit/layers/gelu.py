@@ -9,7 +9,7 @@ CUBIC = 0.044715
 
 
 class GELU:
-    """A smooth gate: large inputs pass, very negative ones do not, and around zero the input decides by how much.
+    """A smooth gate: large inputs pass, very negative ones do not, those around zero in part.
 
         y = ½ x (1 + tanh(inner)),    inner = √(2/π) (x + 0.044715 x³)
 

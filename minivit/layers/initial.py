@@ -2,15 +2,18 @@
 
 import math
 
-# A standard normal cut at ±2 has a smaller standard deviation, √(1 − 4·φ(2) / (2·Φ(2) − 1)) = 0.8796.
-_STD_OF_CUT_NORMAL = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
+# The standard deviation of a standard normal cut at ±2: √(1 − 4 φ(2) / (2 Φ(2) − 1)) = 0.8796
+_STD_OF_CUT_NORMAL = math.sqrt(
+    1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))
+)
 
 
 def truncated_normal(rng, shape, std, dtype):
-    """Draw normal numbers, those beyond two standard deviations again, and scale them to exactly `std`.
+    """Draw normal numbers, those beyond two standard deviations again, and scale them to `std`.
 
-    The std is corrected for the truncation: it is the std of the numbers returned, not of the normal that was cut.
-    Drawn in float64 and cast last, so that one seed gives the same model in every dtype.
+    The std is corrected for the truncation: it is the std of the numbers returned, not of the
+    normal that was cut. Drawn in float64 and cast last, so that one seed gives the same model in
+    every dtype.
     """
     numbers = rng.standard_normal(shape)
     while (outside := abs(numbers) > 2).any():

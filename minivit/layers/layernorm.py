@@ -7,22 +7,23 @@ from .refusals import expect_shape, positive_integers
 
 
 class LayerNorm:
-    """Shift and scale every token to mean 0 and variance 1, then let the network choose a scale and shift per feature.
+    """Bring every token to mean 0 and variance 1, then let the network rescale each feature.
 
-        y = normed · w + b,    normed = (x − mean) / √(var + eps),    mean and var over the D features of the token
+        y = normed · w + b,    normed = (x − mean) / √(var + eps)      (mean, var: over D)
 
     Params   w (D,)   b (D,)
     Forward  x (..., D) -> y (..., D)
     Cache    centered (..., D), rstd (..., 1), normed (..., D)
     Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed)
 
-    The backward answers the forward line by line, last line first. x reaches y directly, through the mean and through the
-    variance; each of the three paths adds its share. Put together they read
+    The backward answers the forward line by line, last line first. x reaches y directly, through
+    the mean and through the variance; each of the three paths adds its share. Put together they
+    read
 
         dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed))
 
-    which says: the gradient loses its mean and its component along `normed`, the two directions in which x may move
-    without changing y.
+    which says: the gradient loses its mean and its component along `normed`, the two directions in
+    which x may move without changing y.
     """
 
     def __init__(self, dim, eps=1e-6):

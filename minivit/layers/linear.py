@@ -1,4 +1,4 @@
-"""Linear layer, y = x w + b (Goodfellow, Bengio and Courville, Deep Learning, section 6.5.6 for its backward)."""
+"""Linear layer, y = x w + b (its backward: Goodfellow et al., Deep Learning, section 6.5.6)."""
 
 import numpy as np
 
@@ -20,11 +20,12 @@ class Linear:
         db = Σᵣ dy[r]       b was added to every row: sum over the rows
         dx = dy wᵀ          x[r, i] went to every output j through w[i, j]: sum over the outputs
 
-    Each gradient is the product of the other two arrays, and only one order of them gives the right shape.
+    Each gradient is the product of the other two arrays, and only one order of them gives the right
+    shape.
     """
 
     def __init__(self, d_in, d_out, gain=1.0):
-        """`gain` scales the initial weights: below 1 into the residual stream, 0 for a head that starts at zero."""
+        """`gain` scales the initial weights, for outputs into a residual stream or a zero head."""
         positive_integers("Linear", d_in=d_in, d_out=d_out)
         self.d_in, self.d_out, self.gain = d_in, d_out, gain
 

@@ -1,4 +1,4 @@
-"""The MLP of a transformer block (Vaswani et al. 2017, arXiv:1706.03762, equation 2, with GELU as in ViT)."""
+"""The MLP of a block (Vaswani et al. 2017, arXiv:1706.03762, equation 2, with GELU as in ViT)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""From an image to tokens: cut it into patches, project each (ViT, arXiv:2010.11929, equation 1)."""
+"""From an image to tokens: cut it, project each patch (ViT, arXiv:2010.11929, equation 1)."""
 
 import numpy as np
 
@@ -19,9 +19,8 @@ def cut_patches(images, patch_size):
 
 def join_patches(patches, height, width, patch_size):
     """Put the patches back where `cut_patches` took them from: (B, N, P·P·C) -> (B, H, W, C)."""
-    B, N, columns = patches.shape
-    P = patch_size
-    C = columns // (P * P)
+    B, P = len(patches), patch_size
+    C = patches.shape[-1] // (P * P)
     grid = patches.reshape(B, height // P, width // P, P, P, C)  # (B, H/P, W/P, P, P, C)
     return grid.transpose(0, 1, 3, 2, 4, 5).reshape(B, height, width, C)  # (B, H, W, C)
 
@@ -36,18 +35,21 @@ class Patches:
     Cache    that of the linear map
     Errors   ValueError if the image is not divisible into patches, or images are not (B, H, W, C)
 
-    It is a convolution whose stride equals its kernel, so no pixel is used twice. Cutting only moves numbers to other
-    places; its backward moves the gradients back: dimages = join(dpatches).
+    It is a convolution whose stride equals its kernel, so no pixel is used twice. Cutting only
+    moves numbers to other places; its backward moves the gradients back: dimages = join(dpatches).
     """
 
     def __init__(self, height, width, patch_size, channels, dim):
-        positive_integers("Patches", height=height, width=width, patch_size=patch_size, channels=channels, dim=dim)
+        positive_integers(
+            "Patches", height=height, width=width, patch_size=patch_size, channels=channels, dim=dim
+        )
         if height % patch_size or width % patch_size:
             raise ValueError(
-                f"Patches: an image of {height} x {width} pixels cannot be cut into patches of {patch_size} x "
-                f"{patch_size}; choose a patch_size that divides both"
+                f"Patches: an image of {height} x {width} pixels cannot be cut into patches of "
+                f"{patch_size} x {patch_size}; choose a patch_size that divides both"
             )
-        self.height, self.width, self.patch_size, self.channels = height, width, patch_size, channels
+        self.height, self.width, self.channels = height, width, channels
+        self.patch_size = patch_size
         self.count = (height // patch_size) * (width // patch_size)
         self.linear = Linear(patch_size * patch_size * channels, dim)
 

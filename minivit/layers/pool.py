@@ -1,4 +1,4 @@
-"""From tokens to one vector an image: their mean (Zhai et al. 2021, arXiv:2106.04560, section 3.2), or the class token."""
+"""From tokens to one vector: their mean (Zhai et al. 2021, arXiv:2106.04560), or the first."""
 
 from ..backend import array_module
 from .refusals import expect_shape
@@ -24,7 +24,7 @@ class MeanPool:
 
     def backward(self, params, dy, cache, grads):
         xp = array_module(dy)
-        B, T, D = cache["shape"]
+        T = cache["shape"][1]
         share = dy / T  # (B, D)
         dx = xp.repeat(share[:, None, :], T, axis=1)  # (B, T, D)
         return dx

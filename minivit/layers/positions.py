@@ -14,8 +14,9 @@ class Positions:
     Cache    nothing
     Errors   ValueError if x is not (B, T, D)
 
-    Attention itself does not know where a token stands: without positions, shuffled patches give the same answer.
-    The same positions were added to every image of the batch, so dpos is the sum over the batch.
+    Attention itself does not know where a token stands: without positions, shuffled patches give
+    the same answer. The same positions were added to every image of the batch, so dpos is the sum
+    over the batch.
     """
 
     def __init__(self, tokens, dim):

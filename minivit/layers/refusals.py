@@ -1,4 +1,4 @@
-"""What every layer refuses: sizes that are no positive integers, and arrays that do not fit the sizes."""
+"""What every layer refuses: sizes that are no positive integers, and arrays that do not fit."""
 
 import operator
 
@@ -17,11 +17,14 @@ def positive_integers(layer, **sizes):
 def expect_shape(layer, x, *expected):
     """Raise ValueError unless `x` has the expected shape.
 
-    A number must be met exactly, a letter stands for any size, and a leading `...` for any number of axes.
+    A number must be met exactly, a letter stands for any size, and a leading `...` for any number
+    of axes.
     """
     sizes = expected[1:] if expected[0] is ... else expected
     axes_fit = x.ndim >= len(sizes) if expected[0] is ... else x.ndim == len(sizes)
     actual = x.shape[x.ndim - len(sizes) :]
-    if not axes_fit or any(isinstance(s, int) and s != a for s, a in zip(sizes, actual, strict=True)):
+    if not axes_fit or any(
+        isinstance(s, int) and s != a for s, a in zip(sizes, actual, strict=True)
+    ):
         wanted = ", ".join("..." if size is ... else str(size) for size in expected)
         raise ValueError(f"{layer}: expected shape ({wanted}), got {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""Softmax over the last axis (Bridle 1990; Goodfellow, Bengio and Courville, Deep Learning, equation 6.29)."""
+"""Softmax over the last axis (Goodfellow et al., Deep Learning, equation 6.29)."""
 
 from ..backend import array_module
 
@@ -10,14 +10,16 @@ class Softmax:
     Forward  x (..., T) -> y (..., T)
     Cache    y
 
-    Subtracting the row's largest score changes nothing, as it cancels in the fraction, but keeps exp from overflowing.
+    Subtracting the row's largest score changes nothing, as it cancels in the fraction, but keeps
+    exp from overflowing.
 
-    Raising one score raises its own weight and lowers all others, dy[i]/dx[j] = y[i] (δ[i, j] − y[j]), so
+    Raising one score raises its own weight and lowers all others, dy[i]/dx[j] = y[i] (δ[i, j] −
+    y[j]), so
 
         dx[j] = Σᵢ dy[i] y[i] (δ[i, j] − y[j]) = y[j] (dy[j] − Σᵢ dy[i] y[i])
 
-    The sum is the average of dy under the weights y: only what deviates from it moves a score. (A dy of all ones
-    therefore has no gradient at all, and checks nothing.)
+    The sum is the average of dy under the weights y: only what deviates from it moves a score. (A
+    dy of all ones therefore has no gradient at all, and checks nothing.)
     """
 
     def init(self, rng, dtype=None):

@@ -1,4 +1,4 @@
-"""A run's folder: runs/NAME/ with weights.safetensors, config.json, metrics.csv and whatever else is told about the run.
+"""A run's folder, runs/NAME/: weights.safetensors, config.json, metrics.csv, and what a demo adds.
 
 Nothing is pickled, and every file appears whole or not at all.
 """
@@ -21,7 +21,7 @@ from ..vit import ViT
 
 
 def new_run(name, root="runs"):
-    """Make and return the folder root/name, or root/name-2, -3, … when that is taken: a run is never overwritten."""
+    """Make and return the folder root/name, or root/name-2, -3, …: a run is never overwritten."""
     if not name or Path(name).name != name:
         raise ValueError(f"a run's name is a plain folder name, got {name!r}")
     Path(root).mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def new_run(name, root="runs"):
 
 
 def write_file(path, data):
-    """Write bytes to `path`, whole or not at all: aside, flushed to the disk, then renamed over the old file."""
+    """Write bytes to `path`, whole or not at all: aside, flushed to disk, then renamed."""
     path = Path(path)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -57,10 +57,14 @@ def write_json(path, value):
 
 
 def save_run(folder, model, params, preparation, classes, rows):
-    """Write weights.safetensors, config.json (model, image preparation, class names) and metrics.csv (rows of `fit`)."""
+    """Write the weights, config.json (model, preparation, class names), metrics.csv (the rows)."""
     weights = {name: np.ascontiguousarray(leaf) for name, leaf in params.named()}
     write_file(folder / "weights.safetensors", safetensors.numpy.save(weights))
-    config = {"model": model.config, "preparation": dataclasses.asdict(preparation), "classes": list(classes)}
+    config = {
+        "model": model.config,
+        "preparation": dataclasses.asdict(preparation),
+        "classes": list(classes),
+    }
     write_json(folder / "config.json", config)
     table = io.StringIO()
     writer = csv.DictWriter(table, rows[0].keys())
@@ -72,19 +76,24 @@ def save_run(folder, model, params, preparation, classes, rows):
 def load_run(folder):
     """Return (model, params, preparation, classes) of a saved run.
 
-    Errors: FileNotFoundError if it is no run's folder; ValueError if the weights are damaged or not this model's.
+    Errors: FileNotFoundError if it is no run's folder; ValueError if the weights are damaged or not
+    this model's.
     """
     folder = Path(folder)
     for name in ("config.json", "weights.safetensors"):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} is no run: it has no {name}; expected a folder such as runs/mnist")
+            raise FileNotFoundError(
+                f"{folder} is no run: it has no {name}; expected a folder such as runs/mnist"
+            )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model = ViT(**config["model"])
         preparation = Preparation(**config["preparation"])
         classes = config["classes"]
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{folder / 'config.json'} does not describe a model: {error!r}") from error
+        raise ValueError(
+            f"{folder / 'config.json'} does not describe a model: {error!r}"
+        ) from error
     try:
         weights = safetensors.numpy.load_file(folder / "weights.safetensors")
     except safetensors.SafetensorError as error:
@@ -95,14 +104,14 @@ def load_run(folder):
 
 
 def _fill(params, weights, path):
-    """Copy the arrays in `weights` into the parameters of the same names; ValueError if names or shapes differ."""
+    """Copy `weights` into the parameters; ValueError if names or shapes differ."""
     shapes = {name: leaf.shape for name, leaf in params.named()}
     found = {name: array.shape for name, array in weights.items()}
-    if shapes != found:
-        name = min(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))
-        raise ValueError(
-            f"{path} does not fit the model in config.json: {name!r} is {found.get(name, 'missing')} in the file, "
-            f"{shapes.get(name, 'unknown')} in the model"
-        )
+    for name in sorted(shapes.keys() | found.keys()):
+        if shapes.get(name) != found.get(name):
+            raise ValueError(
+                f"{path} does not fit the model in config.json: {name!r} has the shape "
+                f"{found.get(name)} in the file, {shapes.get(name)} in the model"
+            )
     for name, leaf in params.named():
         leaf[...] = weights[name]

@@ -1,0 +1,148 @@
+"""Train a Vision Transformer, whose every gradient is written by hand, on MNIST."""
+
+import argparse
+import sys
+import time
+
+import numpy as np
+
+import minivit
+from minivit.data.digits import hold_out
+from minivit.data.preparation import Preparation
+from minivit.study import figures
+from minivit.training import confusion_matrix, evaluate, fit, new_run, save_run
+from minivit.training.run import write_file, write_json
+
+OPTIMIZERS = {
+    "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
+    "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
+    "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
+}
+NEXT = "python -m demos.train_mnist --pool cls --patch-size 4 --run patch4"
+
+
+def arguments(argv=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m demos.train_mnist",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", default="mnist", help='"mnist", or a folder with four idx files')
+    add("--patch-size", type=int, default=7, help="side of a patch in pixels")
+    add("--dim", type=int, default=64, help="width of the model")
+    add("--depth", type=int, default=4, help="number of blocks")
+    add("--heads", type=int, default=4, help="heads of the attention")
+    add("--mlp-dim", type=int, default=128, help="width of the MLPs")
+    add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
+    add("--epochs", type=int, default=5, help="times that every training image is seen")
+    add("--batch-size", type=int, default=250, help="images in a step")
+    add("--optimizer", choices=OPTIMIZERS, default="adamw", help="how the weights move")
+    add("--lr", type=float, help="peak learning rate; None: 6e-3, and 0.2 for sgd")
+    add("--seed", type=int, default=0, help="of all that is random")
+    add("--run", default="mnist", help="name of the run's folder in runs/")
+    options = parser.parse_args(argv)
+    for name in ("epochs", "batch_size", "lr"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
+    if options.seed < 0:
+        parser.error(f"--seed must not be negative, got {options.seed}")
+    return options
+
+
+def main(argv=None):
+    options = arguments(argv)
+    try:
+        train(options)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"train_mnist: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(options):
+    data = minivit.load_digits(options.data)
+    rng = np.random.default_rng(options.seed)
+    training, validation = hold_out(data.train, len(data.train.labels) // 12, rng)
+    preparation = Preparation.of(training.images, shift=2)
+    model = minivit.ViT(
+        image_size=data.train.images.shape[1:],
+        patch_size=options.patch_size,
+        channels=1,
+        dim=options.dim,
+        depth=options.depth,
+        heads=options.heads,
+        mlp_dim=options.mlp_dim,
+        classes=len(data.classes),
+        pool=options.pool,
+    )
+    params = minivit.Params(model.init(rng))
+    optimizer = OPTIMIZERS[options.optimizer](params, options.lr)
+    folder = new_run(options.run)
+    print(
+        f"A ViT of {params.flat.size:,} parameters learns from {len(training.labels):,} images; "
+        f"{len(validation.labels):,} are held out to watch it."
+    )
+
+    def save(rows):
+        save_run(folder, model, params, preparation, data.classes, rows)
+        write_file(folder / "curves.png", figures.png(figures.curves(rows)))
+
+    start = time.perf_counter()
+    fit(
+        model,
+        params,
+        optimizer,
+        training,
+        validation,
+        preparation,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        after_epoch=save,
+    )
+    seconds = time.perf_counter() - start
+
+    loss, accuracy, logits = evaluate(model, params, data.test, preparation)
+    result = dict(
+        test_accuracy=accuracy,
+        test_loss=loss,
+        train_seconds=seconds,
+        images_per_second=options.epochs * len(training.labels) / seconds,
+        parameters=params.flat.size,
+        seed=options.seed,
+    )
+    write_json(folder / "result.json", result)
+    draw(folder, model, params, preparation, data, logits)
+    report(folder, result, data, logits)
+
+
+def draw(folder, model, params, preparation, data, logits):
+    """The pictures: the worst mistakes; attention and gradients of a few images."""
+    images, labels = data.test
+    sheet = figures.worst_mistakes(images, labels, logits, data.classes)
+    write_file(folder / "mistakes.png", figures.png(sheet))
+    few = np.concatenate([np.arange(3), figures.mistakes_by_loss(labels, logits)[:2]])
+    sheet = figures.attention_and_gradients(
+        model, params, images[few], labels[few], preparation, data.classes
+    )
+    write_file(folder / "gradients.png", figures.png(sheet))
+
+
+def report(folder, result, data, logits):
+    """What a person wants to know at the end, printed."""
+    confusion = confusion_matrix(data.test.labels, logits.argmax(axis=-1), len(data.classes))
+    width = max(len(str(confusion.max())), *map(len, data.classes)) + 2
+    print(f"\nTest accuracy {result['test_accuracy']:.2%}, loss {result['test_loss']:.4f}")
+    print(f"Trained for {result['train_seconds']:.1f} s, ", end="")
+    print(f"{result['images_per_second']:,.0f} images/s\n")
+    print("Confusion matrix: a row for what it is, a column for what the model said")
+    for label, row in zip(["", *data.classes], [data.classes, *confusion], strict=True):
+        print(f"{label:>{width}}" + "".join(f"{count:>{width}}" for count in row))
+    print(f"\nSaved in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    print(f"Next, smaller patches and a class token: {NEXT}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

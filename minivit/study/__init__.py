@@ -1,0 +1,1 @@
+"""Seeing what a model does and what flows back through it."""
