@@ -38,7 +38,7 @@ def cross_entropy(logits, labels, smoothing=0.0):
     total = numer.sum(axis=-1, keepdims=True)  # (B, 1)
     losses = xp.log(total[:, 0]) - (1 - smoothing) * shifted[rows, labels]  # (B,)
     if smoothing:
-        losses -= smoothing * shifted.mean(axis=-1)
+        losses -= ((smoothing / K) * shifted).sum(axis=-1)
     loss = (losses / B).sum()
 
     dlogits = numer / total

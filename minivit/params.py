@@ -72,9 +72,9 @@ class Params:
 
     def astype(self, dtype):
         """Return a copy in another dtype, such as float64 for a gradient check."""
-        copy = Params({})
-        copy.flat = self.flat.astype(dtype)
-        copy.nest, _ = _view(self.nest, copy.flat, 0)
+        copy = Params(self.nest)
+        copy.flat = copy.flat.astype(dtype)
+        copy.nest, _ = _view(copy.nest, copy.flat, 0)
         return copy
 
     def mask(self, predicate):

@@ -22,7 +22,7 @@ from ..vit import ViT
 
 def new_run(name, root="runs"):
     """Make and return the folder root/name, or root/name-2, -3, …: a run is never overwritten."""
-    if not name or Path(name).name != name:
+    if name in ("", ".", "..") or Path(name).name != name:
         raise ValueError(f"a run's name is a plain folder name, got {name!r}")
     Path(root).mkdir(parents=True, exist_ok=True)
     number, folder = 1, Path(root, name)

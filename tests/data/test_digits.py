@@ -1,0 +1,161 @@
+import gzip
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.data.digits import MNIST, Split, hold_out
+from tests.data.idx import NAMES, few_digits, idx_bytes, write_digits
+
+IMAGES = "train-images-idx3-ubyte"
+
+
+def test_mnist():
+    data = minivit.load_digits()
+    assert data.train.images.shape == (60_000, 28, 28)
+    assert data.test.images.shape == (10_000, 28, 28)
+    assert (data.train.images.dtype, data.train.labels.dtype) == (np.uint8, np.int64)
+    assert data.classes == [str(digit) for digit in range(10)]
+    np.testing.assert_array_equal(data.train.labels[:10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
+    np.testing.assert_array_equal(data.test.labels[:10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9])
+    assert round(data.train.images.mean() / 255, 4) == 0.1307  # as everyone has it
+    assert round(data.train.images.std() / 255, 4) == 0.3081
+
+
+def test_the_checksums_are_those_of_the_original_files():
+    sums = (MNIST / "MD5SUMS").read_text(encoding="ascii").split()
+    assert sums[::2] == [
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+    ]
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_folder_with_the_four_files(tmp_path, compressed):
+    rng = np.random.default_rng(0)
+    train = rng.integers(0, 256, (5, 7, 3)), rng.integers(0, 4, 5)
+    test = rng.integers(0, 256, (2, 7, 3)), np.array([1, 4])
+    data = minivit.load_digits(write_digits(tmp_path, train, test, compressed))
+    np.testing.assert_array_equal(data.train.images, train[0])
+    np.testing.assert_array_equal(data.train.labels, train[1])
+    np.testing.assert_array_equal(data.test.images, test[0])
+    assert data.classes == ["0", "1", "2", "3", "4"]
+
+
+def damage(name):
+    """{what happened: (file, its new bytes or None), …} for a compressed file of 240 digits."""
+
+    def changed(path):
+        raw = gzip.decompress(path.read_bytes())
+        packed = path.read_bytes()
+        middle = len(packed) // 2
+        flipped = packed[:middle] + bytes([packed[middle] ^ 255]) + packed[middle + 1 :]
+        return {
+            "truncated download": packed[:-1000],
+            "flipped byte": flipped,
+            "web page": b"<html>404 Not Found</html>",
+            "empty": b"",
+            "wrong magic number": gzip.compress(bytes([0, 0, 13, 3]) + raw[4:]),
+            "missing numbers": gzip.compress(raw[:-1]),
+            "numbers too many": gzip.compress(raw + b"\0"),
+            "only a header": gzip.compress(raw[:10]),
+            "a lying header": gzip.compress(raw[:4] + b"\xff" * 12 + raw[16:]),
+            "labels for images": gzip.compress(idx_bytes(np.zeros(240))),
+        }[name]
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("truncated download", "is damaged"),
+        ("flipped byte", "is damaged"),
+        ("web page", r"is damaged .*[Nn]ot a gzipped file"),
+        ("empty", r"is no idx file of images.*got nothing"),
+        ("wrong magic number", "expected it to begin with 00 00 08 03, got 00 00 0d 03"),
+        ("missing numbers", r"promises \(240, 28, 28\), 188160 bytes, but 188159 follow"),
+        ("numbers too many", r"promises \(240, 28, 28\), 188160 bytes, but more follow"),
+        ("only a header", "is no idx file of images"),
+        ("a lying header", "is damaged: its header promises"),
+        ("labels for images", "expected it to begin with 00 00 08 03, got 00 00 08 01"),
+    ],
+)
+def test_refuses_a_damaged_file_by_name(tmp_path, name, message):
+    folder = few_digits(tmp_path)
+    path = folder / f"{IMAGES}.gz"
+    path.write_bytes(damage(name)(path))
+    with pytest.raises(ValueError, match=f"{IMAGES}.gz .*{message}"):
+        minivit.load_digits(folder)
+
+
+@pytest.mark.parametrize("name", NAMES.values())
+def test_refuses_a_missing_file_by_name(tmp_path, name):
+    folder = few_digits(tmp_path)
+    (folder / f"{name}.gz").unlink()
+    with pytest.raises(FileNotFoundError, match=f"has no file {name} or {name}.gz"):
+        minivit.load_digits(folder)
+
+
+def test_refuses_a_file_that_differs_from_its_checksum(tmp_path):
+    """One pixel changed and packed again: only the checksum can tell."""
+    folder = few_digits(tmp_path)
+    path = folder / f"{IMAGES}.gz"
+    raw = gzip.decompress(path.read_bytes())
+    (folder / "MD5SUMS").write_text(f"{hashlib.md5(raw).hexdigest()}  {IMAGES}\n")
+    minivit.load_digits(folder)
+    path.write_bytes(gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1])))
+    with pytest.raises(ValueError, match=f"{IMAGES}.gz is damaged: the MD5 sum"):
+        minivit.load_digits(folder)
+
+
+def test_the_package_verifies_its_own_mnist(tmp_path, monkeypatch):
+    folder = shutil.copytree(MNIST, tmp_path / "mnist")
+    path = folder / "t10k-labels-idx1-ubyte.gz"
+    raw = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(raw[:-1] + bytes([(raw[-1] + 1) % 10])))
+    monkeypatch.setattr("minivit.data.digits.MNIST", folder)
+    with pytest.raises(ValueError, match="t10k-labels-idx1-ubyte.gz is damaged: the MD5 sum"):
+        minivit.load_digits()
+
+
+def test_refuses_what_does_not_belong_together(tmp_path):
+    pixels, labels = np.zeros((3, 4, 4)), np.zeros(3)
+    with pytest.raises(ValueError, match="has 3 images, but .* has 2 labels"):
+        minivit.load_digits(write_digits(tmp_path / "a", (pixels, labels[:2]), (pixels, labels)))
+    with pytest.raises(ValueError, match=r"images are \(4, 4\) pixels, test images \(4, 3\)"):
+        minivit.load_digits(
+            write_digits(tmp_path / "b", (pixels, labels), (pixels[:, :, :3], labels))
+        )
+    with pytest.raises(ValueError, match=r"is empty: its header says \(0, 4, 4\)"):
+        minivit.load_digits(
+            write_digits(tmp_path / "c", (pixels[:0], labels[:0]), (pixels, labels))
+        )
+
+
+def test_refuses_a_folder_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match="no data set at 'minst'; expected \"mnist\" or"):
+        minivit.load_digits("minst")
+
+
+def test_hold_out_splits_without_loss_or_overlap():
+    split = Split(np.arange(100, dtype=np.uint8).reshape(100, 1, 1), np.arange(100))
+    rest, validation = hold_out(split, 13, np.random.default_rng(0))
+    assert (len(rest.labels), len(validation.labels)) == (87, 13)
+    assert sorted([*rest.labels, *validation.labels]) == list(range(100))
+    for part in (rest, validation):
+        np.testing.assert_array_equal(part.images[:, 0, 0], part.labels)
+    assert list(validation.labels) != list(range(13))
+    again = hold_out(split, 13, np.random.default_rng(0))[1]
+    np.testing.assert_array_equal(again.labels, validation.labels)
+
+
+@pytest.mark.parametrize("count", [0, 100, -1])
+def test_refuses_to_hold_out_all_or_nothing(count):
+    split = Split(np.zeros((100, 1, 1), np.uint8), np.arange(100))
+    with pytest.raises(ValueError, match=f"cannot hold out {count} of 100 images"):
+        hold_out(split, count, np.random.default_rng(0))

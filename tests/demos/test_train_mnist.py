@@ -1,0 +1,117 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from demos import train_mnist
+from minivit.training import load_run
+from tests.data.idx import few_digits
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return few_digits(tmp_path / "digits")
+
+
+def demo(folder, *options):
+    return train_mnist.main(
+        ["--data", str(folder), "--epochs", "1", "--batch-size", "20", *options]
+    )
+
+
+def test_leaves_a_complete_run(folder, capsys):
+    assert demo(folder, "--run", "few", "--seed", "3") == 0
+    printed = capsys.readouterr().out
+    run = Path("runs/few")
+    assert sorted(path.name for path in run.iterdir()) == [
+        "config.json", "curves.png", "gradients.png", "metrics.csv", "mistakes.png", "result.json",
+        "weights.safetensors",
+    ]  # fmt: skip
+    for picture in run.glob("*.png"):
+        assert cv2.imread(str(picture)).std() > 5
+    result = json.loads((run / "result.json").read_text())
+    assert result.keys() == {
+        "test_accuracy", "test_loss", "train_seconds", "images_per_second", "parameters", "seed"
+    }  # fmt: skip
+    assert (result["parameters"], result["seed"]) == (138_890, 3)
+    assert f"Test accuracy {result['test_accuracy']:.2%}" in printed
+    assert "Saved in runs/few/: config.json" in printed
+    model, params, _, classes = load_run(run)
+    assert params.flat.size == 138_890
+    assert classes == [str(digit) for digit in range(10)]
+    assert model.config["patch_size"] == 7
+
+    matrix = [line.split() for line in printed.splitlines() if re.match(r"^ +\d( +\d+){10}$", line)]
+    assert [row[0] for row in matrix] == classes
+    counts = [[int(count) for count in row[1:]] for row in matrix]
+    assert sum(map(sum, counts)) == 50
+    right = sum(counts[i][i] for i in range(10))
+    assert right / 50 == pytest.approx(result["test_accuracy"])
+
+
+def test_the_command_it_proposes_can_be_run(folder, capsys):
+    demo(folder)
+    proposed = capsys.readouterr().out.splitlines()[-1].split("python -m demos.train_mnist ")[1]
+    options = train_mnist.arguments(proposed.split())
+    assert (options.pool, options.patch_size) == ("cls", 4)
+    assert demo(folder, *proposed.split()) == 0
+
+
+@pytest.mark.parametrize("optimizer", train_mnist.OPTIMIZERS)
+def test_every_optimizer_and_the_model_options(folder, optimizer):
+    options = "--dim 12 --depth 1 --heads 3 --mlp-dim 8 --patch-size 14 --lr 0.01 --run tiny"
+    assert demo(folder, "--optimizer", optimizer, *options.split()) == 0
+    assert demo(folder, "--optimizer", optimizer, *options.split()) == 0
+    model, _, _, _ = load_run("runs/tiny-2")  # the first was not overwritten
+    assert (model.config["dim"], model.config["depth"], model.config["heads"]) == (12, 1, 3)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--heads", "5"], "dim 64 is not divisible by heads 5"),
+        (["--patch-size", "5"], "cannot be cut into patches of 5 x 5"),
+        (["--depth", "0"], "depth must be at least 1, got 0"),
+        (["--data", "nowhere"], "no data set at 'nowhere'"),
+        (["--run", "a/b"], "a run's name is a plain folder name, got 'a/b'"),
+    ],
+)
+def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options, message):
+    assert demo(folder, *options) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("train_mnist: ")
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "option", ["--epochs=0", "--batch-size=-1", "--lr=0", "--lr=nan", "--seed=-1"]
+)
+def test_refuses_options_out_of_range(capsys, option):
+    with pytest.raises(SystemExit) as stop:
+        train_mnist.arguments([option])
+    assert stop.value.code == 2
+    assert option.partition("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_default_reaches_the_accuracy_that_the_readme_promises(tmp_path):
+    """Full MNIST, five epochs, as a newcomer runs it: one to three minutes."""
+    command = [sys.executable, "-m", "demos.train_mnist"]
+    subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
+    result = json.loads((tmp_path / "runs" / "mnist" / "result.json").read_text())
+    assert result["test_accuracy"] >= 0.983
+
+
+def environment():
+    import os
+
+    return os.environ | {"PYTHONPATH": str(ROOT)}

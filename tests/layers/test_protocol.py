@@ -1,0 +1,154 @@
+"""What holds for every layer: right gradients, no state, nothing overwritten, dtypes kept."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import minivit
+from tests.layers.cases import CASES
+from tests.numeric import analytic, central_differences, complex_step, random_params, relative_error
+
+every_layer = pytest.mark.parametrize("name", CASES)
+
+
+def setup(name, seed=0):
+    """A layer with random parameters, x and dy, in float64."""
+    rng = np.random.default_rng([seed, *name.encode()])
+    layer, shape, _ = CASES[name]
+    params = random_params(layer, rng)
+    x = rng.standard_normal(shape)
+    y, _ = layer.forward(params, x)
+    return layer, params, x, rng.standard_normal(y.shape)
+
+
+@every_layer
+def test_gradients_equal_central_differences(name):
+    layer, params, x, dy = setup(name)
+    _, gradients = analytic(layer, params, x, dy)
+
+    def loss():
+        return (layer.forward(params, x)[0] * dy).sum()
+
+    for leaf_name, array in [("x", x), *params.named()]:
+        numeric = central_differences(loss, array)
+        assert relative_error(gradients[leaf_name], numeric) <= 1e-7, leaf_name
+
+
+@every_layer
+def test_gradients_equal_the_complex_step(name):
+    layer, params, x, dy = setup(name, seed=1)
+    _, gradients = analytic(layer, params, x, dy)
+    params, x = params.astype(complex), x.astype(complex)
+
+    def loss():
+        return (layer.forward(params, x)[0] * dy).sum()
+
+    for leaf_name, array in [("x", x), *params.named()]:
+        numeric = complex_step(loss, array)
+        assert relative_error(gradients[leaf_name], numeric) <= 1e-12, leaf_name
+
+
+@every_layer
+def test_output_and_gradients_equal_pytorch(name):
+    torch = pytest.importorskip("torch")
+    from tests import torch_reference
+
+    layer, params, x, dy = setup(name, seed=2)
+    y, gradients = analytic(layer, params, x, dy)
+    twin_params, twin_x = torch_reference.tensors(params.nest), torch.tensor(x, requires_grad=True)
+    twin_y = CASES[name].twin(torch_reference, twin_params, twin_x)
+    twin_y.backward(torch.tensor(dy))
+    assert relative_error(y, twin_y.detach().numpy()) <= 1e-10
+    expected = {"x": twin_x.grad.numpy(), **torch_reference.gradients(twin_params)}
+    assert gradients.keys() == expected.keys()
+    for leaf_name, gradient in expected.items():
+        assert relative_error(gradients[leaf_name], gradient) <= 1e-10, leaf_name
+
+
+@every_layer
+def test_gradients_are_added_to(name):
+    layer, params, x, dy = setup(name)
+    _, once = analytic(layer, params, x, dy)
+    grads = params.zeros_like()
+    grads.flat[...] = before = np.random.default_rng(3).standard_normal(grads.flat.shape)
+    before = before.copy()
+    _, cache = layer.forward(params, x)
+    layer.backward(params, dy, cache, grads)
+    added = minivit.Params(params.nest).zero()
+    added.flat[...] = grads.flat - before
+    for leaf_name, gradient in added.named():
+        np.testing.assert_allclose(gradient, once[leaf_name], rtol=1e-9, atol=1e-12)
+
+
+@every_layer
+def test_nothing_that_was_handed_in_is_changed(name):
+    layer, params, x, dy = setup(name)
+    for array in (x, dy, params.flat, *(leaf for _, leaf in params.named())):
+        array.flags.writeable = False
+    grads = params.zeros_like()
+    _, cache = layer.forward(params, x)
+    kept = copy.deepcopy(cache)
+    dx = layer.backward(params, dy, cache, grads)
+    again = layer.backward(params, dy, cache, params.zeros_like())
+    np.testing.assert_equal(cache, kept)
+    np.testing.assert_array_equal(dx, again)
+    dx += 1  # a fresh array: writing to it reaches neither dy nor the cache
+    np.testing.assert_equal(cache, kept)
+    assert not np.shares_memory(dx, dy)
+
+
+@every_layer
+def test_layers_hold_no_state(name):
+    layer, params, x, dy = setup(name)
+    before = copy.deepcopy(attributes(layer))
+    _, alone = analytic(layer, params, x, dy)
+    _, cache = layer.forward(params, x)
+    layer.forward(params, x[::-1] + 1)  # another pass in between
+    grads = params.zeros_like()
+    dx = layer.backward(params, dy, cache, grads)
+    np.testing.assert_array_equal(dx, alone["x"])
+    for leaf_name, gradient in grads.named():
+        np.testing.assert_array_equal(gradient, alone[leaf_name])
+    assert attributes(layer) == before
+
+
+def attributes(layer):
+    """All that a layer and its sub-layers hold; fails on an array."""
+    held = {}
+    for key, value in vars(layer).items():
+        held[key] = attributes(value) if hasattr(value, "forward") else value
+        assert isinstance(held[key], (int, float, dict)), f"{key} = {value!r} is no size"
+    return held
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtypes_are_kept(name, dtype):
+    layer, params, x, dy = setup(name)
+    params = params.astype(dtype)
+    y, gradients = analytic(layer, params, x.astype(dtype), dy.astype(dtype))
+    assert {y.dtype, *(g.dtype for g in gradients.values())} == {np.dtype(dtype)}
+    init = minivit.Params(layer.init(np.random.default_rng(0), np.dtype(dtype)))
+    assert all(leaf.dtype == dtype for _, leaf in init.named())
+
+
+@every_layer
+def test_cache_nests_like_the_parameters(name):
+    layer, params, x, _ = setup(name)
+    _, cache = layer.forward(params, x)
+
+    def nested(nest):
+        return {key: nested(value) for key, value in nest.items() if isinstance(value, dict)}
+
+    assert nested(cache) == nested(params.nest)
+
+
+@every_layer
+def test_a_batch_is_independent_images(name):
+    layer, params, x, dy = setup(name)
+    y, gradients = analytic(layer, params, x, dy)
+    for i in range(len(x)):
+        y_alone, alone = analytic(layer, params, x[i : i + 1], dy[i : i + 1])
+        np.testing.assert_allclose(y_alone[0], y[i], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(alone["x"][0], gradients["x"][i], rtol=1e-12, atol=1e-14)

@@ -1,0 +1,58 @@
+"""Numerical gradients, and random parameters under which they mean something."""
+
+import numpy as np
+
+import minivit
+
+
+def random_params(layer, rng):
+    """Parameters in float64, all of them random: matrices of std 1/√d_in, everything else too.
+
+    Initial values would hide errors: layer norm's w = 1 and zero biases, head and class token.
+    """
+    params = minivit.Params(layer.init(rng, np.float64))
+    for name, leaf in params.named():
+        scale = leaf.shape[0] ** -0.5 if name.endswith("w") and leaf.ndim == 2 else 0.5
+        leaf[...] = scale * rng.standard_normal(leaf.shape)
+        if leaf.ndim == 1 and name.endswith("w"):
+            leaf += 1  # of a layer norm
+    return params
+
+
+def analytic(layer, params, x, dy):
+    """The hand-written gradients of sum(y · dy): (y, {"x": dx, name: gradient, …})."""
+    grads = params.zeros_like()
+    y, cache = layer.forward(params, x)
+    dx = layer.backward(params, dy, cache, grads)
+    return y, {"x": dx, **dict(grads.named())}
+
+
+def central_differences(loss, array, step=1e-5):
+    """(loss(array + step) − loss(array − step)) / 2 step for every entry; `loss` reads `array`."""
+    gradient = np.empty_like(array)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        array[index] = value + step
+        above = loss()
+        array[index] = value - step
+        below = loss()
+        array[index] = value
+        gradient[index] = (above - below) / (2 * step)
+    return gradient
+
+
+def complex_step(loss, array, step=1e-30):
+    """Im loss(array + i·step) / step for every entry, exact to rounding; `array` is complex."""
+    gradient = np.empty(array.shape)
+    for index in np.ndindex(array.shape):
+        array[index] += 1j * step
+        gradient[index] = loss().imag / step
+        array[index] = array[index].real
+    return gradient
+
+
+def relative_error(got, expected):
+    """Largest difference, relative to the largest expected number."""
+    assert got.shape == expected.shape
+    scale = np.abs(expected).max()
+    return np.abs(got - expected).max() / (scale if scale > 0 else 1)

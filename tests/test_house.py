@@ -1,0 +1,92 @@
+"""The order of the house: imports point down only, and the engine imports NumPy alone."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [  # from the ground up; a module imports from its own floor's folder and from below
+    ["minivit.backend"],
+    ["minivit.params"],
+    ["minivit.data"],
+    ["minivit.layers"],
+    ["minivit.losses", "minivit.optim"],
+    ["minivit.vit"],
+    ["minivit.training"],
+    ["minivit.study"],
+    ["demos"],
+]
+ENGINE = ["backend", "params", "layers", "losses", "optim", "vit"]
+MODULES = sorted(path for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py"))
+
+
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def floor_of(module):
+    for number, names in enumerate(FLOORS):
+        for name in names:
+            if f"{module}.".startswith(f"{name}."):
+                return number, name
+    raise AssertionError(f"{module} has no place in the house; give it one in FLOORS")
+
+
+def imports_of(path):
+    """Absolute names of all modules that the file imports, wherever in the file it does so."""
+    package = (
+        name_of(path).split(".") if path.name == "__init__.py" else name_of(path).split(".")[:-1]
+    )
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            yield ".".join([*base, *([node.module] if node.module else [])])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down_only(path):
+    if name_of(path) == "minivit":
+        return  # it hands names on from all floors
+    floor, place = floor_of(name_of(path))
+    for imported in imports_of(path):
+        if imported.split(".")[0] in ("minivit", "demos") and imported != "minivit":
+            target_floor, target = floor_of(imported)
+            assert target_floor < floor or target == place, f"{name_of(path)} imports {imported}"
+        if imported == "minivit":
+            assert place == "demos", f"{name_of(path)} imports the package that imports it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_engine_imports_numpy_alone(path):
+    if name_of(path).split(".")[1:2] in [[part] for part in ENGINE]:
+        for imported in imports_of(path):
+            top = imported.split(".")[0]
+            assert top in ("numpy", "minivit") or top in sys.stdlib_module_names, imported
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_backend_names_cupy(path):
+    if name_of(path) != "minivit.backend":
+        assert "cupy" not in path.read_text(encoding="utf-8").lower()
+
+
+def test_importing_minivit_loads_nothing_but_numpy():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import minivit; "
+        "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before} "
+        "- sys.stdlib_module_names))"
+    )
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert printed.stdout.strip() == "['minivit']"
+
+
+def test_files_are_short_enough_to_read():
+    for path in MODULES:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= (140 if "layers" in path.parts else 200), f"{path} has {lines} lines"

@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+
+import minivit
+from minivit.optim import is_matrix
+from tests.numeric import relative_error
+
+OPTIMIZERS = {
+    "sgd": (
+        lambda p: minivit.SGD(p, 0.1, momentum=0.8),
+        lambda torch, p: torch.optim.SGD(p, 0.1, momentum=0.8),
+    ),
+    "sgd without momentum": (
+        lambda p: minivit.SGD(p, 0.1, momentum=0.0),
+        lambda torch, p: torch.optim.SGD(p, 0.1),
+    ),
+    "adam": (
+        lambda p: minivit.Adam(p, 0.01),
+        lambda torch, p: torch.optim.Adam(p, 0.01),
+    ),
+    "adam with other constants": (
+        lambda p: minivit.Adam(p, 0.01, betas=(0.8, 0.95), eps=1e-3),
+        lambda torch, p: torch.optim.Adam(p, 0.01, betas=(0.8, 0.95), eps=1e-3),
+    ),
+    "adamw": (
+        lambda p: minivit.AdamW(p, 0.01, decay=0.3),
+        lambda torch, p: torch.optim.AdamW(
+            [{"params": p[:1], "weight_decay": 0.3}, {"params": p[1:], "weight_decay": 0}], 0.01
+        ),
+    ),
+}
+
+
+def start(seed=0):
+    rng = np.random.default_rng(seed)
+    return minivit.Params({"w": rng.standard_normal((3, 5)), "b": rng.standard_normal(5)}), rng
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_equals_pytorch_over_20_steps(name):
+    torch = pytest.importorskip("torch")
+    ours, theirs = OPTIMIZERS[name]
+    params, rng = start()
+    twins = [torch.tensor(leaf, requires_grad=True) for _, leaf in params.named()]
+    optimizer, twin_optimizer = ours(params), theirs(torch, twins)
+    grads = params.zeros_like()
+    for step in range(20):
+        optimizer.lr = rate = 0.02 / (step + 1)
+        for group in twin_optimizer.param_groups:
+            group["lr"] = rate
+        grads.flat[...] = rng.standard_normal(grads.flat.shape)
+        for twin, (_, gradient) in zip(twins, grads.named(), strict=True):
+            twin.grad = torch.tensor(gradient)
+        optimizer.step(grads)
+        twin_optimizer.step()
+        for twin, (_, leaf) in zip(twins, params.named(), strict=True):
+            assert relative_error(leaf, twin.detach().numpy()) <= 1e-12
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_finds_the_bottom_of_a_bowl_and_leaves_the_gradients_alone(name):
+    params, rng = start()
+    target = rng.standard_normal(params.flat.shape)
+    make, _ = OPTIMIZERS[name]
+    optimizer = make(params)
+    if name == "adamw":
+        optimizer.decay = 0
+    grads = params.zeros_like()
+    for step in range(2000):
+        optimizer.lr = 0.1 * 0.995**step
+        grads.flat[...] = params.flat - target
+        kept = grads.flat.copy()
+        optimizer.step(grads)
+        np.testing.assert_array_equal(grads.flat, kept)
+    np.testing.assert_allclose(params.flat, target, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_float32_is_kept(name):
+    params = start()[0].astype(np.float32)
+    make, _ = OPTIMIZERS[name]
+    optimizer = make(params)
+    grads = params.zeros_like()
+    grads.flat += 1
+    optimizer.step(grads)
+    arrays = [value for value in vars(optimizer).values() if isinstance(value, np.ndarray)]
+    assert {array.dtype for array in [*arrays, params.flat]} == {np.dtype(np.float32)}
+
+
+def test_adams_first_step_is_the_learning_rate_whatever_the_gradient():
+    params, _ = start()
+    before = params.flat.copy()
+    grads = params.zeros_like()
+    grads.flat[...] = 10.0 ** np.arange(-5, 15)
+    minivit.Adam(params, 0.01, eps=1e-20).step(grads)
+    np.testing.assert_allclose(before - params.flat, 0.01, rtol=1e-9)
+
+
+def test_only_matrices_decay():
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3,
+        pool="cls",
+    )  # fmt: skip
+    params = minivit.Params(model.init(np.random.default_rng(0)))
+    decays = [name for name, leaf in params.named() if is_matrix(name, leaf)]
+    assert decays == [
+        "patches.w", "blocks.0.attn.qkv.w", "blocks.0.attn.proj.w", "blocks.0.mlp.fc1.w",
+        "blocks.0.mlp.fc2.w", "head.w",
+    ]  # fmt: skip
+    before = params.flat.copy()
+    minivit.AdamW(params, 0.1, decay=0.5).step(params.zeros_like())
+    shrunk = params.mask(is_matrix).astype(bool)
+    np.testing.assert_allclose(params.flat[shrunk], 0.95 * before[shrunk], rtol=1e-6)
+    np.testing.assert_array_equal(params.flat[~shrunk], before[~shrunk])
+
+
+def test_notices_a_replaced_leaf():
+    params, _ = start()
+    optimizer = minivit.Adam(params, 0.01)
+    grads = params.zeros_like()
+    optimizer.step(grads)
+    grads["b"] = np.ones(5)
+    with pytest.raises(ValueError, match="gradient 'b' no longer shares memory"):
+        optimizer.step(grads)
+    params["w"] = np.ones((3, 5))
+    with pytest.raises(ValueError, match="parameter 'w' no longer shares memory"):
+        optimizer.step(params.zeros_like())
+
+
+def test_refuses_gradients_of_another_model():
+    params, _ = start()
+    other = minivit.Params({"w": np.zeros((2, 2))})
+    with pytest.raises(ValueError, match="4 gradients for 20 parameters"):
+        minivit.SGD(params, 0.1).step(other)
+
+
+@pytest.mark.parametrize("schedule", [minivit.warmup_linear, minivit.warmup_cosine])
+@pytest.mark.parametrize("warmup", [0, 1, 15])
+def test_schedules_go_up_to_the_peak_and_down_to_zero(schedule, warmup):
+    rates = [schedule(step, steps=100, warmup=warmup, peak=3.0) for step in range(101)]
+    assert rates[warmup] == 3.0 == max(rates)
+    assert rates[0] > 0
+    assert rates[100] == pytest.approx(0)
+    assert rates[99] > 0
+    assert rates[: warmup + 1] == sorted(rates[: warmup + 1])
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+    np.testing.assert_allclose(np.diff(rates[: warmup + 1]), 3 / (warmup + 1))
+
+
+def test_schedules_halfway_down():
+    assert minivit.warmup_linear(75, steps=100, warmup=50, peak=3.0) == pytest.approx(1.5)
+    assert minivit.warmup_cosine(75, steps=100, warmup=50, peak=3.0) == pytest.approx(1.5)
+    assert minivit.warmup_linear(60, steps=100, warmup=50, peak=3.0) == pytest.approx(2.4)
+    assert minivit.warmup_cosine(60, steps=100, warmup=50, peak=3.0) == pytest.approx(
+        1.5 * (1 + np.cos(np.pi / 5))
+    )
+
+
+def test_clipping_equals_pytorch():
+    torch = pytest.importorskip("torch")
+    for limit in (0.5, 1e3):
+        grads, _ = start()
+        twins = [torch.zeros(leaf.shape, dtype=torch.float64) for _, leaf in grads.named()]
+        for twin, (_, leaf) in zip(twins, grads.named(), strict=True):
+            twin.grad = torch.tensor(leaf)
+        norm = minivit.clip_by_global_norm(grads, limit)
+        expected = torch.nn.utils.clip_grad_norm_(twins, limit)
+        assert norm == pytest.approx(expected.item(), rel=1e-12)
+        for twin, (_, leaf) in zip(twins, grads.named(), strict=True):
+            assert relative_error(leaf, twin.grad.numpy()) <= 1e-12
+
+
+def test_clipping_keeps_direction_dtype_and_zero():
+    grads = start()[0].astype(np.float32)
+    before = grads.flat.copy()
+    norm = minivit.clip_by_global_norm(grads, 1.0)
+    assert norm == pytest.approx(np.linalg.norm(before), rel=1e-6)
+    assert np.linalg.norm(grads.flat) == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(grads.flat, before / norm, rtol=1e-5)
+    assert (grads.flat.dtype, norm.dtype) == (np.float32, np.float32)
+    assert minivit.clip_by_global_norm(grads.zero(), 1.0) == 0
+    assert not grads.flat.any()

@@ -1,0 +1,340 @@
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minivit
+from tests.numeric import central_differences, complex_step, random_params, relative_error
+
+SMALL = dict(
+    image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=3, mlp_dim=7, classes=5
+)
+MNIST = dict(
+    image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=4, mlp_dim=128, classes=10
+)
+both_pools = pytest.mark.parametrize("pool", ["mean", "cls"])
+
+
+def case(seed=0, batch=3, **changes):
+    """A model with random parameters, images and labels, in float64."""
+    rng = np.random.default_rng(seed)
+    model = minivit.ViT(**{**SMALL, **changes})
+    params = random_params(model, rng)
+    H, W = model.config["image_size"]
+    images = rng.standard_normal((batch, H, W, model.config["channels"]))
+    return model, params, images, rng.integers(0, model.config["classes"], batch)
+
+
+def passes(model, params, images, labels, smoothing=0.0):
+    """Loss, logits and all gradients: (loss, logits, {"images": …, name: …})."""
+    grads = params.zeros_like()
+    logits, cache = model.forward(params, images)
+    loss, dlogits = minivit.cross_entropy(logits, labels, smoothing)
+    dimages = model.backward(params, dlogits, cache, grads)
+    return loss, logits, {"images": dimages, **dict(grads.named())}
+
+
+@both_pools
+def test_gradients_equal_central_differences(pool):
+    model, params, images, labels = case(pool=pool)
+    _, _, gradients = passes(model, params, images, labels)
+
+    def loss():
+        logits, _ = model.forward(params, images, keep=False)
+        return minivit.cross_entropy(logits, labels)[0]
+
+    for name, array in [("images", images), *params.named()]:
+        assert relative_error(gradients[name], central_differences(loss, array)) <= 1e-7, name
+
+
+@both_pools
+def test_gradients_equal_the_complex_step(pool):
+    model, params, images, labels = case(pool=pool, seed=1)
+    _, _, gradients = passes(model, params, images, labels, smoothing=0.1)
+    params, images = params.astype(complex), images.astype(complex)
+
+    def loss():
+        logits, _ = model.forward(params, images, keep=False)
+        return minivit.cross_entropy(logits, labels, smoothing=0.1)[0]
+
+    for name, array in [("images", images), *params.named()]:
+        assert relative_error(gradients[name], complex_step(loss, array)) <= 1e-12, name
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_configurations_equal_pytorch(seed):
+    torch = pytest.importorskip("torch")
+    from tests import torch_reference
+
+    rng = np.random.default_rng(seed)
+    heads, patch_size = (int(n) for n in rng.integers(1, 5, 2))
+    rows, columns, width, depth, channels, mlp_dim, classes, batch = (
+        int(n) for n in rng.integers(1, 6, 8)
+    )
+    model, params, images, labels = case(
+        seed,
+        batch,
+        image_size=(rows * patch_size, columns * patch_size),
+        patch_size=patch_size,
+        channels=channels,
+        dim=heads * (width + 1),  # layer norm of one feature has no gradient to compare
+        depth=depth,
+        heads=heads,
+        mlp_dim=mlp_dim,
+        classes=classes + 1,
+        pool=["mean", "cls"][seed % 2],
+        positions=["learned", None][seed % 5 == 4],
+        eps=[1e-6, 1e-3][seed % 3 == 2],
+    )
+    smoothing = [0.0, 0.1][seed % 7 == 3]
+    loss, logits, gradients = passes(model, params, images, labels, smoothing)
+
+    twin_params = torch_reference.tensors(params.nest)
+    twin_images = torch.tensor(images, requires_grad=True)
+    twin_logits = torch_reference.vit(twin_params, twin_images, model.config)
+    twin_loss = torch.nn.functional.cross_entropy(
+        twin_logits, torch.tensor(labels), label_smoothing=smoothing
+    )
+    twin_loss.backward()
+    assert loss == pytest.approx(twin_loss.item(), rel=1e-10)
+    assert relative_error(logits, twin_logits.detach().numpy()) <= 1e-10
+    expected = {
+        "images": twin_images.grad.numpy(),
+        **torch_reference.gradients(twin_params),
+    }
+    assert gradients.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert relative_error(gradients[name], gradient) <= 1e-10, name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_every_line_keeps_the_dtype(dtype):
+    """Follow every array of a training step, line by line: `+=` would hide an upcast."""
+    model, params, images, labels = case(pool="cls")
+    params, images = params.astype(dtype), images.astype(dtype)
+    optimizer, grads = minivit.AdamW(params, 1e-3), params.zeros_like()
+    folder = str(Path(minivit.__file__).parent)
+    allowed = {np.dtype(dtype), np.zeros(0, dtype).real.dtype}
+    seen = set()
+
+    def watch(frame, event, argument):
+        if not frame.f_code.co_filename.startswith(folder):
+            return None
+        for name, value in frame.f_locals.items():
+            if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "fc":
+                seen.add((frame.f_code.co_name, name))
+                place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+                assert value.dtype in allowed, f"{place} {name} is {value.dtype}"
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        logits, cache = model.forward(params, images)
+        _, dlogits = minivit.cross_entropy(logits, labels, 0.1)
+        model.backward(params, dlogits, cache, grads)
+        if dtype != np.complex128:  # optimizers are for real numbers
+            minivit.clip_by_global_norm(grads, 1.0)
+            optimizer.step(grads)
+    finally:
+        sys.settrace(before)
+    assert {("forward", "scores"), ("backward", "dscores"), ("backward", "dvar")} <= seen
+
+
+@both_pools
+def test_initial_loss_is_that_of_guessing(pool):
+    model = minivit.ViT(**{**MNIST, "pool": pool})
+    params = minivit.Params(model.init(np.random.default_rng(0)))
+    images = np.random.default_rng(1).standard_normal((5, 28, 28, 1)).astype(np.float32)
+    logits, _ = model.forward(params, images)
+    assert not logits.any()
+    assert minivit.cross_entropy(logits, [0, 1, 2, 3, 4])[0] == pytest.approx(np.log(10))
+
+
+def test_the_residual_stream_starts_no_larger_for_a_deep_model():
+    sizes = []
+    for depth in (2, 32):
+        model = minivit.ViT(**{**MNIST, "depth": depth})
+        params = minivit.Params(model.init(np.random.default_rng(0)))
+        images = np.random.default_rng(1).standard_normal((5, 28, 28, 1)).astype(np.float32)
+        _, cache = model.forward(params, images)
+        sizes.append(float((1 / cache["ln"]["rstd"]).mean()))
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+def test_parameter_names_and_counts():
+    model = minivit.ViT(**MNIST)
+    params = minivit.Params(model.init(np.random.default_rng(0)))
+    block = (64 * 192 + 192) + (64 * 64 + 64) + 4 * 64 + (64 * 128 + 128) + (128 * 64 + 64)
+    assert params.flat.size == 49 * 64 + 64 + 16 * 64 + 4 * block + 128 + 640 + 10 == 138_890
+    names = [name for name, _ in minivit.Params(case(pool="cls")[0].init(params_rng())).named()]
+    assert names[:4] == ["patches.w", "patches.b", "cls", "pos"]
+    assert names[4:16] == [
+        f"blocks.0.{name}"
+        for name in (
+            "ln1.w", "ln1.b", "attn.qkv.w", "attn.qkv.b", "attn.proj.w", "attn.proj.b",
+            "ln2.w", "ln2.b", "mlp.fc1.w", "mlp.fc1.b", "mlp.fc2.w", "mlp.fc2.b",
+        )
+    ]  # fmt: skip
+    assert names[-4:] == ["ln.w", "ln.b", "head.w", "head.b"]
+
+
+def params_rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "patch_size, dim, depth, heads, classes, count",
+    [
+        (16, 768, 12, 12, 1000, 86_567_656),  # ViT-B/16, as in google-research's own tests
+        (32, 768, 12, 12, 1000, 88_224_232),  # ViT-B/32
+        (16, 384, 12, 6, 1000, 22_050_664),  # ViT-S/16
+    ],
+)
+def test_counts_of_the_papers_models(patch_size, dim, depth, heads, classes, count):
+    class Zeros:  # a generator that costs no time
+        def standard_normal(self, shape):
+            return np.zeros(shape, np.float32)
+
+    model = minivit.ViT(
+        image_size=224, patch_size=patch_size, channels=3, dim=dim, depth=depth, heads=heads,
+        mlp_dim=4 * dim, classes=classes, pool="cls",
+    )  # fmt: skip
+    assert minivit.Params(model.init(Zeros())).flat.size == count
+
+
+@both_pools
+def test_images_of_a_batch_are_independent(pool):
+    model, params, images, _ = case(pool=pool)
+    logits, _ = model.forward(params, images)
+    for i in range(len(images)):
+        np.testing.assert_allclose(model.forward(params, images[i : i + 1])[0][0], logits[i])
+    changed = images.copy()
+    changed[0] = 9
+    np.testing.assert_allclose(model.forward(params, changed)[0][1:], logits[1:], rtol=1e-12)
+
+
+def shuffled_patches(images, patch_size, order):
+    from minivit.layers.patches import cut_patches, join_patches
+
+    patches = cut_patches(images, patch_size)[:, order]
+    return join_patches(patches, *images.shape[1:3], patch_size)
+
+
+@both_pools
+@pytest.mark.parametrize("positions", ["learned", None])
+def test_only_positions_tell_where_a_patch_is(pool, positions):
+    model, params, images, _ = case(pool=pool, positions=positions)
+    order = [3, 1, 5, 0, 4, 2]
+    logits, _ = model.forward(params, images)
+    moved, _ = model.forward(params, shuffled_patches(images, 2, order))
+    assert np.allclose(moved, logits, rtol=1e-10) == (positions is None)
+
+
+@both_pools
+def test_every_pixel_reaches_every_logit(pool):
+    model, params, images, _ = case(pool=pool)
+    for k in range(SMALL["classes"]):
+        _, cache = model.forward(params, images)
+        dlogits = np.zeros((len(images), SMALL["classes"]))
+        dlogits[:, k] = 1
+        dimages = model.backward(params, dlogits, cache, params.zeros_like())
+        assert (np.abs(dimages) > 1e-9).all()
+
+
+def test_every_parameter_learns_but_the_key_bias():
+    model, params, images, labels = case(pool="cls")
+    for name, gradient in passes(model, params, images, labels)[2].items():
+        if name.endswith("qkv.b"):
+            gradient = np.delete(gradient, range(SMALL["dim"], 2 * SMALL["dim"]))
+        assert (np.abs(gradient) > 1e-12).all(), name
+
+
+def test_micro_batches_add_up_to_the_batch():
+    model, params, images, labels = case(batch=7)
+    _, _, whole = passes(model, params, images, labels)
+    grads = params.zeros_like()
+    for part in (slice(0, 3), slice(3, 7)):
+        logits, cache = model.forward(params, images[part])
+        _, dlogits = minivit.cross_entropy(logits, labels[part])
+        dlogits *= len(logits) / 7
+        model.backward(params, dlogits, cache, grads)
+    for name, gradient in grads.named():
+        np.testing.assert_allclose(gradient, whole[name], rtol=1e-9, atol=1e-13)
+
+
+@both_pools
+def test_overfits_eight_images(pool):
+    rng = np.random.default_rng(0)
+    model = minivit.ViT(**{**SMALL, "dim": 24, "mlp_dim": 48, "pool": pool})
+    params = minivit.Params(model.init(rng))
+    optimizer, grads = minivit.Adam(params, 3e-3), params.zeros_like()
+    images = rng.standard_normal((8, 4, 6, 3)).astype(np.float32)
+    labels = rng.integers(0, 5, 8)
+    for _ in range(200):
+        logits, cache = model.forward(params, images)
+        loss, dlogits = minivit.cross_entropy(logits, labels)
+        model.backward(params, dlogits, cache, grads.zero())
+        optimizer.step(grads)
+    assert loss < 1e-2
+    assert (logits.argmax(axis=-1) == labels).all()
+
+
+def test_evaluation_gives_the_same_logits_in_less_memory():
+    model = minivit.ViT(**{**MNIST, "depth": 8})
+    params = minivit.Params(model.init(np.random.default_rng(0)))
+    params["head"]["w"][...] = np.random.default_rng(2).standard_normal((64, 10))
+    images = np.random.default_rng(1).standard_normal((50, 28, 28, 1)).astype(np.float32)
+    peaks = []
+    outputs = []
+    for keep in (True, False):
+        tracemalloc.start()
+        logits, cache = model.forward(params, images, keep=keep)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        outputs.append(logits)
+    assert cache is None
+    np.testing.assert_array_equal(*outputs)
+    assert peaks[1] < peaks[0] / 4
+    with pytest.raises(ValueError, match="call forward with keep=True"):
+        model.backward(params, logits, cache, params.zeros_like())
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"patch_size": 5}, ValueError, "28 x 28 pixels cannot be cut into patches of 5 x 5"),
+        ({"image_size": (28, 30)}, ValueError, "28 x 30 pixels cannot be cut"),
+        ({"image_size": (28, 28, 1)}, ValueError, r"or \(height, width\), got \(28, 28, 1\)"),
+        ({"heads": 5}, ValueError, "dim 64 is not divisible by heads 5"),
+        ({"depth": 0}, ValueError, "depth must be at least 1, got 0"),
+        ({"classes": -1}, ValueError, "classes must be at least 1, got -1"),
+        ({"mlp_dim": 12.5}, TypeError, "d_out must be an integer, got 12.5"),
+        ({"channels": "RGB"}, TypeError, "channels must be an integer, got 'RGB'"),
+        ({"pool": "max"}, ValueError, 'pool must be "mean" or "cls", got \'max\''),
+        ({"positions": "none"}, ValueError, "positions must be \"learned\" or None, got 'none'"),
+        ({"eps": 0}, ValueError, "eps must be positive, got 0"),
+    ],
+)
+def test_refuses_configurations_that_cannot_work(change, error, message):
+    with pytest.raises(error, match=message):
+        minivit.ViT(**{**MNIST, **change})
+
+
+@pytest.mark.parametrize(
+    "images, error, message",
+    [
+        (np.zeros((2, 4, 6, 3), np.uint8), TypeError, "images are uint8; expected normalised"),
+        (np.zeros((2, 4, 6, 3), np.int64), TypeError, "images are int64; expected normalised"),
+        (np.zeros((2, 4, 6, 3), np.float32), TypeError, "images are float32, parameters float64"),
+        (np.zeros((2, 6, 4, 3)), ValueError, r"expected shape \(B, 4, 6, 3\), got \(2, 6, 4, 3\)"),
+        (np.zeros((4, 6, 3)), ValueError, r"expected shape \(B, 4, 6, 3\), got \(4, 6, 3\)"),
+        (np.zeros((2, 3, 4, 6)), ValueError, r"expected shape \(B, 4, 6, 3\)"),
+    ],
+)
+def test_refuses_images_that_do_not_fit(images, error, message):
+    model, params, _, _ = case()
+    with pytest.raises(error, match=message):
+        model.forward(params, images)

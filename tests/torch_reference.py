@@ -1,0 +1,101 @@
+"""The same mathematics in PyTorch, from its own building blocks, differentiated by its autograd.
+
+Parameters come as nests of tensors in minivit's layout. Nothing here shares code with minivit:
+patches are a convolution, attention is `multi_head_attention_forward`.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def linear(p, x):
+    return F.linear(x, p["w"].T, p["b"])
+
+
+def layer_norm(p, x, eps=1e-6):
+    return F.layer_norm(x, x.shape[-1:], p["w"], p["b"], eps)
+
+
+def gelu(p, x):
+    return F.gelu(x, approximate="tanh")
+
+
+def softmax(p, x):
+    return F.softmax(x, dim=-1)
+
+
+def mlp(p, x):
+    return linear(p["fc2"], gelu({}, linear(p["fc1"], x)))
+
+
+def attention(p, x, heads):
+    tokens_first = x.transpose(0, 1)  # (T, B, D)
+    y, _ = F.multi_head_attention_forward(
+        tokens_first,
+        tokens_first,
+        tokens_first,
+        x.shape[-1],
+        heads,
+        p["qkv"]["w"].T,
+        p["qkv"]["b"],
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0.0,
+        out_proj_weight=p["proj"]["w"].T,
+        out_proj_bias=p["proj"]["b"],
+        need_weights=False,
+    )
+    return y.transpose(0, 1)
+
+
+def block(p, x, heads, eps=1e-6):
+    x = x + attention(p["attn"], layer_norm(p["ln1"], x, eps), heads)
+    return x + mlp(p["mlp"], layer_norm(p["ln2"], x, eps))
+
+
+def patches(p, images, patch_size):
+    dim = p["w"].shape[1]
+    kernel = p["w"].reshape(patch_size, patch_size, -1, dim).permute(3, 2, 0, 1)  # (D, C, P, P)
+    grid = F.conv2d(images.permute(0, 3, 1, 2), kernel, p["b"], stride=patch_size)
+    return grid.flatten(2).transpose(1, 2)  # (B, N, D)
+
+
+def class_token(p, x):
+    return torch.cat([p["cls"].expand(len(x), 1, -1), x], dim=1)
+
+
+def positions(p, x):
+    return x + p["pos"]
+
+
+def vit(p, images, config):
+    x = patches(p["patches"], images, config["patch_size"])
+    if config["pool"] == "cls":
+        x = class_token(p, x)
+    if config["positions"]:
+        x = positions(p, x)
+    for block_params in p["blocks"]:
+        x = block(block_params, x, config["heads"], config["eps"])
+    x = layer_norm(p["ln"], x, config["eps"])
+    return linear(p["head"], x[:, 0] if config["pool"] == "cls" else x.mean(dim=1))
+
+
+def tensors(nest):
+    """The nest of arrays as leaf tensors that collect gradients."""
+    if isinstance(nest, dict):
+        return {key: tensors(value) for key, value in nest.items()}
+    if isinstance(nest, list):
+        return [tensors(value) for value in nest]
+    return torch.tensor(nest, requires_grad=True)
+
+
+def gradients(nest, prefix=""):
+    """{dotted name: gradient} of a nest of tensors after backward()."""
+    found = {}
+    for key, value in nest.items() if isinstance(nest, dict) else enumerate(nest):
+        if isinstance(value, (dict, list)):
+            found |= gradients(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value.grad.numpy()
+    return found

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+import minivit
+from minivit.data.digits import Split
+from minivit.data.preparation import Preparation
+from minivit.training import confusion_matrix, evaluate, predict
+
+
+def case():
+    rng = np.random.default_rng(0)
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3
+    )
+    params = minivit.Params(model.init(rng))
+    params.flat += rng.standard_normal(params.flat.shape).astype(np.float32)
+    split = Split(rng.integers(0, 256, (17, 4, 4)).astype(np.uint8), rng.integers(0, 3, 17))
+    return model, params, split, Preparation.of(split.images, shift=1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 17, 100])
+def test_predictions_do_not_depend_on_the_batch_size(batch_size):
+    model, params, split, prepare = case()
+    whole, _ = model.forward(params, prepare(split.images))
+    logits = predict(model, params, split.images, prepare, batch_size)
+    np.testing.assert_allclose(logits, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluate():
+    model, params, split, prepare = case()
+    loss, accuracy, logits = evaluate(model, params, split, prepare)
+    expected, _ = minivit.cross_entropy(logits, split.labels)
+    assert loss == pytest.approx(expected)
+    right = sum(row.argmax() == label for row, label in zip(logits, split.labels, strict=True))
+    assert accuracy == right / 17
+    assert 0 < right < 17
+
+
+def test_confusion_matrix():
+    counts = confusion_matrix(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 0]), 4)
+    np.testing.assert_array_equal(counts, [[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])

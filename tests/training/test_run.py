@@ -1,0 +1,116 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.data.preparation import Preparation
+from minivit.training import load_run, new_run, save_run
+from minivit.training.run import write_file
+
+ROWS = [
+    dict(step=0, loss=2.3, validation_loss=None),
+    dict(step=1, loss=1.5, validation_loss=1.6),
+]
+
+
+def saved(folder, pool="cls"):
+    model = minivit.ViT(
+        image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
+        pool=pool,
+    )  # fmt: skip
+    params = minivit.Params(model.init(np.random.default_rng(1)))
+    params.flat += 1
+    save_run(folder, model, params, Preparation(0.1, 0.3, 2), ["a", "b", "c"], ROWS)
+    return model, params
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls"])
+def test_what_was_saved_is_loaded(tmp_path, pool):
+    model, params = saved(tmp_path, pool)
+    again, again_params, preparation, classes = load_run(tmp_path)
+    assert again.config == model.config
+    np.testing.assert_array_equal(again_params.flat, params.flat)
+    assert [n for n, _ in again_params.named()] == [n for n, _ in params.named()]
+    assert (preparation, classes) == (Preparation(0.1, 0.3, 2), ["a", "b", "c"])
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 1)).astype(np.float32)
+    np.testing.assert_array_equal(
+        again.forward(again_params, images)[0], model.forward(params, images)[0]
+    )
+
+
+def test_metrics_are_a_table(tmp_path):
+    saved(tmp_path)
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {"step": "0", "loss": "2.3", "validation_loss": ""},
+        {"step": "1", "loss": "1.5", "validation_loss": "1.6"},
+    ]
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    names = [new_run("mnist", tmp_path / "runs").name for _ in range(3)]
+    assert names == ["mnist", "mnist-2", "mnist-3"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x"])
+def test_refuses_names_that_lead_elsewhere(tmp_path, name):
+    with pytest.raises(ValueError, match="a run's name is a plain folder name"):
+        new_run(name, tmp_path)
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    write_file(path, b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_refuses_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no run: it has no config.json"):
+        load_run(tmp_path)
+
+
+def change_config(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"] |= changes
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda f: (f / "config.json").write_text("{"), "config.json does not describe a model"),
+        (lambda f: (f / "config.json").write_text("[]"), "config.json does not describe a model"),
+        (lambda f: change_config(f, heads=4), "does not describe a model.*dim 6 is not divisible"),
+        (lambda f: change_config(f, colour=4), "does not describe a model.*colour"),
+        (
+            lambda f: change_config(f, mlp_dim=9),
+            r"'blocks.0.mlp.fc1.b' has the shape \(5,\) in the file, \(9,\) in the model",
+        ),
+        (
+            lambda f: change_config(f, pool="mean"),
+            r"'cls' has the shape \(6,\) in the file, None in the model",
+        ),
+        (
+            lambda f: (f / "weights.safetensors").write_bytes(
+                (f / "weights.safetensors").read_bytes()[:-1]
+            ),
+            "weights.safetensors is damaged",
+        ),
+    ],
+)
+def test_refuses_a_damaged_run_by_name(tmp_path, spoil, message):
+    saved(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        load_run(tmp_path)
