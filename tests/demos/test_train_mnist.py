@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -106,12 +107,7 @@ def test_refuses_options_out_of_range(capsys, option):
 def test_the_default_reaches_the_accuracy_that_the_readme_promises(tmp_path):
     """Full MNIST, five epochs, as a newcomer runs it: one to three minutes."""
     command = [sys.executable, "-m", "demos.train_mnist"]
-    subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     result = json.loads((tmp_path / "runs" / "mnist" / "result.json").read_text())
     assert result["test_accuracy"] >= 0.983
-
-
-def environment():
-    import os
-
-    return os.environ | {"PYTHONPATH": str(ROOT)}
