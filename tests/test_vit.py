@@ -153,6 +153,26 @@ def test_initial_loss_is_that_of_guessing(pool):
     assert minivit.cross_entropy(logits, [0, 1, 2, 3, 4])[0] == pytest.approx(np.log(10))
 
 
+def test_initial_values():
+    model = minivit.ViT(**{**MNIST, "depth": 8, "dim": 128, "mlp_dim": 512, "pool": "cls"})
+    params = minivit.Params(model.init(np.random.default_rng(0)))
+    stds = {
+        "patches.w": 1 / 7,
+        "pos": 0.02,
+        "blocks.7.attn.qkv.w": 128**-0.5,
+        "blocks.7.attn.proj.w": 128**-0.5 / 4,  # 1/√(2L) = 1/4
+        "blocks.7.mlp.fc1.w": 128**-0.5,
+        "blocks.7.mlp.fc2.w": 512**-0.5 / 4,
+    }
+    for name, leaf in params.named():
+        if name in stds:
+            assert leaf.std() == pytest.approx(stds[name], rel=0.03), name
+        elif leaf.ndim == 1 and ".ln" in f".{name}" and name.endswith("w"):
+            assert (leaf == 1).all(), name
+        elif not name.startswith("blocks.") or name.endswith("b"):
+            assert not leaf.any(), name
+
+
 def test_the_residual_stream_starts_no_larger_for_a_deep_model():
     sizes = []
     for depth in (2, 32):
@@ -309,6 +329,8 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
         ({"image_size": (28, 30)}, ValueError, "28 x 30 pixels cannot be cut"),
         ({"image_size": (28, 28, 1)}, ValueError, r"or \(height, width\), got \(28, 28, 1\)"),
         ({"heads": 5}, ValueError, "dim 64 is not divisible by heads 5"),
+        ({"heads": 0}, ValueError, "heads must be at least 1, got 0"),
+        ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
         ({"depth": 0}, ValueError, "depth must be at least 1, got 0"),
         ({"classes": -1}, ValueError, "classes must be at least 1, got -1"),
         ({"mlp_dim": 12.5}, TypeError, "d_out must be an integer, got 12.5"),

@@ -75,9 +75,7 @@ class Attention:
         dmix = dmerged.reshape(B, T, h, d).transpose(0, 2, 1, 3)  # (B, h, T, d)
         datt = dmix @ v.mT  # (B, h, T, T)
         dv = att.mT @ dmix  # (B, h, T, d)
-        dscores = self.softmax.backward(
-            params["softmax"], datt, cache["softmax"], grads["softmax"]
-        )  # (B, h, T, T)
+        dscores = self.softmax.backward(params["softmax"], datt, cache["softmax"], grads["softmax"])
         dq = dscores @ k * self.scale  # (B, h, T, d)
         dk = dscores.mT @ q * self.scale  # (B, h, T, d)
         parts = [part.transpose(0, 2, 1, 3) for part in (dq, dk, dv)]  # 3 x (B, T, h, d)

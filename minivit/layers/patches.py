@@ -13,8 +13,9 @@ def cut_patches(images, patch_size):
     """
     B, H, W, C = images.shape
     P = patch_size
+    N = (H // P) * (W // P)
     grid = images.reshape(B, H // P, P, W // P, P, C)  # (B, H/P, P, W/P, P, C)
-    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(B, -1, P * P * C)  # (B, N, P·P·C)
+    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(B, N, P * P * C)  # (B, N, P·P·C)
 
 
 def join_patches(patches, height, width, patch_size):

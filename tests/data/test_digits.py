@@ -154,6 +154,13 @@ def test_hold_out_splits_without_loss_or_overlap():
     np.testing.assert_array_equal(again.labels, validation.labels)
 
 
+@pytest.mark.parametrize("count", [1, 99])
+def test_holds_out_as_little_as_one_and_as_much_as_all_but_one(count):
+    split = Split(np.zeros((100, 1, 1), np.uint8), np.arange(100))
+    rest, validation = hold_out(split, count, np.random.default_rng(0))
+    assert (len(rest.labels), len(validation.labels)) == (100 - count, count)
+
+
 @pytest.mark.parametrize("count", [0, 100, -1])
 def test_refuses_to_hold_out_all_or_nothing(count):
     split = Split(np.zeros((100, 1, 1), np.uint8), np.arange(100))
