@@ -1,8 +1,10 @@
 """Train a Vision Transformer, whose every gradient is written by hand, on MNIST."""
 
 import argparse
+import contextlib
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -12,13 +14,14 @@ from minivit.data.preparation import Preparation
 from minivit.study import figures
 from minivit.training import confusion_matrix, evaluate, fit, new_run, save_run
 from minivit.training.run import write_file, write_json
+from minivit.training.step import cores, threads
 
 OPTIMIZERS = {
     "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
     "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
     "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
 }
-NEXT = "python -m demos.train_mnist --pool cls --patch-size 4 --run patch4"
+NEXT = "-m demos.train_mnist --pool cls --patch-size 4 --run patch4"
 
 
 def arguments(argv=None):
@@ -90,21 +93,26 @@ def train(options):
         write_file(folder / "curves.png", figures.png(figures.curves(rows)))
 
     start = time.perf_counter()
-    fit(
-        model,
-        params,
-        optimizer,
-        training,
-        validation,
-        preparation,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        after_epoch=save,
-    )
+    try:
+        fit(
+            model,
+            params,
+            optimizer,
+            training,
+            validation,
+            preparation,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            after_epoch=save,
+        )
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if nothing was saved in it
     seconds = time.perf_counter() - start
 
-    loss, accuracy, logits = evaluate(model, params, data.test, preparation)
+    with threads(cores()) as each:
+        loss, accuracy, logits = evaluate(model, params, data.test, preparation, each)
     result = dict(
         test_accuracy=accuracy,
         test_loss=loss,
@@ -123,7 +131,9 @@ def draw(folder, model, params, preparation, data, logits):
     images, labels = data.test
     sheet = figures.worst_mistakes(images, labels, logits, data.classes)
     write_file(folder / "mistakes.png", figures.png(sheet))
-    few = np.concatenate([np.arange(3), figures.mistakes_by_loss(labels, logits)[:2]])
+    few = np.concatenate(
+        [np.arange(min(3, len(labels))), figures.mistakes_by_loss(labels, logits)[:2]]
+    )
     sheet = figures.attention_and_gradients(
         model, params, images[few], labels[few], preparation, data.classes
     )
@@ -141,7 +151,9 @@ def report(folder, result, data, logits):
     for label, row in zip(["", *data.classes], [data.classes, *confusion], strict=True):
         print(f"{label:>{width}}" + "".join(f"{count:>{width}}" for count in row))
     print(f"\nSaved in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    print(f"Next, smaller patches and a class token: {NEXT}")
+    python, here = Path(sys.executable), Path.cwd()
+    python = python.relative_to(here) if python.is_relative_to(here) else python
+    print(f"Next, smaller patches and a class token: {python} {NEXT}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 from .backend import array_module
 
 
-def cross_entropy(logits, labels, smoothing=0.0):
+def cross_entropy(logits, labels, *, smoothing=0.0):
     """Return the mean loss over the batch, in nats, and its gradient.
 
         p = softmax(logits)        target = (1 − smoothing) · onehot(label) + smoothing / K
@@ -25,9 +25,10 @@ def cross_entropy(logits, labels, smoothing=0.0):
     is right even there.
     """
     labels = _checked_labels(logits, labels)
+    smoothing = float(smoothing)
     if not 0 <= smoothing < 1:
         raise ValueError(
-            f"cross_entropy: smoothing must be at least 0 and less than 1, got {smoothing!r}"
+            f"cross_entropy: smoothing must be at least 0 and less than 1, got {smoothing}"
         )
     xp = array_module(logits)
     B, K = logits.shape
@@ -49,7 +50,11 @@ def cross_entropy(logits, labels, smoothing=0.0):
 
 
 def _checked_labels(logits, labels):
+    """The labels as an array; raises for labels and logits that do not fit each other."""
     labels = np.asarray(labels)
+    if getattr(logits, "dtype", np.dtype(object)).kind not in "fc":
+        kind = getattr(logits, "dtype", type(logits).__name__)
+        raise TypeError(f"cross_entropy: logits must be a floating-point array, got {kind}")
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             "cross_entropy: expected logits (B, K) and labels (B,), "

@@ -10,7 +10,10 @@ from .backend import array_module
 
 
 class Optimizer:
-    """What all optimizers share: the parameters, the rate `lr` (set it at any time), two checks."""
+    """What all optimizers share: the parameters, the rate `lr` (set it at any time), two checks.
+
+    A subclass defines `update(p, g)`, which changes the flat vector p in place, given its gradient.
+    """
 
     def __init__(self, params, lr):
         self.params, self.lr = params, lr
@@ -38,7 +41,7 @@ class SGD(Optimizer):
     p ← p − lr · velocity
     """
 
-    def __init__(self, params, lr, momentum=0.9):
+    def __init__(self, params, lr, *, momentum=0.9):
         super().__init__(params, lr)
         self.momentum = momentum
         self.velocity = params.zeros_like().flat
@@ -60,7 +63,7 @@ class Adam(Optimizer):
     m and v start at zero and so are too small at first; the divisions correct that.
     """
 
-    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8):
+    def __init__(self, params, lr, *, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(params, lr)
         self.betas, self.eps, self.t = betas, eps, 0
         self.m = params.zeros_like().flat
@@ -87,8 +90,8 @@ class AdamW(Adam):
     Only the matrices decay (`is_matrix`): not biases, layer norms, positions or the class token.
     """
 
-    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, decay=0.05):
-        super().__init__(params, lr, betas, eps)
+    def __init__(self, params, lr, *, betas=(0.9, 0.999), eps=1e-8, decay=0.05):
+        super().__init__(params, lr, betas=betas, eps=eps)
         self.decay = decay
         self.decays = params.mask(is_matrix)
 
@@ -122,7 +125,9 @@ def clip_by_global_norm(grads, max_norm):
     Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1; one norm for all of them keeps
     their direction.
     """
+    if not max_norm > 0:
+        raise ValueError(f"clip_by_global_norm: max_norm must be positive, got {max_norm!r}")
     xp = array_module(grads.flat)
     norm = xp.sqrt(grads.flat @ grads.flat)
-    grads.flat *= xp.minimum(1.0, max_norm / (norm + 1e-6))
+    grads.flat *= xp.minimum(1.0, max_norm / (norm + 1e-6))  # no division by zero
     return norm

@@ -59,26 +59,18 @@ class ViT:
         positions="learned",
         eps=1e-6,
     ):
-        positive_integers("ViT", depth=depth, classes=classes)
+        patch_size, channels, classes = positive_integers(
+            "ViT", patch_size=patch_size, channels=channels, classes=classes
+        )
+        dim, depth, heads, mlp_dim = positive_integers(
+            "ViT", dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim
+        )
         if pool not in ("mean", "cls"):
             raise ValueError(f'ViT: pool must be "mean" or "cls", got {pool!r}')
         if positions not in ("learned", None):
             raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
-        height, width = _pair(image_size)
-        self.config = dict(
-            image_size=[height, width],
-            patch_size=patch_size,
-            channels=channels,
-            dim=dim,
-            depth=depth,
-            heads=heads,
-            mlp_dim=mlp_dim,
-            classes=classes,
-            pool=pool,
-            positions=positions,
-            eps=eps,
-        )
-        self.patches = Patches(height, width, patch_size, channels, dim)
+
+        self.patches = Patches(*_pair(image_size), patch_size, channels, dim)
         self.extras = {}  # what joins the patches, under the names of its parameters
         if pool == "cls":
             self.extras["cls"] = ClassToken(dim)
@@ -89,6 +81,19 @@ class ViT:
         self.ln = LayerNorm(dim, eps)
         self.pool = MeanPool() if pool == "mean" else FirstToken()
         self.head = Linear(dim, classes, gain=0.0)
+        self.config = dict(  # ViT(**config) is the same model
+            image_size=[self.patches.height, self.patches.width],
+            patch_size=patch_size,
+            channels=channels,
+            dim=dim,
+            depth=depth,
+            heads=heads,
+            mlp_dim=mlp_dim,
+            classes=classes,
+            pool=pool,
+            positions=positions,
+            eps=self.ln.eps,
+        )
 
     def init(self, rng, dtype=np.float32):
         """Return the nest of initial parameters, for Params; `rng` is a np.random.Generator."""
@@ -107,7 +112,7 @@ class ViT:
         `keep=False` is for evaluation: every block's cache is dropped at once, and None is returned
         in its place.
         """
-        self._check_images(params, images)
+        self._check_dtype(params, "images", images)
         cache = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
         for name, extra in self.extras.items():
@@ -125,6 +130,7 @@ class ViT:
         """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
         if cache is None:
             raise ValueError("ViT: no cache to go backward with; call forward with keep=True")
+        self._check_dtype(params, "dlogits", dlogits)
         dpooled = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])
         dnormed = self.pool.backward(params["pool"], dpooled, cache["pool"], grads["pool"])
         dx = self.ln.backward(params["ln"], dnormed, cache["ln"], grads["ln"])  # (B, T, D)
@@ -136,16 +142,14 @@ class ViT:
         dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])
         return dimages
 
-    def _check_images(self, params, images):
-        dtype = params["head"]["w"].dtype
-        if images.dtype.kind not in "fc":
+    def _check_dtype(self, params, name, array):
+        """Raise TypeError unless the array is of the parameters' dtype: NumPy would mix them."""
+        expected = params["head"]["w"].dtype
+        dtype = getattr(array, "dtype", type(array).__name__)
+        if dtype != expected:
             raise TypeError(
-                f"ViT: images are {images.dtype}; expected normalised {dtype}, for example "
-                f"(images / 255 - mean) / std, then .astype(np.{dtype})"
-            )
-        if images.dtype != dtype:
-            raise TypeError(
-                f"ViT: images are {images.dtype}, parameters {dtype}; convert one with .astype"
+                f"ViT: {name} are {dtype}; expected an array of {expected}, the parameters' dtype. "
+                f"Raw pixels are normalised first: (pixels / 255 - mean) / std, as {expected}"
             )
 
 

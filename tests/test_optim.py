@@ -170,6 +170,12 @@ def test_clipping_equals_pytorch():
             assert relative_error(leaf, twin.grad.numpy()) <= 1e-12
 
 
+@pytest.mark.parametrize("limit", [0, -1.0, float("nan")])
+def test_refuses_to_clip_to_a_norm_that_is_not_positive(limit):
+    with pytest.raises(ValueError, match="max_norm must be positive"):
+        minivit.clip_by_global_norm(start()[0], limit)
+
+
 def test_clipping_keeps_direction_dtype_and_zero():
     grads = start()[0].astype(np.float32)
     before = grads.flat.copy()

@@ -1,3 +1,4 @@
+import json
 import sys
 import tracemalloc
 from pathlib import Path
@@ -31,7 +32,7 @@ def passes(model, params, images, labels, smoothing=0.0):
     """Loss, logits and all gradients: (loss, logits, {"images": …, name: …})."""
     grads = params.zeros_like()
     logits, cache = model.forward(params, images)
-    loss, dlogits = minivit.cross_entropy(logits, labels, smoothing)
+    loss, dlogits = minivit.cross_entropy(logits, labels, smoothing=smoothing)
     dimages = model.backward(params, dlogits, cache, grads)
     return loss, logits, {"images": dimages, **dict(grads.named())}
 
@@ -133,7 +134,7 @@ def test_every_line_keeps_the_dtype(dtype):
     sys.settrace(watch)
     try:
         logits, cache = model.forward(params, images)
-        _, dlogits = minivit.cross_entropy(logits, labels, 0.1)
+        _, dlogits = minivit.cross_entropy(logits, labels, smoothing=0.1)
         model.backward(params, dlogits, cache, grads)
         if dtype != np.complex128:  # optimizers are for real numbers
             minivit.clip_by_global_norm(grads, 1.0)
@@ -333,7 +334,9 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
         ({"depth": 0}, ValueError, "depth must be at least 1, got 0"),
         ({"classes": -1}, ValueError, "classes must be at least 1, got -1"),
-        ({"mlp_dim": 12.5}, TypeError, "d_out must be an integer, got 12.5"),
+        ({"mlp_dim": 12.5}, TypeError, "mlp_dim must be an integer, got 12.5"),
+        ({"mlp_dim": 0}, ValueError, "ViT: mlp_dim must be at least 1, got 0"),
+        ({"image_size": 28.0}, TypeError, "height must be an integer, got 28.0"),
         ({"channels": "RGB"}, TypeError, "channels must be an integer, got 'RGB'"),
         ({"pool": "max"}, ValueError, 'pool must be "mean" or "cls", got \'max\''),
         ({"positions": "none"}, ValueError, "positions must be \"learned\" or None, got 'none'"),
@@ -348,9 +351,10 @@ def test_refuses_configurations_that_cannot_work(change, error, message):
 @pytest.mark.parametrize(
     "images, error, message",
     [
-        (np.zeros((2, 4, 6, 3), np.uint8), TypeError, "images are uint8; expected normalised"),
-        (np.zeros((2, 4, 6, 3), np.int64), TypeError, "images are int64; expected normalised"),
-        (np.zeros((2, 4, 6, 3), np.float32), TypeError, "images are float32, parameters float64"),
+        (np.zeros((2, 4, 6, 3), np.uint8), TypeError, "images are uint8; expected .* float64"),
+        (np.zeros((2, 4, 6, 3), np.int64), TypeError, "images are int64; expected .* float64"),
+        (np.zeros((2, 4, 6, 3), np.float32), TypeError, "images are float32; expected .* float64"),
+        ([[0.0]], TypeError, "images are list; expected an array of float64"),
         (np.zeros((2, 6, 4, 3)), ValueError, r"expected shape \(B, 4, 6, 3\), got \(2, 6, 4, 3\)"),
         (np.zeros((4, 6, 3)), ValueError, r"expected shape \(B, 4, 6, 3\), got \(4, 6, 3\)"),
         (np.zeros((2, 3, 4, 6)), ValueError, r"expected shape \(B, 4, 6, 3\)"),
@@ -360,3 +364,30 @@ def test_refuses_images_that_do_not_fit(images, error, message):
     model, params, _, _ = case()
     with pytest.raises(error, match=message):
         model.forward(params, images)
+
+
+@pytest.mark.parametrize(
+    "spoil, error, message",
+    [
+        (lambda d: d.T.copy(), ValueError, r"expected shape \(3, 5\), got \(5, 3\)"),
+        (lambda d: d[:2], ValueError, r"expected shape \(3, 5\), got \(2, 5\)"),
+        (lambda d: d.astype(np.float32), TypeError, "dlogits are float32; expected .* float64"),
+    ],
+)
+def test_refuses_gradients_that_do_not_fit(spoil, error, message):
+    model, params, images, labels = case()
+    logits, cache = model.forward(params, images)
+    _, dlogits = minivit.cross_entropy(logits, labels)
+    with pytest.raises(error, match=message):
+        model.backward(params, spoil(dlogits), cache, params.zeros_like())
+
+
+def test_numpy_numbers_serve_as_sizes_and_leak_no_dtype():
+    sizes = {k: np.int64(v) for k, v in SMALL.items() if k != "image_size"}
+    sizes |= dict(image_size=(np.int64(4), np.int64(6)), eps=np.float64(1e-6))
+    model = minivit.ViT(**sizes)
+    assert json.loads(json.dumps(model.config)) == minivit.ViT(**SMALL).config
+    params = minivit.Params(model.init(np.random.default_rng(0)))
+    logits, cache = model.forward(params, np.ones((3, 4, 6, 3), np.float32))
+    dimages = model.backward(params, logits + 1, cache, params.zeros_like())
+    assert (logits.dtype, dimages.dtype) == (np.float32, np.float32)

@@ -119,7 +119,7 @@ def _read_idx(path, axes):
             f"{path} is damaged: its header promises {shape}, {math.prod(shape)} bytes, "
             f"but {found} follow; replace it by a fresh copy"
         )
-    expected = _md5_sums(path.parent).get(path.name.removesuffix(".gz"))
+    expected = _expected_md5(path)
     actual = hashlib.md5(header + body).hexdigest()
     if expected not in (None, actual):
         raise ValueError(
@@ -129,10 +129,13 @@ def _read_idx(path, axes):
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def _md5_sums(folder):
-    """{file name: sum} from the folder's MD5SUMS, empty if there is none."""
-    path = folder / "MD5SUMS"
-    if not path.is_file():
-        return {}
-    lines = (line.split() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
-    return {name.lstrip("*"): md5 for md5, name in lines}
+def _expected_md5(path):
+    """The sum of the unpacked file in the folder's MD5SUMS; None if there is no such list."""
+    sums, name = path.parent / "MD5SUMS", path.name.removesuffix(".gz")
+    if not sums.is_file():
+        return None
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+        md5, _, listed = line.partition(" ")
+        if listed.lstrip(" *").removeprefix("./") == name:
+            return md5.lower()
+    raise ValueError(f"{sums} has no line for {name}; expected the MD5 sum of the unpacked file")

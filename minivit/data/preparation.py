@@ -25,7 +25,12 @@ class Preparation:
     @classmethod
     def of(cls, images, shift=0):
         """Measure mean and std on the training images (n, H, W), uint8."""
-        return cls(float(images.mean() / 255), float(images.std() / 255), shift)
+        mean, std = float(images.mean() / 255), float(images.std() / 255)
+        if not std > 0:
+            raise ValueError(
+                "all pixels of the training images are equal; there is nothing to learn"
+            )
+        return cls(mean, std, shift)
 
     def __call__(self, images, rng=None):
         if images.dtype != np.uint8:

@@ -11,7 +11,7 @@ Every layer is an object that holds sizes and sub-layers, nothing else:
 
 `dx` always means dLoss/dx and has x's shape; `params` and `grads` have the same nest; `cache` nests
 like them too. Parameters are only read. Gradients are added to, so several batches may be summed by
-calling backward several times.
+calling backward several times. The cache may hold x itself: leave x as it is until after backward.
 
 The legend, for every shape in this folder:
 

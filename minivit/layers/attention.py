@@ -33,12 +33,11 @@ class Attention:
 
     def __init__(self, dim, heads, gain=1.0):
         """`gain` scales the initial weights of the way out, proj."""
-        positive_integers("Attention", dim=dim, heads=heads)
+        self.dim, self.heads = dim, heads = positive_integers("Attention", dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(
                 f"Attention: dim {dim} is not divisible by heads {heads}; choose a multiple of it"
             )
-        self.dim, self.heads = dim, heads
         self.scale = (dim // heads) ** -0.5
         self.qkv = Linear(dim, 3 * dim)
         self.softmax = Softmax()

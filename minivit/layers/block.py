@@ -42,19 +42,19 @@ class PreNormBlock:
 
     def forward(self, params, x):
         cache = {}
-        x_normed, cache["ln1"] = self.ln1.forward(params["ln1"], x)
-        attn_out, cache["attn"] = self.attn.forward(params["attn"], x_normed)
-        mid = x + attn_out
-        mid_normed, cache["ln2"] = self.ln2.forward(params["ln2"], mid)
-        mlp_out, cache["mlp"] = self.mlp.forward(params["mlp"], mid_normed)
-        y = mid + mlp_out
+        x_normed, cache["ln1"] = self.ln1.forward(params["ln1"], x)  # (B, T, D)
+        attn_out, cache["attn"] = self.attn.forward(params["attn"], x_normed)  # (B, T, D)
+        mid = x + attn_out  # (B, T, D)  x + attn(ln1(x))
+        mid_normed, cache["ln2"] = self.ln2.forward(params["ln2"], mid)  # (B, T, D)
+        mlp_out, cache["mlp"] = self.mlp.forward(params["mlp"], mid_normed)  # (B, T, D)
+        y = mid + mlp_out  # (B, T, D)  mid + mlp(ln2(mid))
         return y, cache
 
     def backward(self, params, dy, cache, grads):
         dmid_normed = self.mlp.backward(params["mlp"], dy, cache["mlp"], grads["mlp"])
-        dmid = self.ln2.backward(params["ln2"], dmid_normed, cache["ln2"], grads["ln2"])
-        dmid += dy
+        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, cache["ln2"], grads["ln2"])
+        dmid = dy + dmid_branch  # (B, T, D)  straight through, and through the MLP
         dx_normed = self.attn.backward(params["attn"], dmid, cache["attn"], grads["attn"])
-        dx = self.ln1.backward(params["ln1"], dx_normed, cache["ln1"], grads["ln1"])
-        dx += dmid
+        dx_branch = self.ln1.backward(params["ln1"], dx_normed, cache["ln1"], grads["ln1"])
+        dx = dmid + dx_branch  # (B, T, D)  straight through, and through the attention
         return dx

@@ -21,8 +21,7 @@ class ClassToken:
     """
 
     def __init__(self, dim):
-        positive_integers("ClassToken", dim=dim)
-        self.dim = dim
+        (self.dim,) = positive_integers("ClassToken", dim=dim)
 
     def init(self, rng, dtype=np.float32):
         """Zero, as in Google's ViT: its row of the positions tells it apart from the start."""

@@ -1,4 +1,4 @@
-"""Initial values: the truncated normal of JAX and Flax (`jax.nn.initializers.truncated_normal`)."""
+"""Initial values: the truncated normal, as in `jax.nn.initializers.variance_scaling`."""
 
 import math
 

@@ -9,29 +9,37 @@ from .refusals import expect_shape, positive_integers
 class LayerNorm:
     """Bring every token to mean 0 and variance 1, then let the network rescale each feature.
 
-        y = normed · w + b,    normed = (x − mean) / √(var + eps)      (mean, var: over D)
+        centered = x − mean        rstd = (var + eps)^-½        normed = centered · rstd
+        y = normed · w + b         mean and var are over the D features of a token
 
     Params   w (D,)   b (D,)
     Forward  x (..., D) -> y (..., D)
     Cache    centered (..., D), rstd (..., 1), normed (..., D)
     Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed)
 
-    The backward answers the forward line by line, last line first. x reaches y directly, through
-    the mean and through the variance; each of the three paths adds its share. Put together they
-    read
+    The backward answers the forward line by line, last line first. Sums are over the D features,
+    but for dw and db, which sum over the tokens:
 
-        dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed))
+        dw = Σ dy · normed                          db = Σ dy
+        dnormed = dy · w                            y = normed · w + b
+        drstd = Σ dnormed · centered                normed = centered · rstd
+        dvar = drstd · (−½ rstd³)                   rstd = (var + eps)^-½
+        dcentered = dnormed · rstd                  normed = centered · rstd
+                  + dvar · (2/D) centered           var = (1/D) Σ centered²
+        dmean = −Σ dcentered                        centered = x − mean
+        dx = dcentered + (1/D) dmean                centered = x − mean, mean = (1/D) Σ x
 
-    which says: the gradient loses its mean and its component along `normed`, the two directions in
+    Put together: dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed)). The
+    gradient loses its mean and (but for eps) its component along `normed`: the two directions in
     which x may move without changing y.
     """
 
     def __init__(self, dim, eps=1e-6):
         """`eps` keeps the division finite for a token whose features are all equal."""
-        positive_integers("LayerNorm", dim=dim)
+        (self.dim,) = positive_integers("LayerNorm", dim=dim)
         if not eps > 0:
             raise ValueError(f"LayerNorm: eps must be positive, got {eps!r}")
-        self.dim, self.eps = dim, eps
+        self.eps = float(eps)
 
     def init(self, rng, dtype=np.float32):
         return {"w": np.ones(self.dim, dtype), "b": np.zeros(self.dim, dtype)}
@@ -55,7 +63,7 @@ class LayerNorm:
         grads["b"] += dy.sum(axis=token_axes)
         dnormed = dy * params["w"]
         drstd = (dnormed * centered).sum(axis=-1, keepdims=True)  # (..., 1)
-        dvar = drstd * (-0.5 * rstd * rstd * rstd)  # (..., 1)  rstd = (var + eps)^-½
+        dvar = drstd * (-0.5 * rstd * rstd * rstd)  # (..., 1)
         dcentered = dnormed * rstd
         dcentered += centered * (dvar * (2 / self.dim))
         dmean = -dcentered.sum(axis=-1, keepdims=True)  # (..., 1)

@@ -12,7 +12,7 @@ class Linear:
     Params   w (d_in, d_out)   b (d_out,)
     Forward  x (..., d_in) -> y (..., d_out)
     Cache    x
-    Errors   ValueError if x is not d_in wide
+    Errors   ValueError if x is not d_in wide, or dy not of y's shape
 
     With one row of x for each of the R tokens, y[r, j] = Σᵢ x[r, i] w[i, j] + b[j]. So
 
@@ -26,8 +26,8 @@ class Linear:
 
     def __init__(self, d_in, d_out, gain=1.0):
         """`gain` scales the initial weights, for outputs into a residual stream or a zero head."""
-        positive_integers("Linear", d_in=d_in, d_out=d_out)
-        self.d_in, self.d_out, self.gain = d_in, d_out, gain
+        self.d_in, self.d_out = positive_integers("Linear", d_in=d_in, d_out=d_out)
+        self.gain = gain
 
     def init(self, rng, dtype=np.float32):
         """w with std gain / √d_in, so that outputs start as large as inputs; b zero."""
@@ -44,6 +44,7 @@ class Linear:
 
     def backward(self, params, dy, cache, grads):
         x = cache["x"]
+        expect_shape("Linear", dy, *x.shape[:-1], self.d_out)  # or reshape would regroup it
         rows = x.reshape(-1, self.d_in)  # (R, d_in)
         dout = dy.reshape(-1, self.d_out)  # (R, d_out)
         grads["w"] += rows.T @ dout

@@ -41,8 +41,8 @@ class Patches:
     """
 
     def __init__(self, height, width, patch_size, channels, dim):
-        positive_integers(
-            "Patches", height=height, width=width, patch_size=patch_size, channels=channels, dim=dim
+        height, width, patch_size, channels = positive_integers(
+            "Patches", height=height, width=width, patch_size=patch_size, channels=channels
         )
         if height % patch_size or width % patch_size:
             raise ValueError(

@@ -20,8 +20,7 @@ class Positions:
     """
 
     def __init__(self, tokens, dim):
-        positive_integers("Positions", tokens=tokens, dim=dim)
-        self.tokens, self.dim = tokens, dim
+        self.tokens, self.dim = positive_integers("Positions", tokens=tokens, dim=dim)
 
     def init(self, rng, dtype=np.float32):
         return {"pos": truncated_normal(rng, (self.tokens, self.dim), 0.02, dtype)}

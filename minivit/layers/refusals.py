@@ -3,18 +3,20 @@
 import operator
 
 
-def positive_integers(layer, **sizes):
-    """Raise unless every size is an integer of at least 1, naming the one that is not."""
+def positive_integers(where, **sizes):
+    """Return the sizes as Python integers; raise, naming the one that is not at least 1."""
+    integers = []
     for name, size in sizes.items():
         try:
-            operator.index(size)
+            integers.append(operator.index(size))
         except TypeError:
-            raise TypeError(f"{layer}: {name} must be an integer, got {size!r}") from None
+            raise TypeError(f"{where}: {name} must be an integer, got {size!r}") from None
         if size < 1 or isinstance(size, bool):
-            raise ValueError(f"{layer}: {name} must be at least 1, got {size!r}")
+            raise ValueError(f"{where}: {name} must be at least 1, got {size!r}")
+    return integers
 
 
-def expect_shape(layer, x, *expected):
+def expect_shape(where, x, *expected):
     """Raise ValueError unless `x` has the expected shape.
 
     A number must be met exactly, a letter stands for any size, and a leading `...` for any number
@@ -27,4 +29,4 @@ def expect_shape(layer, x, *expected):
         isinstance(s, int) and s != a for s, a in zip(sizes, actual, strict=True)
     ):
         wanted = ", ".join("..." if size is ... else str(size) for size in expected)
-        raise ValueError(f"{layer}: expected shape ({wanted}), got {tuple(x.shape)}")
+        raise ValueError(f"{where}: expected shape ({wanted}), got {tuple(x.shape)}")

@@ -63,10 +63,10 @@ def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
 
 def mistakes_by_loss(labels, logits):
     """Indices of the wrong answers, the largest loss first."""
-    probabilities, _ = Softmax().forward({}, logits)
-    truth = probabilities[np.arange(len(labels)), labels]
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
-    return wrong[np.argsort(truth[wrong])]
+    return wrong[np.argsort(-losses[wrong])]
 
 
 def attention_and_gradients(model, params, images, labels, prepare, classes):

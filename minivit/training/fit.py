@@ -6,9 +6,10 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from ..optim import warmup_linear
+from ..layers.refusals import positive_integers
+from ..optim import clip_by_global_norm, warmup_linear
 from .evaluate import evaluate
-from .step import train_step
+from .step import cores, loss_and_gradients, threads
 
 
 def fit(
@@ -26,6 +27,7 @@ def fit(
     clip=1.0,
     smoothing=0.0,
     seed=0,
+    shards=None,
     after_epoch=None,
 ):
     """Train `params` in place; return a row of metrics for each step.
@@ -37,42 +39,61 @@ def fit(
         epochs, batch_size
         schedule, warmup:  `warmup_linear` or `warmup_cosine`; the share of the steps going up
         clip, smoothing:   largest global norm of the gradients; of the labels, see cross_entropy
-        seed:              the randomness of a step, which is the order of the images and that in
-                           `prepare`, follows from (seed, step) alone
+        seed:              what is random in a step follows from (seed, step): that in `prepare`,
+                           and at an epoch's first step the order of its images
+        shards:            threads over which a step is split; None for as many as there are cores
         after_epoch:       called with the rows so far, for example to save them
     Returns a list of dicts: step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and
     at the end of each epoch validation_loss and validation_accuracy (else None).
-    Errors: FloatingPointError when the loss is no longer finite.
+    Errors: ValueError for a setting that cannot work; FloatingPointError when the loss is no longer
+    finite, before it can reach the parameters.
     """
+    shards = cores() if shards is None else shards
+    epochs, batch_size, shards = positive_integers(
+        "fit", epochs=epochs, batch_size=batch_size, shards=shards
+    )
     count = len(train.labels)
+    if count == 0 or len(validation.labels) == 0:
+        raise ValueError(
+            f"fit: {count} images to train on and {len(validation.labels)} to validate on; "
+            "expected at least one of each"
+        )
     steps_per_epoch = math.ceil(count / batch_size)
     steps = epochs * steps_per_epoch
     peak = optimizer.lr
-    grads = params.zeros_like()
+    grads = [params.zeros_like() for _ in range(shards)]
     rows = []
-    with tqdm(total=epochs * count, unit=" images", unit_scale=True, disable=None) as bar:
+    bar = tqdm(total=epochs * count, unit=" images", unit_scale=True, disable=None)
+    with bar, threads(shards) as each:
         for step in range(steps):
             epoch, place = divmod(step, steps_per_epoch)
-            rng = np.random.default_rng([seed, step])
+            rng = np.random.default_rng([seed, step + 1])  # [seed, 0] would be the stream of seed
             if place == 0:
                 order = rng.permutation(count)
                 began = time.perf_counter()
             batch = order[place * batch_size : (place + 1) * batch_size]
             images, labels = prepare(train.images[batch], rng), train.labels[batch]
-            optimizer.lr = schedule(step, steps=steps, warmup=int(warmup * steps), peak=peak)
-            loss, accuracy, norm = train_step(
-                model, params, optimizer, grads, images, labels, clip=clip, smoothing=smoothing
+
+            loss, accuracy = loss_and_gradients(
+                model, params, images, labels, grads, smoothing=smoothing, each=each
             )
-            if not math.isfinite(loss):
+            norm = float(clip_by_global_norm(grads[0], clip))
+            if not math.isfinite(loss + norm):
                 raise FloatingPointError(
-                    f"the loss is {loss} at step {step}; try a lower learning rate"
+                    f"at step {step} the loss is {loss} and the norm of the gradients {norm}; "
+                    "try a lower learning rate"
                 )
+            rate = schedule(step, steps=steps, warmup=int(warmup * steps), peak=peak)
+            optimizer.lr = rate
+            optimizer.step(grads[0])
+            optimizer.lr = peak
+
             row = dict(
                 step=step,
                 epoch=epoch + 1,
                 loss=loss,
                 accuracy=accuracy,
-                learning_rate=optimizer.lr,
+                learning_rate=rate,
                 gradient_norm=norm,
                 validation_loss=None,
                 validation_accuracy=None,
@@ -83,12 +104,11 @@ def fit(
 
             if place == steps_per_epoch - 1:
                 speed = count / (time.perf_counter() - began)
-                loss, accuracy, _ = evaluate(model, params, validation, prepare)
+                loss, accuracy, _ = evaluate(model, params, validation, prepare, each)
                 row.update(validation_loss=loss, validation_accuracy=accuracy)
                 tqdm.write(f"{_summary(rows[-steps_per_epoch:], epochs)}   {speed:,.0f} images/s")
                 if after_epoch:
                     after_epoch(rows)
-    optimizer.lr = peak
     return rows
 
 

@@ -98,20 +98,22 @@ def load_run(folder):
         weights = safetensors.numpy.load_file(folder / "weights.safetensors")
     except safetensors.SafetensorError as error:
         raise ValueError(f"{folder / 'weights.safetensors'} is damaged: {error}") from error
-    params = Params(model.init(np.random.default_rng(0)))
+    dtype = next(iter(weights.values())).dtype if weights else np.float32
+    params = Params(model.init(np.random.default_rng(0), dtype))
     _fill(params, weights, folder / "weights.safetensors")
     return model, params, preparation, classes
 
 
 def _fill(params, weights, path):
-    """Copy `weights` into the parameters; ValueError if names or shapes differ."""
-    shapes = {name: leaf.shape for name, leaf in params.named()}
-    found = {name: array.shape for name, array in weights.items()}
-    for name in sorted(shapes.keys() | found.keys()):
-        if shapes.get(name) != found.get(name):
+    """Copy `weights` into the parameters; ValueError if they do not fit."""
+    expected = {name: (leaf.shape, leaf.dtype.name) for name, leaf in params.named()}
+    found = {name: (array.shape, array.dtype.name) for name, array in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
             raise ValueError(
-                f"{path} does not fit the model in config.json: {name!r} has the shape "
-                f"{found.get(name)} in the file, {shapes.get(name)} in the model"
+                f"{path} does not fit the model in config.json: {name!r} is "
+                f"{found.get(name, 'missing')} in the file, "
+                f"{expected.get(name, 'unknown')} in the model"
             )
     for name, leaf in params.named():
         leaf[...] = weights[name]

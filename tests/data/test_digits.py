@@ -106,10 +106,39 @@ def test_refuses_a_file_that_differs_from_its_checksum(tmp_path):
     folder = few_digits(tmp_path)
     path = folder / f"{IMAGES}.gz"
     raw = gzip.decompress(path.read_bytes())
-    (folder / "MD5SUMS").write_text(f"{hashlib.md5(raw).hexdigest()}  {IMAGES}\n")
+    list_sums(folder)
     minivit.load_digits(folder)
     path.write_bytes(gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1])))
     with pytest.raises(ValueError, match=f"{IMAGES}.gz is damaged: the MD5 sum"):
+        minivit.load_digits(folder)
+
+
+def list_sums(folder, form="{md5}  {name}"):
+    """Write an MD5SUMS of the folder's files."""
+    lines = []
+    for path in sorted(folder.glob("*.gz")):
+        md5 = hashlib.md5(gzip.decompress(path.read_bytes())).hexdigest()
+        lines.append(form.format(md5=md5, name=path.name.removesuffix(".gz")))
+    (folder / "MD5SUMS").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("form", ["{md5} *{name}", "{md5}  ./{name}"])
+def test_reads_the_forms_that_md5sum_writes(tmp_path, form):
+    folder = few_digits(tmp_path)
+    list_sums(folder, form)
+    minivit.load_digits(folder)
+    (folder / "MD5SUMS").write_text((folder / "MD5SUMS").read_text().translate({48: 49, 49: 48}))
+    with pytest.raises(ValueError, match="is damaged: the MD5 sum"):
+        minivit.load_digits(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello\n", "d41d8cd98f00b204e9800998ecf8427e  other\n", "\0\xff"]
+)
+def test_refuses_a_list_of_sums_without_the_file(tmp_path, text):
+    folder = few_digits(tmp_path)
+    (folder / "MD5SUMS").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=f"MD5SUMS has no line for {IMAGES}"):
         minivit.load_digits(folder)
 
 

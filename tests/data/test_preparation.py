@@ -34,6 +34,11 @@ def test_shifts_while_training_only():
     assert background in shifted[:, 0]  # what comes in is as black as the background
 
 
+def test_refuses_images_of_one_colour():
+    with pytest.raises(ValueError, match="all pixels of the training images are equal"):
+        Preparation.of(np.full((5, 4, 4), 7, np.uint8))
+
+
 def test_refuses_pixels_that_are_not_raw():
     with pytest.raises(TypeError, match="images are float32; expected the raw uint8 pixels"):
         Preparation(0.1, 0.3)(some_images().astype(np.float32))

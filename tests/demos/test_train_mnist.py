@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+import minivit
 from demos import train_mnist
+from minivit.data.preparation import Preparation
 from minivit.training import load_run
 from tests.data.idx import few_digits
 
@@ -59,10 +62,55 @@ def test_leaves_a_complete_run(folder, capsys):
 
 def test_the_command_it_proposes_can_be_run(folder, capsys):
     demo(folder)
-    proposed = capsys.readouterr().out.splitlines()[-1].split("python -m demos.train_mnist ")[1]
+    python, _, proposed = (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .partition(": ")[2]
+        .partition(" -m demos.train_mnist ")
+    )
+    assert Path(python).samefile(sys.executable)
     options = train_mnist.arguments(proposed.split())
     assert (options.pool, options.patch_size) == ("cls", 4)
     assert demo(folder, *proposed.split()) == 0
+
+
+def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
+    data = minivit.load_digits(folder)
+    seen = {"fits": [], "tests": []}
+
+    def fit(model, params, optimizer, train, validation, prepare, **options):
+        seen["fits"].append((optimizer, train, validation, prepare, options))
+        return real_fit(model, params, optimizer, train, validation, prepare, **options)
+
+    def evaluate(model, params, split, *rest):
+        seen["tests"].append(split)
+        return real_evaluate(model, params, split, *rest)
+
+    real_fit, real_evaluate = train_mnist.fit, train_mnist.evaluate
+    monkeypatch.setattr(train_mnist, "fit", fit)
+    monkeypatch.setattr(train_mnist, "evaluate", evaluate)
+    demo(folder, "--seed", "5", "--lr", "0.004")
+
+    ((optimizer, train, validation, prepare, options),) = seen["fits"]
+    parts = [[image.tobytes() for image in split.images] for split in (train, validation)]
+    assert (len(parts[0]), len(parts[1])) == (220, 20)
+    assert sorted(parts[0] + parts[1]) == sorted(image.tobytes() for image in data.train.images)
+    assert prepare == Preparation.of(train.images, shift=2)
+    assert (type(optimizer), optimizer.lr, optimizer.betas) == (minivit.AdamW, 0.004, (0.9, 0.98))
+    assert (options["seed"], options["epochs"], options["batch_size"]) == (5, 1, 20)
+    (tested,) = seen["tests"]
+    np.testing.assert_array_equal(tested.images, data.test.images)
+
+
+def test_a_data_set_with_two_test_images(folder):
+    assert demo(few_digits(folder, train=24, test=2)) == 0
+
+
+def test_a_run_that_fails_at_once_leaves_no_folder(folder, capsys):
+    with np.errstate(all="ignore"):
+        assert demo(folder, "--optimizer", "sgd", "--lr", "1e30") == 2
+    assert "try a lower learning rate" in capsys.readouterr().err
+    assert list(Path("runs").iterdir()) == []
 
 
 @pytest.mark.parametrize("optimizer", train_mnist.OPTIMIZERS)

@@ -32,7 +32,7 @@ def test_logits_loss_and_gradients(name):
         leaf[...] = golden[f"parameter {leaf_name}"]
     grads = params.zeros_like()
     logits, cache = model.forward(params, golden["images"])
-    loss, dlogits = minivit.cross_entropy(logits, golden["labels"], SMOOTHING)
+    loss, dlogits = minivit.cross_entropy(logits, golden["labels"], smoothing=SMOOTHING)
     dimages = model.backward(params, dlogits, cache, grads)
     assert relative_error(logits, golden["logits"]) <= 1e-10
     assert loss == pytest.approx(golden["loss"].item(), rel=1e-10)

@@ -33,6 +33,8 @@ def test_mistakes_come_worst_first():
     labels = np.array([0, 1, 1, 2])
     logits = np.array([[5, 0, 0], [9, 0, 0], [0, 9, 0], [3, 0, 0]], np.float32)
     np.testing.assert_array_equal(figures.mistakes_by_loss(labels, logits), [1, 3])
+    surely_wrong = np.array([[150, 0], [200, 0]], np.float32)  # both have a probability of 0
+    np.testing.assert_array_equal(figures.mistakes_by_loss(np.array([1, 1]), surely_wrong), [1, 0])
     images = np.random.default_rng(0).integers(0, 256, (4, 5, 5)).astype(np.uint8)
     figure = figures.worst_mistakes(images, labels, logits, ["a", "b", "c"])
     assert "worst 2 of 2 mistakes" in figure.get_suptitle()

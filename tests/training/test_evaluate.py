@@ -5,6 +5,7 @@ import minivit
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.training import confusion_matrix, evaluate, predict
+from minivit.training.step import threads
 
 
 def case():
@@ -22,8 +23,23 @@ def case():
 def test_predictions_do_not_depend_on_the_batch_size(batch_size):
     model, params, split, prepare = case()
     whole, _ = model.forward(params, prepare(split.images))
-    logits = predict(model, params, split.images, prepare, batch_size)
+    logits = predict(model, params, split.images, prepare, batch_size=batch_size)
     np.testing.assert_allclose(logits, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_predictions_keep_no_cache_and_run_on_threads(monkeypatch):
+    model, params, split, prepare = case()
+    expected = predict(model, params, split.images, prepare)
+    forward = type(model).forward
+
+    def watched(self, params, images, keep=True):
+        assert not keep
+        return forward(self, params, images, keep)
+
+    monkeypatch.setattr(type(model), "forward", watched)
+    with threads(3) as each:
+        logits = predict(model, params, split.images, prepare, batch_size=2, each=each)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_evaluate():

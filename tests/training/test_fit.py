@@ -72,17 +72,103 @@ def test_every_image_is_seen_once_an_epoch_in_a_new_order():
     assert (epochs[0] != epochs[1]).any()
 
 
-def test_stops_when_the_loss_is_no_longer_finite():
-    def prepare(images, rng=None):
-        return np.full((*images.shape, 1), np.nan, np.float32)
+def test_is_the_loop_that_anyone_would_write():
+    """Clipping, smoothing, schedule, warm-up, order and shifts, against a loop without shards."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (50, 4, 4)).astype(np.uint8), rng.integers(0, 3, 50)
+    train, validation = Split(images[:40], labels[:40]), Split(images[40:], labels[40:])
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3
+    )
+    prepare = Preparation.of(images, shift=1)
+    params = minivit.Params(model.init(np.random.default_rng(1)))
+    params.flat += 0.1 * rng.standard_normal(params.flat.shape).astype(np.float32)
+    twin = params.astype(np.float32)
 
+    rows = fit(
+        model, params, minivit.SGD(params, 0.5), train, validation, prepare, epochs=2,
+        batch_size=16, schedule=minivit.warmup_cosine, warmup=0.5, clip=0.05, smoothing=0.2, seed=9,
+        shards=3,
+    )  # fmt: skip
+
+    optimizer, grads = minivit.SGD(twin, 0.5), twin.zeros_like()
+    for step in range(6):
+        rng = np.random.default_rng([9, step + 1])
+        if step % 3 == 0:
+            order = rng.permutation(40)
+        batch = order[step % 3 * 16 : step % 3 * 16 + 16]
+        logits, cache = model.forward(twin, prepare(images[batch], rng))
+        loss, dlogits = minivit.cross_entropy(logits, labels[batch], smoothing=0.2)
+        model.backward(twin, dlogits, cache, grads.zero())
+        norm = minivit.clip_by_global_norm(grads, 0.05)
+        optimizer.lr = minivit.warmup_cosine(step, steps=6, warmup=3, peak=0.5)
+        optimizer.step(grads)
+        assert norm > 0.05
+        assert rows[step]["loss"] == pytest.approx(loss, rel=1e-5)
+        assert rows[step]["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+        assert rows[step]["learning_rate"] == optimizer.lr
+    np.testing.assert_allclose(params.flat, twin.flat, atol=1e-5)
+    loss, accuracy, _ = evaluate(model, params, validation, prepare)
+    assert rows[-1]["validation_loss"] == pytest.approx(loss, rel=1e-5)
+    assert rows[-1]["validation_accuracy"] == accuracy
+
+
+def test_no_two_steps_share_their_random_numbers_nor_does_the_initial_draw():
+    states = [np.random.default_rng(0).bit_generator.state["state"]]
+
+    def prepare(images, rng=None):
+        if rng is not None:
+            states.append(rng.bit_generator.seed_seq.entropy)
+        return images.astype(np.float32)[..., None]
+
+    tiny_fit(prepare, epochs=3, batch_size=2)
+    assert states[1:] == [[0, step] for step in range(1, 7)]
+    draws = {tuple(np.random.default_rng(seed).integers(0, 2**60, 3)) for seed in [0, *states[1:]]}
+    assert len(draws) == 7
+
+
+def tiny_fit(prepare, rate=0.1, **options):
     data = Split(np.zeros((4, 2, 2), np.uint8), np.zeros(4, int))
     model = minivit.ViT(
         image_size=2, patch_size=2, channels=1, dim=2, depth=1, heads=1, mlp_dim=2, classes=2
     )
     params = minivit.Params(model.init(np.random.default_rng(0)))
-    with pytest.raises(FloatingPointError, match="the loss is nan at step 0"):
-        fit(model, params, minivit.SGD(params, 0.1), data, data, prepare, epochs=1, batch_size=4)
+    before, optimizer = params.flat.copy(), minivit.SGD(params, rate)
+    options = dict(train=data, validation=data) | options
+    try:
+        fit(model, params, optimizer, prepare=prepare, **options)
+    finally:
+        assert optimizer.lr == rate
+    return before, params.flat
+
+
+def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypatch):
+    def prepare(images, rng=None):
+        return np.full((*images.shape, 1), np.nan, np.float32)
+
+    applied = []
+    monkeypatch.setattr(minivit.SGD, "update", lambda *_: applied.append(1))
+    with pytest.raises(FloatingPointError, match="at step 0 the loss is nan"):
+        tiny_fit(prepare, epochs=1, batch_size=4)
+    assert not applied
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(epochs=0), "epochs must be at least 1, got 0"),
+        (dict(batch_size=-4), "batch_size must be at least 1, got -4"),
+        (dict(shards=0), "shards must be at least 1, got 0"),
+        (
+            dict(validation=Split(np.zeros((0, 2, 2), np.uint8), np.zeros(0, int))),
+            "4 images to train on and 0 to validate on",
+        ),
+        (dict(clip=0), "max_norm must be positive"),
+    ],
+)
+def test_refuses_settings_that_cannot_work(options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_fit(Preparation(0.1, 0.3), **(dict(epochs=1, batch_size=2) | options))
 
 
 @pytest.mark.slow

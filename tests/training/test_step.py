@@ -1,33 +1,74 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import minivit
-from minivit.training.step import train_step
+from minivit.training.step import cores, loss_and_gradients, threads
 
 
-def test_is_forward_loss_backward_clip_update():
+def case(dtype=np.float64, batch=7):
     rng = np.random.default_rng(0)
     model = minivit.ViT(
         image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3
     )
     params = minivit.Params(model.init(rng, np.float64))
     params.flat += 0.1 * rng.standard_normal(params.flat.shape)
-    images, labels = rng.standard_normal((5, 4, 4, 1)), np.array([0, 1, 2, 2, 1])
+    images, labels = rng.standard_normal((batch, 4, 4, 1)), rng.integers(0, 3, batch)
+    return model, params.astype(dtype), images.astype(dtype), labels
 
-    expected = params.astype(np.float64)
-    grads = expected.zeros_like()
-    logits, cache = model.forward(expected, images)
-    loss, dlogits = minivit.cross_entropy(logits, labels, 0.1)
-    model.backward(expected, dlogits, cache, grads)
-    norm = np.linalg.norm(grads.flat)
-    expected.flat -= 0.5 * grads.flat * min(1, 0.01 / norm)
 
-    spoiled = params.zeros_like()
-    spoiled.flat += 7  # what an earlier step left behind
-    got = train_step(
-        model, params, minivit.SGD(params, 0.5), spoiled, images, labels, clip=0.01, smoothing=0.1
-    )
-    accuracy = np.mean(logits.argmax(axis=-1) == labels)
-    assert got == pytest.approx((loss, accuracy, norm), rel=1e-12)
-    assert all(type(value) is float for value in got)
-    np.testing.assert_allclose(params.flat, expected.flat, atol=1e-7)  # 1e-6 in the clipping
+def sharded(shards, each=map, dtype=np.float64):
+    """Loss, accuracy and gradients of one batch, into gradients spoiled by an earlier step."""
+    model, params, images, labels = case(dtype)
+    grads = [params.zeros_like() for _ in range(shards)]
+    for shard_grads in grads:
+        shard_grads.flat += 7
+    results = loss_and_gradients(model, params, images, labels, grads, smoothing=0.1, each=each)
+    assert all(type(result) is float for result in results)
+    return *results, grads[0].flat
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("shards", [1, 2, 3, 7, 20])
+def test_any_number_of_shards_gives_the_gradients_of_the_batch(shards, dtype, tolerance):
+    model, params, images, labels = case()
+    grads = params.zeros_like()
+    logits, cache = model.forward(params, images)
+    expected, dlogits = minivit.cross_entropy(logits, labels, smoothing=0.1)
+    model.backward(params, dlogits, cache, grads)
+    loss, accuracy, flat = sharded(shards, dtype=dtype)
+    assert loss == pytest.approx(expected, rel=tolerance)
+    assert accuracy == np.mean(logits.argmax(axis=-1) == labels)
+    assert 0 < accuracy < 1
+    assert flat.dtype == dtype
+    np.testing.assert_allclose(flat, grads.flat, rtol=0, atol=tolerance * abs(grads.flat).max())
+
+
+def test_threads_change_no_bit():
+    with threads(2) as each:
+        for _ in range(5):
+            together, alone = sharded(3, each), sharded(3)
+            assert together[:2] == alone[:2]
+            np.testing.assert_array_equal(together[2], alone[2])
+
+
+def test_threads_hold_blas_to_one_thread_each_and_let_it_go_again():
+    def blas():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before = blas()
+    with threads(2) as each:
+        assert set(blas()) == {1}
+        assert list(each(lambda a, b: a - b, [5, 6], [1, 3])) == [4, 3]
+    assert blas() == before
+
+
+def test_an_error_in_a_shard_is_raised():
+    model, params, images, labels = case()
+    labels[-1] = 3
+    with threads(2) as each, pytest.raises(ValueError, match="label 3 is out of range"):
+        loss_and_gradients(model, params, images, labels, [params.zeros_like()] * 2, each=each)
+
+
+def test_cores():
+    assert cores() >= 1
