@@ -182,6 +182,6 @@ def test_2000_images_are_enough_for_90_percent():
     )
     params = minivit.Params(model.init(np.random.default_rng(0)))
     optimizer = minivit.AdamW(params, 3e-3, betas=(0.9, 0.98))
-    fit(model, params, optimizer, train, validation, prepare, epochs=20, batch_size=50)
+    fit(model, params, optimizer, train, validation, prepare, epochs=40, batch_size=50)
     _, accuracy, _ = evaluate(model, params, data.test, prepare)
     assert accuracy > 0.9
