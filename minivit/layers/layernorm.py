@@ -4,6 +4,7 @@ import numpy as np
 
 from ..backend import array_module
 from .refusals import expect_shape, positive_integers
+from .sums import sum_features, sum_rows
 
 
 class LayerNorm:
@@ -47,9 +48,9 @@ class LayerNorm:
     def forward(self, params, x):
         expect_shape("LayerNorm", x, ..., self.dim)
         xp = array_module(x)
-        mean = x.mean(axis=-1, keepdims=True)  # (..., 1)
+        mean = sum_features(x) / self.dim  # (..., 1)
         centered = x - mean
-        var = (centered * centered).mean(axis=-1, keepdims=True)  # (..., 1)
+        var = sum_features(centered * centered) / self.dim  # (..., 1)
         rstd = 1 / xp.sqrt(var + self.eps)  # (..., 1)
         normed = centered * rstd
         y = normed * params["w"]
@@ -58,14 +59,13 @@ class LayerNorm:
 
     def backward(self, params, dy, cache, grads):
         centered, rstd, normed = cache["centered"], cache["rstd"], cache["normed"]
-        token_axes = tuple(range(dy.ndim - 1))
-        grads["w"] += (dy * normed).sum(axis=token_axes)
-        grads["b"] += dy.sum(axis=token_axes)
+        grads["w"] += sum_rows(dy * normed)
+        grads["b"] += sum_rows(dy)
         dnormed = dy * params["w"]
-        drstd = (dnormed * centered).sum(axis=-1, keepdims=True)  # (..., 1)
+        drstd = sum_features(dnormed * centered)  # (..., 1)
         dvar = drstd * (-0.5 * rstd * rstd * rstd)  # (..., 1)
         dcentered = dnormed * rstd
         dcentered += centered * (dvar * (2 / self.dim))
-        dmean = -dcentered.sum(axis=-1, keepdims=True)  # (..., 1)
+        dmean = -sum_features(dcentered)  # (..., 1)
         dx = dcentered + dmean / self.dim
         return dx

@@ -4,6 +4,7 @@ import numpy as np
 
 from .initial import truncated_normal
 from .refusals import expect_shape, positive_integers
+from .sums import sum_rows
 
 
 class Linear:
@@ -48,7 +49,7 @@ class Linear:
         rows = x.reshape(-1, self.d_in)  # (R, d_in)
         dout = dy.reshape(-1, self.d_out)  # (R, d_out)
         grads["w"] += rows.T @ dout
-        grads["b"] += dout.sum(axis=0)
+        grads["b"] += sum_rows(dout)
         drows = dout @ params["w"].T  # (R, d_in)
         dx = drows.reshape(x.shape)  # (..., d_in)
         return dx
