@@ -15,10 +15,11 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
         logits:    (B, K) any finite numbers
         labels:    (B,) integers from 0 to K − 1
         smoothing: share of the target spread over all classes, 0 ≤ smoothing < 1
-    Returns loss, a scalar of logits' dtype, and dlogits (B, K). They stand side by side because the
-    log's 1/p cancels against softmax's p, which leaves the plainest gradient of all: what was said
-    less what was true. Errors: ValueError or TypeError for labels that do not fit the logits, or a
-    smoothing out of range.
+    Returns loss, a scalar of logits' dtype, and dlogits (B, K)
+    Errors: ValueError or TypeError for labels that do not fit the logits, or smoothing out of range
+
+    Both stand in one function because the log's 1/p cancels against softmax's p, which leaves the
+    plainest gradient of all: what was said less what was true.
 
     log p = shifted − log Σ exp(shifted) never overflows, as shifted = logits − max ≤ 0. Only where
     two logits lie further apart than the dtype's largest number, the loss is infinite; the gradient

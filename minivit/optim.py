@@ -1,7 +1,10 @@
 """Optimizers on one flat vector, learning-rate schedules, and clipping by the global norm.
 
-optimizer = Adam(params, lr=1e-3)
-optimizer.step(grads)               reads grads.flat, changes params.flat
+    optimizer = Adam(params, lr=1e-3)
+    optimizer.step(grads)               reads grads.flat, changes params.flat
+
+An optimizer sees two vectors, p and g, and nothing of the network; what it remembers between steps
+are vectors of the same length.
 """
 
 import math
@@ -37,8 +40,10 @@ class Optimizer:
 class SGD(Optimizer):
     """Gradient descent with momentum (Polyak 1964, in the form that PyTorch uses).
 
-    velocity ← momentum · velocity + g
-    p ← p − lr · velocity
+        velocity ← momentum · velocity + g
+        p ← p − lr · velocity
+
+    A gradient that keeps its direction is followed up to 1 / (1 − momentum) times as fast.
     """
 
     def __init__(self, params, lr, *, momentum=0.9):

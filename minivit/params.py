@@ -48,9 +48,8 @@ class Params:
     def __getitem__(self, key):
         return self.nest[key]
 
-    def __setitem__(
-        self, key, value
-    ):  # Python calls it after `grads["pos"] += ...`, with the same view
+    def __setitem__(self, key, value):
+        """Called by Python after `grads["pos"] += dpos`, with the view that was added to."""
         self.nest[key] = value
 
     def __repr__(self):

@@ -67,10 +67,11 @@ def hold_out(split, count, rng):
             f"cannot hold out {count} of {len(split.labels)} images; some must remain to train on"
         )
     order = rng.permutation(len(split.labels))
-    validation, rest = np.sort(order[:count]), np.sort(order[count:])
-    return Split(split.images[rest], split.labels[rest]), Split(
-        split.images[validation], split.labels[validation]
+    validation, rest = (
+        Split(split.images[part], split.labels[part])
+        for part in (np.sort(order[:count]), np.sort(order[count:]))
     )
+    return rest, validation
 
 
 def _load_split(folder, prefix):
