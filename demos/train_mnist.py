@@ -18,6 +18,7 @@ from minivit.training.step import cores, threads
 
 OPTIMIZERS = {
     "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
+    "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
     "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
     "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
 }
@@ -41,7 +42,7 @@ def arguments(argv=None):
     add("--epochs", type=int, default=5, help="times that every training image is seen")
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--optimizer", choices=OPTIMIZERS, default="adamw", help="how the weights move")
-    add("--lr", type=float, help="peak learning rate; None: 6e-3, and 0.2 for sgd")
+    add("--lr", type=float, help="peak learning rate; None: 6e-3, for muon 0.02, for sgd 0.2")
     add("--seed", type=int, default=0, help="of all that is random")
     add("--run", default="mnist", help="name of the run's folder in runs/")
     options = parser.parse_args(argv)

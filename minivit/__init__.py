@@ -2,6 +2,7 @@
 
 from .data.digits import load_digits
 from .losses import cross_entropy
+from .muon import Muon
 from .optim import SGD, Adam, AdamW, clip_by_global_norm, warmup_cosine, warmup_linear
 from .params import Params
 from .vit import ViT
@@ -10,6 +11,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Muon",
     "Params",
     "ViT",
     "clip_by_global_norm",

@@ -14,12 +14,13 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.data"],
     ["minivit.layers"],
     ["minivit.losses", "minivit.optim"],
+    ["minivit.muon"],
     ["minivit.vit"],
     ["minivit.training"],
     ["minivit.study"],
     ["demos"],
 ]
-ENGINE = ["backend", "params", "layers", "losses", "optim", "vit"]
+ENGINE = ["backend", "params", "layers", "losses", "optim", "muon", "vit"]
 MODULES = sorted(path for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py"))
 
 

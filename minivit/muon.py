@@ -1,0 +1,80 @@
+"""Muon (Keller Jordan et al. 2024, https://kellerjordan.github.io/posts/muon)."""
+
+import math
+
+from .backend import array_module
+from .optim import AdamW, Optimizer, is_matrix
+
+
+class Muon(Optimizer):
+    """Steps of equal size in every direction for the matrices of the blocks; AdamW for the rest.
+
+        velocity ← momentum · velocity + g
+        ahead = g + momentum · velocity                                       (Nesterov)
+        w ← w − lr · decay · w − lr · √max(1, d_out / d_in) · orthogonalised(ahead)
+
+    The gradient of a matrix is often large in a few directions, U S Vᵀ with few large singular
+    values, and a step along it learns little else. Orthogonalised, U Vᵀ, all directions count
+    the same. q, k and v are three matrices, though they lie side by side in `qkv`.
+
+    Biases, layer norms, positions, class token, patches and head keep to AdamW, whose rate is
+    `rest_lr` as long as lr is what was given first, and moves with it.
+    """
+
+    def __init__(
+        self, params, lr=0.02, *, momentum=0.95, decay=0.05, rest_lr=3e-3, betas=(0.9, 0.98)
+    ):
+        super().__init__(params, lr)
+        self.momentum, self.decay = momentum, decay
+        self.velocity = params.zeros_like().flat
+        self.ahead = params.zeros_like()
+        self.rest = AdamW(params, rest_lr, betas=betas, decay=decay)
+        self.rest_share = rest_lr / lr
+        self.rest_mask = params.mask(lambda name, leaf: not is_inner_matrix(name, leaf))
+        self.rest.decays *= self.rest_mask
+        self.groups = {}  # matrices of one shape, orthogonalised together: (weights, ahead), …
+        for (name, leaf), (_, ahead) in zip(params.named(), self.ahead.named(), strict=True):
+            if is_inner_matrix(name, leaf):
+                split = array_module(leaf).split
+                parts = 3 if name.endswith("qkv.w") else 1
+                pairs = zip(split(leaf, parts, axis=1), split(ahead, parts, axis=1), strict=True)
+                for pair in pairs:
+                    self.groups.setdefault(pair[0].shape, []).append(pair)
+
+    def update(self, p, g):
+        xp = array_module(p)
+        self.rest.lr = self.lr * self.rest_share
+        self.rest.update(p, self.rest_mask * g)  # where its gradient is zero, it does nothing
+        self.velocity *= self.momentum
+        self.velocity += g
+        self.ahead.flat[...] = g + self.momentum * self.velocity
+        for (d_in, d_out), pairs in self.groups.items():
+            steps = orthogonalised(xp.stack([ahead for _, ahead in pairs]))  # (n, d_in, d_out)
+            size = self.lr * math.sqrt(max(1, d_out / d_in))
+            for (w, _), step in zip(pairs, steps, strict=True):
+                w *= 1 - self.lr * self.decay
+                w -= size * step
+
+
+def is_inner_matrix(name, leaf):
+    """Whether a parameter is a matrix of a block: between tokens and tokens, as Muon wants it."""
+    return name.startswith("blocks.") and is_matrix(name, leaf)
+
+
+def orthogonalised(g, steps=5):
+    """Matrices (n, rows, columns), g = U S Vᵀ, with their singular values S brought close to 1.
+
+    Newton–Schulz: a polynomial a x + b x³ + c x⁵ of the matrix acts on each singular value by
+    itself, and five rounds of this one take any between about 0.01 and 1 to between 0.68 and 1.14,
+    with matrix products alone. A zero matrix stays zero.
+    """
+    if g.shape[-2] > g.shape[-1]:
+        return orthogonalised(g.mT, steps).mT  # the smaller of x xᵀ and xᵀ x
+    a, b, c = 3.4445, -4.7750, 2.0315
+    xp = array_module(g)
+    norm = xp.sqrt((g * g).sum(axis=(-2, -1), keepdims=True))  # (n, 1, 1), at least the largest S
+    x = g / xp.maximum(norm, 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT  # (n, rows, rows)
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return x
