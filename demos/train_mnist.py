@@ -42,7 +42,11 @@ def arguments(argv=None):
     add("--epochs", type=int, default=5, help="times that every training image is seen")
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--optimizer", choices=OPTIMIZERS, default="adamw", help="how the weights move")
-    add("--lr", type=float, help="peak learning rate; None: 6e-3, for muon 0.02, for sgd 0.2")
+    add(
+        "--lr",
+        type=float,
+        help="peak learning rate; None: 6e-3, for muon 0.02 (its AdamW: 3e-3), for sgd 0.2",
+    )
     add("--seed", type=int, default=0, help="of all that is random")
     add("--run", default="mnist", help="name of the run's folder in runs/")
     options = parser.parse_args(argv)
@@ -62,13 +66,18 @@ def main(argv=None):
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            "\ntrain_mnist: stopped; epochs that were finished are kept in runs/", file=sys.stderr
+        )
+        return 130
     return 0
 
 
 def train(options):
     data = minivit.load_digits(options.data)
     rng = np.random.default_rng(options.seed)
-    training, validation = hold_out(data.train, len(data.train.labels) // 12, rng)
+    training, validation = hold_out(data.train, max(1, len(data.train.labels) // 12), rng)
     preparation = Preparation.of(training.images, shift=2)
     model = minivit.ViT(
         image_size=data.train.images.shape[1:],
@@ -112,8 +121,8 @@ def train(options):
             folder.rmdir()  # if nothing was saved in it
     seconds = time.perf_counter() - start
 
-    with threads(cores()) as each:
-        loss, accuracy, logits = evaluate(model, params, data.test, preparation, each)
+    with threads(cores()) as mapper:
+        loss, accuracy, logits = evaluate(model, params, data.test, preparation, mapper)
     result = dict(
         test_accuracy=accuracy,
         test_loss=loss,

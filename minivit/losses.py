@@ -18,8 +18,10 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     Returns loss, a scalar of logits' dtype, and dlogits (B, K)
     Errors: ValueError or TypeError for labels that do not fit the logits, or smoothing out of range
 
-    Both stand in one function because the log's 1/p cancels against softmax's p, which leaves the
-    plainest gradient of all: what was said less what was true.
+    Softmax and loss stand in one function because the loss's 1/p cancels against softmax's p, which
+    leaves the plainest gradient of all: what was said less what was true.
+
+    The targets of an image sum to 1, so its loss is log Σ exp(shifted) − Σ_k target[k] shifted[k].
 
     log p = shifted − log Σ exp(shifted) never overflows, as shifted = logits − max ≤ 0. Only where
     two logits lie further apart than the dtype's largest number, the loss is infinite; the gradient

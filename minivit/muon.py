@@ -13,17 +13,20 @@ class Muon(Optimizer):
         ahead = g + momentum · velocity                                       (Nesterov)
         w ← w − lr · decay · w − lr · √max(1, d_out / d_in) · orthogonalised(ahead)
 
-    The gradient of a matrix is often large in a few directions, U S Vᵀ with few large singular
-    values, and a step along it learns little else. Orthogonalised, U Vᵀ, all directions count
-    the same. q, k and v are three matrices, though they lie side by side in `qkv`.
+    The gradient of a matrix is often large in a few directions only: its singular value
+    decomposition U S Vᵀ has few large values in S, and a step along it learns little else.
+    Orthogonalised, to U Vᵀ, all directions count the same. q, k and v are three matrices, though
+    they lie side by side in `qkv`.
 
-    Biases, layer norms, positions, class token, patches and head keep to AdamW, whose rate is
-    `rest_lr` as long as lr is what was given first, and moves with it.
+    Biases, layer norms, positions, class token, patches and head keep to AdamW, at the rate
+    `rest_lr`; when `lr` is set anew, that rate changes in the same proportion.
     """
 
     def __init__(
         self, params, lr=0.02, *, momentum=0.95, decay=0.05, rest_lr=3e-3, betas=(0.9, 0.98)
     ):
+        if not lr > 0:
+            raise ValueError(f"Muon: lr must be positive, got {lr!r}; optimizer.lr may be 0 later")
         super().__init__(params, lr)
         self.momentum, self.decay = momentum, decay
         self.velocity = params.zeros_like().flat

@@ -125,7 +125,7 @@ def warmup_cosine(step, *, steps, warmup, peak):
 
 
 def clip_by_global_norm(grads, max_norm):
-    """Scale the gradients, in place, to a global norm of at most `max_norm`; return that before.
+    """Scale the gradients, in place, to a global norm of at most `max_norm`; return what it was.
 
     Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1; one norm for all of them keeps
     their direction.

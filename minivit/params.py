@@ -79,8 +79,8 @@ class Params:
     def mask(self, predicate):
         """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds, else 0."""
         mask = self.zeros_like()
-        for name, leaf in mask.named():
-            leaf[...] = bool(predicate(name, leaf))
+        for (name, leaf), (_, place) in zip(self.named(), mask.named(), strict=True):
+            place[...] = bool(predicate(name, leaf))
         return mask.flat
 
     def require_views(self, role):

@@ -23,7 +23,7 @@ class ViT:
         images → patches (→ class token) → positions → blocks → layer norm → pool → head → logits
 
     Params   patches, cls (pool="cls" only), pos, blocks [ln1, attn, ln2, mlp], ln, pool, head
-    Forward  images (B, H, W, C), normalised floats -> logits (B, K)
+    Forward  images (B, H, W, C), normalised floats -> logits (B, K), a score for each class
     Cache    nests like the parameters
 
     Arguments
@@ -71,11 +71,14 @@ class ViT:
             raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
 
         self.patches = Patches(*_pair(image_size), patch_size, channels, dim)
-        self.extras = {}  # what joins the patches, under the names of its parameters
+        # What joins the patches. Their parameters are single arrays at the top level of the nest,
+        # so these layers get all of params.
+        self.extras = {}
         if pool == "cls":
             self.extras["cls"] = ClassToken(dim)
         if positions == "learned":
-            self.extras["pos"] = Positions(self.patches.count + len(self.extras), dim)
+            tokens = self.patches.count + (pool == "cls")  # T
+            self.extras["pos"] = Positions(tokens, dim)
         gain = 1 / math.sqrt(2 * depth)
         self.blocks = [PreNormBlock(dim, heads, mlp_dim, gain, eps) for _ in range(depth)]
         self.ln = LayerNorm(dim, eps)
@@ -131,16 +134,18 @@ class ViT:
         if cache is None:
             raise ValueError("ViT: no cache to go backward with; call forward with keep=True")
         self._check_dtype(params, "dlogits", dlogits)
-        dpooled = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])
-        dnormed = self.pool.backward(params["pool"], dpooled, cache["pool"], grads["pool"])
+        head, pool = cache["head"], cache["pool"]
+        dpooled = self.head.backward(params["head"], dlogits, head, grads["head"])  # (B, D)
+        dnormed = self.pool.backward(params["pool"], dpooled, pool, grads["pool"])  # (B, T, D)
         dx = self.ln.backward(params["ln"], dnormed, cache["ln"], grads["ln"])  # (B, T, D)
         blocks = zip(self.blocks, params["blocks"], cache["blocks"], grads["blocks"], strict=True)
         for block, block_params, block_cache, block_grads in reversed(list(blocks)):
             dx = block.backward(block_params, dx, block_cache, block_grads)  # (B, T, D)
         for name, extra in reversed(self.extras.items()):
             dx = extra.backward(params, dx, cache[name], grads)  # at last (B, N, D)
-        dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])
-        return dimages
+        patches = cache["patches"]
+        dimages = self.patches.backward(params["patches"], dx, patches, grads["patches"])
+        return dimages  # (B, H, W, C)
 
     def _check_dtype(self, params, name, array):
         """Raise TypeError unless the array is of the parameters' dtype: NumPy would mix them."""

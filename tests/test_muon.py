@@ -134,3 +134,8 @@ def test_float32_is_kept_and_gradients_are_left_alone():
     assert {params.flat.dtype, optimizer.velocity.dtype, optimizer.ahead.flat.dtype} == {
         np.dtype(np.float32)
     }
+
+
+def test_refuses_a_rate_that_leaves_no_proportion():
+    with pytest.raises(ValueError, match="lr must be positive, got 0"):
+        minivit.Muon(case()[0], lr=0)

@@ -56,6 +56,8 @@ def test_adding_to_a_leaf_of_the_top_level_keeps_the_view():
 def test_mask():
     mask = minivit.Params(nest()).mask(lambda name, leaf: name.endswith("w") and leaf.ndim == 2)
     np.testing.assert_array_equal(mask, [1] * 6 + [0] * 3 + [1] * 3 + [0])
+    large = minivit.Params(nest()).mask(lambda name, leaf: leaf.min() > 6)
+    np.testing.assert_array_equal(large, [0] * 9 + [1] * 4)
     assert minivit.Params(nest()).astype(np.float32).mask(lambda *_: True).dtype == np.float32
 
 

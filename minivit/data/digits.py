@@ -64,7 +64,8 @@ def hold_out(split, count, rng):
     """Split off `count` images at random for validation; return (the rest, those `count`)."""
     if not 0 < count < len(split.labels):
         raise ValueError(
-            f"cannot hold out {count} of {len(split.labels)} images; some must remain to train on"
+            f"cannot hold out {count} of {len(split.labels)} images; expected at least 1, and at "
+            "least 1 left to train on"
         )
     order = rng.permutation(len(split.labels))
     validation, rest = (

@@ -1,7 +1,11 @@
 """The mathematics: one file a layer, forward and backward side by side.
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, block, patches, class_token,
-positions, pool.
+positions, pool. (initial, sums and refusals are small helpers: initial values, sums as products,
+and the checks of sizes and shapes.)
+
+A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
+blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
 
 Every layer is an object that holds sizes and sub-layers, nothing else:
 
@@ -9,8 +13,9 @@ Every layer is an object that holds sizes and sub-layers, nothing else:
     y, cache = layer.forward(params, x)                      cache: what backward needs
     dx       = layer.backward(params, dy, cache, grads)      adds to grads, returns dLoss/dx
 
-`dx` always means dLoss/dx and has x's shape; `params` and `grads` have the same nest; `cache` nests
-like them too. Parameters are only read. Gradients are added to, so several batches may be summed by
+`dx` always means dLoss/dx, for any array x, and has its shape. backward gets `dy`, the gradient of
+its own output, from the layer after it. `params` and `grads` have the same nest; `cache` nests like
+them too. Parameters are only read. Gradients are added to, so several batches may be summed by
 calling backward several times. The cache may hold x itself: leave x as it is until after backward.
 
 The legend, for every shape in this folder:
@@ -20,6 +25,7 @@ The legend, for every shape in this folder:
        with a class token        d  width of a head, D / h        P     side of a patch
     R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / P)
        of a batch, B · T         L  blocks (depth)                K     classes
+    d_in, d_out  widths of a linear map, before and after
 """
 
 from .attention import Attention

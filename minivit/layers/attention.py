@@ -21,7 +21,8 @@ class Attention:
     The 3D columns of qkv are (3, h, d): all of q, then k, then v, head by head. Within a head, row
     t of `scores` belongs to the query token t and its columns to the key tokens.
 
-    Every product has two inputs, so each line of the forward is answered by two in the backward:
+    Every product has two inputs, so each line of the forward is answered by two in the backward
+    (`.mT` swaps the last two axes, which transposes every matrix of a stack):
 
         mix    = att v           datt = dmix vᵀ               dv = attᵀ dmix
         scores = q kᵀ / √d       dq   = dscores k / √d        dk = dscoresᵀ q / √d
@@ -58,7 +59,7 @@ class Attention:
         qkv, cache["qkv"] = self.qkv.forward(params["qkv"], x)  # (B, T, 3D)
         q, k, v = qkv.reshape(B, T, 3, h, d).transpose(2, 0, 3, 1, 4)  # 3 x (B, h, T, d)
         scores = q @ k.mT * self.scale  # (B, h, T, T)
-        att, cache["softmax"] = self.softmax.forward(params["softmax"], scores)  # (B, h, T, T)
+        att, cache["softmax"] = self.softmax.forward({}, scores)  # (B, h, T, T)
         mix = att @ v  # (B, h, T, d)
         merged = mix.transpose(0, 2, 1, 3).reshape(B, T, D)  # (B, T, D)
         y, cache["proj"] = self.proj.forward(params["proj"], merged)  # (B, T, D)
@@ -74,7 +75,7 @@ class Attention:
         dmix = dmerged.reshape(B, T, h, d).transpose(0, 2, 1, 3)  # (B, h, T, d)
         datt = dmix @ v.mT  # (B, h, T, T)
         dv = att.mT @ dmix  # (B, h, T, d)
-        dscores = self.softmax.backward(params["softmax"], datt, cache["softmax"], grads["softmax"])
+        dscores = self.softmax.backward({}, datt, cache["softmax"], {})  # (B, h, T, T)
         dq = dscores @ k * self.scale  # (B, h, T, d)
         dk = dscores.mT @ q * self.scale  # (B, h, T, d)
         parts = [part.transpose(0, 2, 1, 3) for part in (dq, dk, dv)]  # 3 x (B, T, h, d)

@@ -13,6 +13,8 @@ class PreNormBlock:
         mid = x + attn(ln1(x))
         y   = mid + mlp(ln2(mid))
 
+    The line x → mid → y, to which the branches only add, is called the residual stream.
+
     Params   ln1, attn, ln2, mlp
     Forward  x (B, T, D) -> y (B, T, D)
     Cache    ln1, attn, ln2, mlp: the caches of the four
@@ -51,10 +53,11 @@ class PreNormBlock:
         return y, cache
 
     def backward(self, params, dy, cache, grads):
-        dmid_normed = self.mlp.backward(params["mlp"], dy, cache["mlp"], grads["mlp"])
-        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, cache["ln2"], grads["ln2"])
+        ln1, attn, ln2, mlp = cache["ln1"], cache["attn"], cache["ln2"], cache["mlp"]
+        dmid_normed = self.mlp.backward(params["mlp"], dy, mlp, grads["mlp"])  # (B, T, D)
+        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, ln2, grads["ln2"])  # (B, T, D)
         dmid = dy + dmid_branch  # (B, T, D)  straight through, and through the MLP
-        dx_normed = self.attn.backward(params["attn"], dmid, cache["attn"], grads["attn"])
-        dx_branch = self.ln1.backward(params["ln1"], dx_normed, cache["ln1"], grads["ln1"])
+        dx_normed = self.attn.backward(params["attn"], dmid, attn, grads["attn"])  # (B, T, D)
+        dx_branch = self.ln1.backward(params["ln1"], dx_normed, ln1, grads["ln1"])  # (B, T, D)
         dx = dmid + dx_branch  # (B, T, D)  straight through, and through the attention
         return dx

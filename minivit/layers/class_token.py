@@ -24,7 +24,7 @@ class ClassToken:
         (self.dim,) = positive_integers("ClassToken", dim=dim)
 
     def init(self, rng, dtype=np.float32):
-        """Zero, as in Google's ViT: its row of the positions tells it apart from the start."""
+        """Zero, as in Google's ViT: the first row of `pos`, added next, sets it apart."""
         return {"cls": np.zeros(self.dim, dtype)}
 
     def forward(self, params, x):

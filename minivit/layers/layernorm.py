@@ -8,15 +8,17 @@ from .sums import sum_features, sum_rows
 
 
 class LayerNorm:
-    """Bring every token to mean 0 and variance 1, then let the network rescale each feature.
+    """Bring every token to mean 0 and variance 1, then rescale and shift each feature.
 
         centered = x − mean        rstd = (var + eps)^-½        normed = centered · rstd
-        y = normed · w + b         mean and var are over the D features of a token
+        y = normed · w + b         mean and var are over the D features of a token; rstd is
+                                   "reciprocal standard deviation"
 
     Params   w (D,)   b (D,)
     Forward  x (..., D) -> y (..., D)
     Cache    centered (..., D), rstd (..., 1), normed (..., D)
-    Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed)
+    Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed), or
+             eps is not positive
 
     The backward answers the forward line by line, last line first. Sums are over the D features,
     but for dw and db, which sum over the tokens:

@@ -21,17 +21,20 @@ class Linear:
         db = Σᵣ dy[r]       b was added to every row: sum over the rows
         dx = dy wᵀ          x[r, i] went to every output j through w[i, j]: sum over the outputs
 
-    Each gradient is the product of the other two arrays, and only one order of them gives the right
-    shape.
+    dw and dx are each dy times the other factor, transposed; unless sizes happen to agree, only one
+    order of the two fits.
     """
 
     def __init__(self, d_in, d_out, gain=1.0):
-        """`gain` scales the initial weights, for outputs into a residual stream or a zero head."""
+        """`gain` scales the initial weights.
+
+        It is less than 1 where y is added to the residual stream (block.py), 0 for the head.
+        """
         self.d_in, self.d_out = positive_integers("Linear", d_in=d_in, d_out=d_out)
         self.gain = gain
 
     def init(self, rng, dtype=np.float32):
-        """w with std gain / √d_in, so that outputs start as large as inputs; b zero."""
+        """w with std gain / √d_in: with gain 1, outputs start as large as inputs. b zero."""
         w = truncated_normal(rng, (self.d_in, self.d_out), self.gain * self.d_in**-0.5, dtype)
         return {"w": w, "b": np.zeros(self.d_out, dtype)}
 

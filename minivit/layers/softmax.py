@@ -14,13 +14,16 @@ class Softmax:
     Subtracting the row's largest score changes nothing, as it cancels in the fraction, but keeps
     exp from overflowing.
 
-    Raising one score raises its own weight and lowers all others, dy[i]/dx[j] = y[i] (δ[i, j] −
-    y[j]), so
+    Raising one score raises its own weight and lowers all others:
+
+        ∂y[i]/∂x[j] = y[i] (δ[i, j] − y[j])        δ[i, j] = 1 if i = j, else 0
+
+    Summed over all the weights that score j moves,
 
         dx[j] = Σᵢ dy[i] y[i] (δ[i, j] − y[j]) = y[j] (dy[j] − Σᵢ dy[i] y[i])
 
-    The sum is the average of dy under the weights y: only what deviates from it moves a score. (A
-    dy of all ones therefore has no gradient at all, and checks nothing.)
+    The last sum is the average of dy under the weights y: only what deviates from it moves a score.
+    (A dy of all ones therefore gives no gradient at all, and checks nothing.)
     """
 
     def init(self, rng, dtype=None):

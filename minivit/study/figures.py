@@ -25,10 +25,8 @@ def curves(rows):
     steps = [row["step"] for row in rows]
     ends = [row for row in rows if row["validation_loss"] is not None]
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        values, validation = (
-            [row[name] for row in rows],
-            [row[f"validation_{name}"] for row in ends],
-        )
+        values = [row[name] for row in rows]
+        validation = [row[f"validation_{name}"] for row in ends]
         axes.plot(steps, values, color=BLUE, linewidth=0.8, label="training, each batch")
         axes.plot([row["step"] for row in ends], validation, "o-", color=RED, label="validation")
         axes.set(xlabel="step", title="loss in nats (log scale)" if name == "loss" else name)

@@ -23,7 +23,7 @@ def fit(
     epochs,
     batch_size,
     schedule=warmup_linear,
-    warmup=0.15,
+    warmup_share=0.15,
     clip=1.0,
     smoothing=0.0,
     seed=0,
@@ -37,11 +37,14 @@ def fit(
         train, validation: Splits of raw images and labels
         prepare:           (raw images, rng or None) -> float images, such as a Preparation
         epochs, batch_size
-        schedule, warmup:  `warmup_linear` or `warmup_cosine`; the share of the steps going up
-        clip, smoothing:   largest global norm of the gradients; of the labels, see cross_entropy
-        seed:              what is random in a step follows from (seed, step): that in `prepare`,
-                           and at an epoch's first step the order of its images
-        shards:            threads over which a step is split; None for as many as there are cores
+        schedule:          `warmup_linear` or `warmup_cosine`
+        warmup_share:      the share of all steps, from 0 to 1, in which the rate rises
+        clip:              largest global norm of the gradients
+        smoothing:         of the labels, see cross_entropy
+        seed:              the random numbers of a step come from default_rng([seed, step + 1]): at
+                           an epoch's first step its order of the images, then what `prepare` draws
+        shards:            threads over which a step is split; None for as many as there are cores.
+                           One seed and one number of shards give one result, to the last bit
         after_epoch:       called with the rows so far, for example to save them
     Returns a list of dicts: step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and
     at the end of each epoch validation_loss and validation_accuracy (else None).
@@ -52,19 +55,24 @@ def fit(
     epochs, batch_size, shards = positive_integers(
         "fit", epochs=epochs, batch_size=batch_size, shards=shards
     )
-    count = len(train.labels)
-    if count == 0 or len(validation.labels) == 0:
+    for name, split in {"train": train, "validation": validation}.items():
+        if len(split.labels) == 0 or len(split.images) != len(split.labels):
+            raise ValueError(
+                f"fit: {name} has {len(split.images)} images and {len(split.labels)} labels; "
+                "expected a label for each, and at least one"
+            )
+    if not 0 <= warmup_share <= 1:
         raise ValueError(
-            f"fit: {count} images to train on and {len(validation.labels)} to validate on; "
-            "expected at least one of each"
+            f"fit: warmup_share is a share of the steps, from 0 to 1, got {warmup_share!r}"
         )
+    count = len(train.labels)
     steps_per_epoch = math.ceil(count / batch_size)
     steps = epochs * steps_per_epoch
     peak = optimizer.lr
     grads = [params.zeros_like() for _ in range(shards)]
     rows = []
     bar = tqdm(total=epochs * count, unit=" images", unit_scale=True, disable=None)
-    with bar, threads(shards) as each:
+    with bar, threads(shards) as mapper:
         for step in range(steps):
             epoch, place = divmod(step, steps_per_epoch)
             rng = np.random.default_rng([seed, step + 1])  # [seed, 0] would be the stream of seed
@@ -75,7 +83,7 @@ def fit(
             images, labels = prepare(train.images[batch], rng), train.labels[batch]
 
             loss, accuracy = loss_and_gradients(
-                model, params, images, labels, grads, smoothing=smoothing, each=each
+                model, params, images, labels, grads, smoothing=smoothing, mapper=mapper
             )
             norm = float(clip_by_global_norm(grads[0], clip))
             if not math.isfinite(loss + norm):
@@ -83,7 +91,7 @@ def fit(
                     f"at step {step} the loss is {loss} and the norm of the gradients {norm}; "
                     "try a lower learning rate"
                 )
-            rate = schedule(step, steps=steps, warmup=int(warmup * steps), peak=peak)
+            rate = schedule(step, steps=steps, warmup=int(warmup_share * steps), peak=peak)
             optimizer.lr = rate
             optimizer.step(grads[0])
             optimizer.lr = peak
@@ -104,7 +112,7 @@ def fit(
 
             if place == steps_per_epoch - 1:
                 speed = count / (time.perf_counter() - began)
-                loss, accuracy, _ = evaluate(model, params, validation, prepare, each)
+                loss, accuracy, _ = evaluate(model, params, validation, prepare, mapper)
                 row.update(validation_loss=loss, validation_accuracy=accuracy)
                 tqdm.write(f"{_summary(rows[-steps_per_epoch:], epochs)}   {speed:,.0f} images/s")
                 if after_epoch:

@@ -58,6 +58,7 @@ def write_json(path, value):
 
 def save_run(folder, model, params, preparation, classes, rows):
     """Write the weights, config.json (model, preparation, class names), metrics.csv (the rows)."""
+    folder = Path(folder)
     weights = {name: np.ascontiguousarray(leaf) for name, leaf in params.named()}
     write_file(folder / "weights.safetensors", safetensors.numpy.save(weights))
     config = {

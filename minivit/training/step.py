@@ -23,7 +23,7 @@ def cores():
 
 @contextlib.contextmanager
 def threads(count):
-    """Yield a `map` that runs on so many threads, with BLAS held to one thread each.
+    """Yield a `map` that runs on `count` threads, with BLAS held to one thread each.
 
     Linux hands the memory of every large array back when it is freed, and fetches it anew, page by
     page, for the next. Freeing one of 32 MB teaches its malloc to keep the memory of smaller ones.
@@ -33,11 +33,11 @@ def threads(count):
         yield pool.map
 
 
-def loss_and_gradients(model, params, images, labels, grads, *, smoothing=0.0, each=map):
+def loss_and_gradients(model, params, images, labels, grads, *, smoothing=0.0, mapper=map):
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
-    grads: a list of Params, one for each shard, overwritten; grads[0] gets the batch's gradients
-    each:  `map`, or that of `threads`: how the shards are gone through
+    grads:  a list of Params, one for each shard, overwritten; grads[0] gets the batch's gradients
+    mapper: `map`, or the one of `threads`, which goes through the shards side by side
     Returns the loss and the accuracy of the batch, as Python floats.
     """
     B, shards = len(labels), min(len(grads), len(labels))
@@ -51,7 +51,7 @@ def loss_and_gradients(model, params, images, labels, grads, *, smoothing=0.0, e
         model.backward(params, dlogits, cache, shard_grads.zero())
         return loss * share, (logits.argmax(axis=-1) == labels[start:end]).sum()
 
-    results = list(each(forward_and_backward, bounds[:-1], bounds[1:], grads))
+    results = list(mapper(forward_and_backward, bounds[:-1], bounds[1:], grads))
     for shard_grads in grads[1:shards]:  # in a fixed order: one seed, one result
         grads[0].flat += shard_grads.flat
     losses, right = zip(*results, strict=True)

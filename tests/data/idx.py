@@ -1,5 +1,6 @@
 """Small data sets in the idx format, for tests."""
 
+import functools
 import gzip
 from pathlib import Path
 
@@ -34,11 +35,17 @@ def write_digits(folder, train, test, compressed=True):
     return folder
 
 
+@functools.cache
+def mnist():
+    """The whole data set, unpacked once for all tests."""
+    return minivit.load_digits()
+
+
 def few_digits(folder, train=240, test=50):
     """A folder with the first of MNIST's digits."""
-    data = minivit.load_digits()
-    cut = [
-        (split.images[:n], split.labels[:n])
-        for split, n in ((data.train, train), (data.test, test))
-    ]
-    return write_digits(folder, *cut)
+    data = mnist()
+    return write_digits(
+        folder,
+        (data.train.images[:train], data.train.labels[:train]),
+        (data.test.images[:test], data.test.labels[:test]),
+    )

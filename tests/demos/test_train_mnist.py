@@ -103,7 +103,24 @@ def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
 
 
 def test_a_data_set_with_two_test_images(folder):
-    assert demo(few_digits(folder, train=24, test=2)) == 0
+    assert demo(few_digits(folder, train=5, test=2)) == 0
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_ctrl_c_keeps_what_was_finished(folder, capsys, monkeypatch, finished):
+    real_save = train_mnist.save_run
+
+    def save(*arguments):
+        if finished:
+            real_save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_mnist, "save_run", save)
+    assert demo(folder, "--epochs", "9") == 130
+    assert "stopped; epochs that were finished are kept in runs/" in capsys.readouterr().err
+    assert [path.name for path in Path("runs").iterdir()] == (["mnist"] if finished else [])
+    if finished:
+        load_run("runs/mnist")
 
 
 def test_a_run_that_fails_at_once_leaves_no_folder(folder, capsys):

@@ -37,8 +37,8 @@ def test_predictions_keep_no_cache_and_run_on_threads(monkeypatch):
         return forward(self, params, images, keep)
 
     monkeypatch.setattr(type(model), "forward", watched)
-    with threads(3) as each:
-        logits = predict(model, params, split.images, prepare, batch_size=2, each=each)
+    with threads(3) as mapper:
+        logits = predict(model, params, split.images, prepare, batch_size=2, mapper=mapper)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 

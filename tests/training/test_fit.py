@@ -87,8 +87,8 @@ def test_is_the_loop_that_anyone_would_write():
 
     rows = fit(
         model, params, minivit.SGD(params, 0.5), train, validation, prepare, epochs=2,
-        batch_size=16, schedule=minivit.warmup_cosine, warmup=0.5, clip=0.05, smoothing=0.2, seed=9,
-        shards=3,
+        batch_size=16, schedule=minivit.warmup_cosine, warmup_share=0.5, clip=0.05, smoothing=0.2,
+        seed=9, shards=3,
     )  # fmt: skip
 
     optimizer, grads = minivit.SGD(twin, 0.5), twin.zeros_like()
@@ -114,16 +114,16 @@ def test_is_the_loop_that_anyone_would_write():
 
 
 def test_no_two_steps_share_their_random_numbers_nor_does_the_initial_draw():
-    states = [np.random.default_rng(0).bit_generator.state["state"]]
+    entropies = []
 
     def prepare(images, rng=None):
         if rng is not None:
-            states.append(rng.bit_generator.seed_seq.entropy)
+            entropies.append(rng.bit_generator.seed_seq.entropy)
         return images.astype(np.float32)[..., None]
 
     tiny_fit(prepare, epochs=3, batch_size=2)
-    assert states[1:] == [[0, step] for step in range(1, 7)]
-    draws = {tuple(np.random.default_rng(seed).integers(0, 2**60, 3)) for seed in [0, *states[1:]]}
+    assert entropies == [[0, step] for step in range(1, 7)]
+    draws = {tuple(np.random.default_rng(seed).integers(0, 2**60, 3)) for seed in [0, *entropies]}
     assert len(draws) == 7
 
 
@@ -161,8 +161,14 @@ def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypat
         (dict(shards=0), "shards must be at least 1, got 0"),
         (
             dict(validation=Split(np.zeros((0, 2, 2), np.uint8), np.zeros(0, int))),
-            "4 images to train on and 0 to validate on",
+            "validation has 0 images and 0 labels",
         ),
+        (
+            dict(train=Split(np.zeros((5, 2, 2), np.uint8), np.zeros(4, int))),
+            "train has 5 images and 4 labels",
+        ),
+        (dict(warmup_share=15), "warmup_share is a share of the steps, from 0 to 1, got 15"),
+        (dict(warmup_share=-0.1), "warmup_share is a share of the steps"),
         (dict(clip=0), "max_norm must be positive"),
     ],
 )

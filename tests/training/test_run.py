@@ -22,7 +22,7 @@ def saved(folder, pool="cls", dtype=np.float32):
     )  # fmt: skip
     params = minivit.Params(model.init(np.random.default_rng(1), dtype))
     params.flat += 0.1
-    save_run(folder, model, params, Preparation(0.1, 0.3, 2), ["a", "b", "c"], ROWS)
+    save_run(str(folder), model, params, Preparation(0.1, 0.3, 2), ["a", "b", "c"], ROWS)
     return model, params
 
 

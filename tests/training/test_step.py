@@ -17,13 +17,13 @@ def case(dtype=np.float64, batch=7):
     return model, params.astype(dtype), images.astype(dtype), labels
 
 
-def sharded(shards, each=map, dtype=np.float64):
+def sharded(shards, mapper=map, dtype=np.float64):
     """Loss, accuracy and gradients of one batch, into gradients spoiled by an earlier step."""
     model, params, images, labels = case(dtype)
     grads = [params.zeros_like() for _ in range(shards)]
     for shard_grads in grads:
         shard_grads.flat += 7
-    results = loss_and_gradients(model, params, images, labels, grads, smoothing=0.1, each=each)
+    results = loss_and_gradients(model, params, images, labels, grads, smoothing=0.1, mapper=mapper)
     assert all(type(result) is float for result in results)
     return *results, grads[0].flat
 
@@ -45,9 +45,9 @@ def test_any_number_of_shards_gives_the_gradients_of_the_batch(shards, dtype, to
 
 
 def test_threads_change_no_bit():
-    with threads(2) as each:
+    with threads(2) as mapper:
         for _ in range(5):
-            together, alone = sharded(3, each), sharded(3)
+            together, alone = sharded(3, mapper), sharded(3)
             assert together[:2] == alone[:2]
             np.testing.assert_array_equal(together[2], alone[2])
 
@@ -57,18 +57,22 @@ def test_threads_hold_blas_to_one_thread_each_and_let_it_go_again():
         return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
     before = blas()
-    with threads(2) as each:
+    with threads(2) as mapper:
         assert set(blas()) == {1}
-        assert list(each(lambda a, b: a - b, [5, 6], [1, 3])) == [4, 3]
+        assert list(mapper(lambda a, b: a - b, [5, 6], [1, 3])) == [4, 3]
     assert blas() == before
 
 
 def test_an_error_in_a_shard_is_raised():
     model, params, images, labels = case()
     labels[-1] = 3
-    with threads(2) as each, pytest.raises(ValueError, match="label 3 is out of range"):
-        loss_and_gradients(model, params, images, labels, [params.zeros_like()] * 2, each=each)
+    with threads(2) as mapper, pytest.raises(ValueError, match="label 3 is out of range"):
+        loss_and_gradients(model, params, images, labels, [params.zeros_like()] * 2, mapper=mapper)
 
 
-def test_cores():
-    assert cores() >= 1
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert cores() == 3
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    assert cores() == 7
