@@ -13,6 +13,17 @@ def test_equals_naive_loops():
             assert y[r, j] == pytest.approx(sum(x[r, i] * w[i, j] for i in range(3)) + b[j])
 
 
+def test_takes_a_single_token():
+    layer = Linear(3, 5)
+    params = layer.init(np.random.default_rng(0), np.float64)
+    x, grads = np.array([1.0, 2.0, 3.0]), {"w": np.zeros((3, 5)), "b": np.zeros(5)}
+    y, cache = layer.forward(params, x)
+    np.testing.assert_allclose(y, x @ params["w"])
+    dx = layer.backward(params, np.arange(5.0), cache, grads)
+    np.testing.assert_allclose(dx, params["w"] @ np.arange(5.0))
+    np.testing.assert_allclose(grads["w"], np.outer(x, np.arange(5.0)))
+
+
 def test_initial_weights():
     w = Linear(400, 300).init(np.random.default_rng(0))["w"]
     assert w.dtype == np.float32

@@ -24,6 +24,24 @@ def small_run(seed=0, **options):
     return params, optimizer, rows
 
 
+@pytest.mark.parametrize("share", [0, 1])
+def test_the_rate_may_rise_never_or_always(share):
+    _, _, rows = small_run(warmup_share=share)
+    rates = [row["learning_rate"] for row in rows]
+    assert rates == sorted(rates, reverse=share == 0)
+    assert len(set(rates)) == 9
+
+
+def test_prints_a_line_an_epoch(capsys):
+    _, _, rows = small_run()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("   ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    last = [row for row in rows if row["epoch"] == 3]
+    assert f"training loss {np.mean([row['loss'] for row in last]):.4f}" in lines[2]
+    assert f"validation loss {last[-1]['validation_loss']:.4f}" in lines[2]
+    assert lines[2].endswith(" images/s")
+
+
 def test_rows_tell_what_happened():
     calls = []
     _, optimizer, rows = small_run(after_epoch=lambda rows: calls.append(len(rows)))
