@@ -60,7 +60,7 @@ class Muon(Optimizer):
 
 
 def is_inner_matrix(name, leaf):
-    """Whether a parameter is a matrix of a block: between tokens and tokens, as Muon wants it."""
+    """Whether a parameter is a matrix inside a block: not that of the patches, nor the head."""
     return name.startswith("blocks.") and is_matrix(name, leaf)
 
 

@@ -27,6 +27,15 @@ def analytic(layer, params, x, dy):
     return y, {"x": dx, **dict(grads.named())}
 
 
+def passes(model, params, images, labels, smoothing=0.0):
+    """A model with its loss, forward and backward: (loss, logits, {"images": dimages, name: …})."""
+    grads = params.zeros_like()
+    logits, cache = model.forward(params, images)
+    loss, dlogits = minivit.cross_entropy(logits, labels, smoothing=smoothing)
+    dimages = model.backward(params, dlogits, cache, grads)
+    return loss, logits, {"images": dimages, **dict(grads.named())}
+
+
 def central_differences(loss, array, step=1e-5):
     """(loss(array + step) − loss(array − step)) / 2 step for every entry; `loss` reads `array`."""
     gradient = np.empty_like(array)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import minivit
-from tests.numeric import central_differences, complex_step, random_params, relative_error
+from tests.numeric import (
+    central_differences,
+    complex_step,
+    passes,
+    random_params,
+    relative_error,
+)
 
 SMALL = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=3, mlp_dim=7, classes=5
@@ -26,15 +32,6 @@ def case(seed=0, batch=3, **changes):
     H, W = model.config["image_size"]
     images = rng.standard_normal((batch, H, W, model.config["channels"]))
     return model, params, images, rng.integers(0, model.config["classes"], batch)
-
-
-def passes(model, params, images, labels, smoothing=0.0):
-    """Loss, logits and all gradients: (loss, logits, {"images": …, name: …})."""
-    grads = params.zeros_like()
-    logits, cache = model.forward(params, images)
-    loss, dlogits = minivit.cross_entropy(logits, labels, smoothing=smoothing)
-    dimages = model.backward(params, dlogits, cache, grads)
-    return loss, logits, {"images": dimages, **dict(grads.named())}
 
 
 @both_pools
@@ -66,7 +63,7 @@ def test_gradients_equal_the_complex_step(pool):
 
 @pytest.mark.parametrize("seed", range(24))
 def test_random_configurations_equal_pytorch(seed):
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     from tests import torch_reference
 
     rng = np.random.default_rng(seed)
@@ -92,19 +89,11 @@ def test_random_configurations_equal_pytorch(seed):
     smoothing = [0.0, 0.1][seed % 7 == 3]
     loss, logits, gradients = passes(model, params, images, labels, smoothing)
 
-    twin_params = torch_reference.tensors(params.nest)
-    twin_images = torch.tensor(images, requires_grad=True)
-    twin_logits = torch_reference.vit(twin_params, twin_images, model.config)
-    twin_loss = torch.nn.functional.cross_entropy(
-        twin_logits, torch.tensor(labels), label_smoothing=smoothing
+    twin_loss, twin_logits, expected = torch_reference.passes(
+        params, images, labels, model.config, smoothing
     )
-    twin_loss.backward()
-    assert loss == pytest.approx(twin_loss.item(), rel=1e-10)
-    assert relative_error(logits, twin_logits.detach().numpy()) <= 1e-10
-    expected = {
-        "images": twin_images.grad.numpy(),
-        **torch_reference.gradients(twin_params),
-    }
+    assert loss == pytest.approx(twin_loss, rel=1e-10)
+    assert relative_error(logits, twin_logits) <= 1e-10
     assert gradients.keys() == expected.keys()
     for name, gradient in expected.items():
         assert relative_error(gradients[name], gradient) <= 1e-10, name

@@ -81,6 +81,16 @@ def vit(p, images, config):
     return linear(p["head"], x[:, 0] if config["pool"] == "cls" else x.mean(dim=1))
 
 
+def passes(params, images, labels, config, smoothing=0.0):
+    """The twin of `numeric.passes`: (loss, logits, {"images": dimages, name: gradient, …})."""
+    nest, images = tensors(params.nest), torch.tensor(images, requires_grad=True)
+    logits = vit(nest, images, config)
+    loss = F.cross_entropy(logits, torch.tensor(labels), label_smoothing=smoothing)
+    loss.backward()
+    found = {"images": images.grad.numpy(), **gradients(nest)}
+    return loss.item(), logits.detach().numpy(), found
+
+
 def tensors(nest):
     """The nest of arrays as leaf tensors that collect gradients."""
     if isinstance(nest, dict):

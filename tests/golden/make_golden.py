@@ -21,21 +21,16 @@ def model_file(config, seed):
     params = random_params(model, rng)
     images = rng.standard_normal((3, *model.config["image_size"], config["channels"]))
     labels = rng.integers(0, config["classes"], 3)
-    twin_params = torch_reference.tensors(params.nest)
-    twin_images = torch.tensor(images, requires_grad=True)
-    logits = torch_reference.vit(twin_params, twin_images, model.config)
-    loss = torch.nn.functional.cross_entropy(
-        logits, torch.tensor(labels), label_smoothing=SMOOTHING
+    loss, logits, gradients = torch_reference.passes(
+        params, images, labels, model.config, SMOOTHING
     )
-    loss.backward()
     return {
         "images": images,
         "labels": labels,
-        "logits": logits.detach().numpy(),
-        "loss": np.array(loss.item()),
-        "gradient images": twin_images.grad.numpy(),
+        "logits": logits,
+        "loss": np.array(loss),
         **{f"parameter {name}": leaf.copy() for name, leaf in params.named()},
-        **{f"gradient {name}": g for name, g in torch_reference.gradients(twin_params).items()},
+        **{f"gradient {name}": gradient for name, gradient in gradients.items()},
     }
 
 

@@ -71,11 +71,11 @@ def test_gradients_are_added_to(name):
     layer, params, x, dy = setup(name)
     _, once = analytic(layer, params, x, dy)
     grads = params.zeros_like()
-    grads.flat[...] = before = np.random.default_rng(3).standard_normal(grads.flat.shape)
-    before = before.copy()
+    before = np.random.default_rng(3).standard_normal(grads.flat.shape)
+    grads.flat[...] = before
     _, cache = layer.forward(params, x)
     layer.backward(params, dy, cache, grads)
-    added = minivit.Params(params.nest).zero()
+    added = params.zeros_like()
     added.flat[...] = grads.flat - before
     for leaf_name, gradient in added.named():
         np.testing.assert_allclose(gradient, once[leaf_name], rtol=1e-9, atol=1e-12)
