@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 import minivit
+from minivit.data.augment import Augmentation
 from minivit.data.digits import hold_out
 from minivit.data.preparation import Preparation
+from minivit.files import write_file, write_json
 from minivit.study import figures
 from minivit.training import confusion_matrix, evaluate, fit, new_run, save_run
-from minivit.training.run import write_file, write_json
 from minivit.training.step import cores, threads
 
 OPTIMIZERS = {
@@ -78,7 +79,7 @@ def train(options):
     data = minivit.load_digits(options.data)
     rng = np.random.default_rng(options.seed)
     training, validation = hold_out(data.train, max(1, len(data.train.labels) // 12), rng)
-    preparation = Preparation.of(training.images, shift=2)
+    preparation = Preparation.of(training.images)
     model = minivit.ViT(
         image_size=data.train.images.shape[1:],
         patch_size=options.patch_size,
@@ -111,6 +112,7 @@ def train(options):
             training,
             validation,
             preparation,
+            augment=Augmentation(shift=2),
             epochs=options.epochs,
             batch_size=options.batch_size,
             seed=options.seed,

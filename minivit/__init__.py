@@ -3,11 +3,12 @@
 from .data.digits import load_digits
 from .losses import cross_entropy
 from .muon import Muon
-from .optim import SGD, Adam, AdamW, clip_by_global_norm, warmup_cosine, warmup_linear
+from .optim import EMA, SGD, Adam, AdamW, clip_by_global_norm, warmup_cosine, warmup_linear
 from .params import Params
 from .vit import ViT
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adam",
     "AdamW",

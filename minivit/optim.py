@@ -105,6 +105,28 @@ class AdamW(Adam):
         super().update(p, g)
 
 
+class EMA:
+    """The exponential moving average of the parameters (Polyak and Juditsky 1992), to evaluate.
+
+        average ← average + (1 − min(decay, (1 + t) / (10 + t))) (p − average)       t = 1, 2, …
+
+    Steps jump to and fro across the valley of the loss; their average lies nearer to its floor. It
+    looks back over about 1 / (1 − decay) steps, at first over fewer, so as to forget the start.
+    """
+
+    def __init__(self, params, decay=0.999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA: decay must be at least 0 and less than 1, got {decay!r}")
+        self.source, self.params = params, params.astype(params.flat.dtype)  # params: the average
+        self.decay, self.t = decay, 0
+
+    def update(self):
+        """Take in the parameters as they are after a step of the optimizer."""
+        self.t += 1
+        decay = min(self.decay, (1 + self.t) / (10 + self.t))
+        self.params.flat += (1 - decay) * (self.source.flat - self.params.flat)
+
+
 def is_matrix(name, leaf):
     """Whether a parameter is the weight matrix of a linear map: a two-dimensional `w`."""
     return name.rpartition(".")[2] == "w" and leaf.ndim == 2

@@ -6,6 +6,7 @@ import numpy as np
 
 from .layers import (
     ClassToken,
+    Dropout,
     FirstToken,
     LayerNorm,
     Linear,
@@ -22,7 +23,8 @@ class ViT:
 
         images → patches (→ class token) → positions → blocks → layer norm → pool → head → logits
 
-    Params   patches, cls (pool="cls" only), pos, blocks [ln1, attn, ln2, mlp], ln, pool, head
+    Params   patches, cls (pool="cls" only), pos, dropout, blocks [ln1, attn, drop1, ln2, mlp,
+             drop2], ln, pool, head
     Forward  images (B, H, W, C), normalised floats -> logits (B, K), a score for each class
     Cache    nests like the parameters
 
@@ -35,6 +37,10 @@ class ViT:
         pool:       "mean", or "cls" for a class token
         positions:  "learned", or None for a model that cannot tell where a patch was
         eps:        of every layer norm
+        dropout:    rate, while training, at the tokens with their positions and at the end of each
+                    branch of a block (Vaswani et al. 2017, section 5.4)
+        drop_path:  rate of stochastic depth in the last block, to which it grows evenly
+                    (Huang et al. 2016, equation 4)
 
     Initial values: weights from a normal cut at two standard deviations with std 1/√d_in (corrected
     for the cut); the two ways into the residual stream of each block times 1/√(2L), so that the
@@ -58,6 +64,8 @@ class ViT:
         pool="mean",
         positions="learned",
         eps=1e-6,
+        dropout=0.0,
+        drop_path=0.0,
     ):
         patch_size, channels, classes = positive_integers(
             "ViT", patch_size=patch_size, channels=channels, classes=classes
@@ -71,16 +79,20 @@ class ViT:
             raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
 
         self.patches = Patches(*_pair(image_size), patch_size, channels, dim)
+        self.tokens = self.patches.count + (pool == "cls")  # T
         # What joins the patches. Their parameters are single arrays at the top level of the nest,
         # so these layers get all of params.
         self.extras = {}
         if pool == "cls":
             self.extras["cls"] = ClassToken(dim)
         if positions == "learned":
-            tokens = self.patches.count + (pool == "cls")  # T
-            self.extras["pos"] = Positions(tokens, dim)
+            self.extras["pos"] = Positions(self.tokens, dim)
         gain = 1 / math.sqrt(2 * depth)
-        self.blocks = [PreNormBlock(dim, heads, mlp_dim, gain, eps) for _ in range(depth)]
+        self.dropout = Dropout(dropout)
+        self.blocks = [
+            PreNormBlock(dim, heads, mlp_dim, gain, eps, dropout, drop_path * (number / depth))
+            for number in range(1, depth + 1)
+        ]
         self.ln = LayerNorm(dim, eps)
         self.pool = MeanPool() if pool == "mean" else FirstToken()
         self.head = Linear(dim, classes, gain=0.0)
@@ -96,6 +108,8 @@ class ViT:
             pool=pool,
             positions=positions,
             eps=self.ln.eps,
+            dropout=self.dropout.rate,
+            drop_path=self.blocks[-1].drop1.path_rate,
         )
 
     def init(self, rng, dtype=np.float32):
@@ -103,25 +117,28 @@ class ViT:
         nest = {"patches": self.patches.init(rng, dtype)}
         for extra in self.extras.values():
             nest |= extra.init(rng, dtype)
+        nest["dropout"] = self.dropout.init(rng, dtype)
         nest["blocks"] = [block.init(rng, dtype) for block in self.blocks]
         nest["ln"] = self.ln.init(rng, dtype)
         nest["pool"] = self.pool.init(rng, dtype)
         nest["head"] = self.head.init(rng, dtype)
         return nest
 
-    def forward(self, params, images, keep=True):
+    def forward(self, params, images, rng=None, *, keep=True):
         """Return logits (B, K) and the cache for `backward`.
 
-        `keep=False` is for evaluation: every block's cache is dropped at once, and None is returned
-        in its place.
+        `rng`, a np.random.Generator, is for training with dropout or stochastic depth; without it
+        nothing is left out. `keep=False` is for evaluation: every block's cache is dropped at once,
+        and None is returned in its place.
         """
         self._check_dtype(params, "images", images)
         cache = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
         for name, extra in self.extras.items():
             x, cache[name] = extra.forward(params, x)  # (B, T, D)
+        x, cache["dropout"] = self.dropout.forward(params["dropout"], x, rng)  # (B, T, D)
         for block, block_params in zip(self.blocks, params["blocks"], strict=True):
-            x, block_cache = block.forward(block_params, x)  # (B, T, D)
+            x, block_cache = block.forward(block_params, x, rng)  # (B, T, D)
             cache["blocks"].append(block_cache if keep else None)
             block_cache = None  # or an unkept cache would live on through the next block
         normed, cache["ln"] = self.ln.forward(params["ln"], x)  # (B, T, D)
@@ -141,6 +158,8 @@ class ViT:
         blocks = zip(self.blocks, params["blocks"], cache["blocks"], grads["blocks"], strict=True)
         for block, block_params, block_cache, block_grads in reversed(list(blocks)):
             dx = block.backward(block_params, dx, block_cache, block_grads)  # (B, T, D)
+        dropout = cache["dropout"]
+        dx = self.dropout.backward(params["dropout"], dx, dropout, grads["dropout"])  # (B, T, D)
         for name, extra in reversed(self.extras.items()):
             dx = extra.backward(params, dx, cache[name], grads)  # at last (B, N, D)
         patches = cache["patches"]

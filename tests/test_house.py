@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [  # from the ground up; a module imports from its own floor's folder and from below
     ["minivit.backend"],
     ["minivit.params"],
+    ["minivit.files"],
     ["minivit.data"],
     ["minivit.layers"],
     ["minivit.losses", "minivit.optim"],

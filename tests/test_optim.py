@@ -36,6 +36,30 @@ def start(seed=0):
     return minivit.Params({"w": rng.standard_normal((3, 5)), "b": rng.standard_normal(5)}), rng
 
 
+def test_ema_is_a_weighted_mean_of_all_parameters_so_far():
+    params, rng = start()
+    ema = minivit.EMA(params, 0.7)
+    history = [params.flat.copy()]
+    for _ in range(20):
+        params.flat[...] = rng.standard_normal(params.flat.shape)
+        history.append(params.flat.copy())
+        ema.update()
+    weights = [1.0]
+    for t in range(1, 21):
+        decay = min(0.7, (1 + t) / (10 + t))
+        weights = [weight * decay for weight in weights] + [1 - decay]
+    assert sum(weights) == pytest.approx(1)
+    np.testing.assert_allclose(ema.params.flat, weights @ np.array(history), rtol=1e-12)
+    np.testing.assert_array_equal(params.flat, history[-1])
+    assert ema.params.named()[0][1].base is ema.params.flat
+
+
+@pytest.mark.parametrize("decay", [1, -0.1, float("nan")])
+def test_ema_refuses_a_decay_that_never_learns(decay):
+    with pytest.raises(ValueError, match="EMA: decay must be at least 0 and less than 1"):
+        minivit.EMA(start()[0], decay)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_equals_pytorch_over_20_steps(name):
     torch = pytest.importorskip("torch")

@@ -1,18 +1,54 @@
 """Augmentation: small changes that leave the meaning of an image as it is."""
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 
 
-def random_shift(images, pixels, rng):
-    """Move each image by its own amount, up to `pixels` each way; zeros come in at the edge.
+@dataclass(frozen=True)
+class Augmentation:
+    """Move, turn, grow or mirror each image by its own random amount; what comes in is zero.
 
-    images (B, H, W) or (B, H, W, C) -> the same shape and dtype
+    shift:    whole pixels, up to so many each way
+    rotation: degrees, up to so many each way, about the middle of the image
+    scale:    share of the size, up to so much larger or smaller: 0.1 is from 0.9 to 1.1 times
+    flip:     mirror every second image, on average, left to right
+
+    Called with images (B, H, W) or (B, H, W, C) uint8 and a np.random.Generator, returns a new
+    array of the same shape. Whatever is asked for is one affine map, and an image is resampled
+    once (bilinear); shifts alone keep every pixel value.
+
+    Errors: ValueError for an amount that makes no sense, or images with more than four channels.
     """
-    B, H, W = images.shape[:3]
-    margin = [(0, 0), (pixels, pixels), (pixels, pixels)] + [(0, 0)] * (images.ndim - 3)
-    padded = np.pad(images, margin)
-    down, right = rng.integers(0, 2 * pixels + 1, (2, B))
-    shifted = np.empty_like(images)
-    for i in range(B):
-        shifted[i] = padded[i, down[i] : down[i] + H, right[i] : right[i] + W]
-    return shifted
+
+    shift: int = 0
+    rotation: float = 0.0
+    scale: float = 0.0
+    flip: bool = False
+
+    def __post_init__(self):
+        if self.shift != int(self.shift) or self.shift < 0:
+            raise ValueError(f"shift is a number of pixels, 0 or more, got {self.shift!r}")
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"rotation is from 0 to 180 degrees, got {self.rotation!r}")
+        if not 0 <= self.scale < 1:
+            raise ValueError(f"scale is a share, at least 0 and less than 1, got {self.scale!r}")
+
+    def __call__(self, images, rng):
+        B, H, W = images.shape[:3]
+        if images.ndim == 4 and images.shape[3] > 4:
+            raise ValueError(f"OpenCV warps up to 4 channels, got {images.shape[3]}")
+        angles = np.radians(rng.uniform(-self.rotation, self.rotation, B))
+        sizes = rng.uniform(1 - self.scale, 1 + self.scale, B)
+        mirror = np.where(rng.random(B) < 0.5, -1, 1) if self.flip else 1
+        moves = rng.integers(-self.shift, self.shift + 1, (B, 2))
+        cos, sin = sizes * np.cos(angles), sizes * np.sin(angles)
+        turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]]).transpose(2, 0, 1)  # (B, 2, 2)
+        middle = np.array([W - 1, H - 1]) / 2
+        offset = middle - turn @ middle + moves  # (B, 2): turn about the middle, then move
+        affine = np.concatenate([turn, offset[:, :, None]], axis=2)  # (B, 2, 3)
+        warped = np.empty_like(images)
+        for image, matrix, out in zip(images, affine, warped, strict=True):
+            cv2.warpAffine(image, matrix, (W, H), dst=out, flags=cv2.INTER_LINEAR)
+        return warped

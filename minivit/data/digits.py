@@ -34,22 +34,30 @@ class Digits(NamedTuple):
 
 
 def load_digits(source="mnist"):
-    """Load a data set: "mnist", which comes with this package, or a folder with four idx files.
+    """Load "mnist", which comes with this package, "fashion-mnist", or a folder of four idx files.
 
-    The folder holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
+    Fashion-MNIST is downloaded if this machine has it not (data/fashion.py). A folder holds
+    train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
     t10k-labels-idx1-ubyte, each plain or with .gz, and may hold MD5SUMS (`md5sum` format, of the
     unpacked files). Every file's magic number and length are verified, gzip's own checksum, and the
     MD5 sums where they are given.
 
-    Returns Digits. Errors: FileNotFoundError for what is missing; ValueError naming the file that
-    is damaged.
+    Returns Digits. Errors: FileNotFoundError for what is missing, OSError if a download fails;
+    ValueError naming the file that is damaged.
     """
-    folder = MNIST if source == "mnist" else Path(source)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f'no data set at {str(source)!r}; expected "mnist" or a folder with the four idx files'
-        )
-    train, test = _load_split(folder, "train"), _load_split(folder, "t10k")
+    if source == "fashion-mnist":
+        from . import fashion  # here, as few need it and it brings all that a download needs
+
+        folder, sums, classes = fashion.fashion_mnist_folder(), fashion.MD5_SUMS, fashion.CLASSES
+    else:
+        folder = MNIST if source == "mnist" else Path(source)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'no data set at {str(source)!r}; expected "mnist", "fashion-mnist" or a folder '
+                "with the four idx files"
+            )
+        sums, classes = _listed_sums(folder), None
+    train, test = _load_split(folder, "train", sums), _load_split(folder, "t10k", sums)
     train_size, test_size = train.images.shape[1:], test.images.shape[1:]
     if train_size != test_size:
         raise ValueError(
@@ -57,7 +65,7 @@ def load_digits(source="mnist"):
             "they must be of one size"
         )
     count = 1 + max(train.labels.max(), test.labels.max())
-    return Digits(train, test, [str(label) for label in range(count)])
+    return Digits(train, test, list(classes or map(str, range(count))))
 
 
 def hold_out(split, count, rng):
@@ -75,10 +83,10 @@ def hold_out(split, count, rng):
     return rest, validation
 
 
-def _load_split(folder, prefix):
+def _load_split(folder, prefix, sums):
     image_file = _find(folder, f"{prefix}-images-idx3-ubyte")
     label_file = _find(folder, f"{prefix}-labels-idx1-ubyte")
-    images, labels = _read_idx(image_file, axes=3), _read_idx(label_file, axes=1)
+    images, labels = _read_idx(image_file, 3, sums), _read_idx(label_file, 1, sums)
     if len(images) != len(labels):
         raise ValueError(
             f"{image_file} has {len(images)} images, but {label_file} has {len(labels)} labels"
@@ -99,7 +107,7 @@ def _find(folder, name):
     )
 
 
-def _read_idx(path, axes):
+def _read_idx(path, axes, sums):
     """Read an idx file of unsigned bytes with so many axes; ValueError names a damaged file."""
     magic = bytes([0, 0, UNSIGNED_BYTE, axes])
     try:
@@ -121,23 +129,26 @@ def _read_idx(path, axes):
             f"{path} is damaged: its header promises {shape}, {math.prod(shape)} bytes, "
             f"but {found} follow; replace it by a fresh copy"
         )
-    expected = _expected_md5(path)
-    actual = hashlib.md5(header + body).hexdigest()
-    if expected not in (None, actual):
+    if sums is None:
+        return np.frombuffer(body, np.uint8).reshape(shape)
+    name, actual = path.name.removesuffix(".gz"), hashlib.md5(header + body).hexdigest()
+    if name not in sums:
         raise ValueError(
-            f"{path} is damaged: the MD5 sum of its contents is {actual}, expected {expected}; "
+            f"{path.parent / 'MD5SUMS'} has no line for {name}; expected the MD5 sum of the "
+            "unpacked file"
+        )
+    if actual != sums[name]:
+        raise ValueError(
+            f"{path} is damaged: the MD5 sum of its contents is {actual}, expected {sums[name]}; "
             "replace it by a fresh copy"
         )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def _expected_md5(path):
-    """The sum of the unpacked file in the folder's MD5SUMS; None if there is no such list."""
-    sums, name = path.parent / "MD5SUMS", path.name.removesuffix(".gz")
-    if not sums.is_file():
+def _listed_sums(folder):
+    """{name of the unpacked file: MD5 sum} from the folder's MD5SUMS; None if there is none."""
+    if not (folder / "MD5SUMS").is_file():
         return None
-    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
-        md5, _, listed = line.partition(" ")
-        if listed.lstrip(" *").removeprefix("./") == name:
-            return md5.lower()
-    raise ValueError(f"{sums} has no line for {name}; expected the MD5 sum of the unpacked file")
+    lines = (folder / "MD5SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = [line.partition(" ")[::2] for line in lines]
+    return {listed.lstrip(" *").removeprefix("./"): md5.lower() for md5, listed in pairs}

@@ -1,8 +1,8 @@
 """The mathematics: one file a layer, forward and backward side by side.
 
-Reading order: linear, gelu, mlp, layernorm, softmax, attention, block, patches, class_token,
-positions, pool. (initial, sums and refusals are small helpers: initial values, sums as products,
-and the checks of sizes and shapes.)
+Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
+class_token, positions, pool. (initial, sums and refusals are small helpers: initial values, sums as
+products, and the checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -31,6 +31,7 @@ The legend, for every shape in this folder:
 from .attention import Attention
 from .block import PreNormBlock
 from .class_token import ClassToken
+from .dropout import Dropout
 from .gelu import GELU
 from .layernorm import LayerNorm
 from .linear import Linear
@@ -45,6 +46,7 @@ __all__ = [
     "MLP",
     "Attention",
     "ClassToken",
+    "Dropout",
     "FirstToken",
     "LayerNorm",
     "Linear",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .attention import Attention
+from .dropout import Dropout
 from .layernorm import LayerNorm
 from .mlp import MLP
 
@@ -10,54 +11,66 @@ from .mlp import MLP
 class PreNormBlock:
     """Tokens first talk to each other, then each thinks by itself; both only add to what is there.
 
-        mid = x + attn(ln1(x))
-        y   = mid + mlp(ln2(mid))
+        mid = x + drop1(attn(ln1(x)))
+        y   = mid + drop2(mlp(ln2(mid)))
 
-    The line x → mid → y, to which the branches only add, is called the residual stream.
+    The line x → mid → y, to which the branches only add, is called the residual stream. A branch
+    ends with dropout and stochastic depth, which do nothing unless asked for.
 
-    Params   ln1, attn, ln2, mlp
-    Forward  x (B, T, D) -> y (B, T, D)
-    Cache    ln1, attn, ln2, mlp: the caches of the four
+    Params   ln1, attn, drop1, ln2, mlp, drop2
+    Forward  x (B, T, D), rng or None to drop nothing -> y (B, T, D)
+    Cache    ln1, attn, drop1, ln2, mlp, drop2: the caches of the six
 
     A sum hands its gradient to both of its terms unchanged. So dy runs straight through to dx,
     whatever the branches do, and each branch adds its share to it: this is why deep residual
     networks can be trained at all.
 
-        dmid = dy   + (dy   back through mlp  and ln2)
-        dx   = dmid + (dmid back through attn and ln1)
+        dmid = dy   + (dy   back through drop2, mlp and ln2)
+        dx   = dmid + (dmid back through drop1, attn and ln1)
     """
 
-    def __init__(self, dim, heads, mlp_dim, gain=1.0, eps=1e-6):
-        """`gain` scales the initial weights of both ways back into the residual stream."""
+    def __init__(self, dim, heads, mlp_dim, gain=1.0, eps=1e-6, dropout=0.0, drop_path=0.0):
+        """`gain` scales the initial weights of both ways back into the residual stream.
+
+        dropout, drop_path: the rates at which a branch loses numbers, or an image the whole branch
+        """
         self.ln1 = LayerNorm(dim, eps)
         self.attn = Attention(dim, heads, gain)
+        self.drop1 = Dropout(dropout, drop_path)
         self.ln2 = LayerNorm(dim, eps)
         self.mlp = MLP(dim, mlp_dim, gain)
+        self.drop2 = Dropout(dropout, drop_path)
 
     def init(self, rng, dtype=np.float32):
         return {
             "ln1": self.ln1.init(rng, dtype),
             "attn": self.attn.init(rng, dtype),
+            "drop1": self.drop1.init(rng, dtype),
             "ln2": self.ln2.init(rng, dtype),
             "mlp": self.mlp.init(rng, dtype),
+            "drop2": self.drop2.init(rng, dtype),
         }
 
-    def forward(self, params, x):
+    def forward(self, params, x, rng=None):
         cache = {}
         x_normed, cache["ln1"] = self.ln1.forward(params["ln1"], x)  # (B, T, D)
         attn_out, cache["attn"] = self.attn.forward(params["attn"], x_normed)  # (B, T, D)
-        mid = x + attn_out  # (B, T, D)  x + attn(ln1(x))
+        attn_kept, cache["drop1"] = self.drop1.forward(params["drop1"], attn_out, rng)  # (B, T, D)
+        mid = x + attn_kept  # (B, T, D)  x + attn(ln1(x))
         mid_normed, cache["ln2"] = self.ln2.forward(params["ln2"], mid)  # (B, T, D)
         mlp_out, cache["mlp"] = self.mlp.forward(params["mlp"], mid_normed)  # (B, T, D)
-        y = mid + mlp_out  # (B, T, D)  mid + mlp(ln2(mid))
+        mlp_kept, cache["drop2"] = self.drop2.forward(params["drop2"], mlp_out, rng)  # (B, T, D)
+        y = mid + mlp_kept  # (B, T, D)  mid + mlp(ln2(mid))
         return y, cache
 
     def backward(self, params, dy, cache, grads):
-        ln1, attn, ln2, mlp = cache["ln1"], cache["attn"], cache["ln2"], cache["mlp"]
-        dmid_normed = self.mlp.backward(params["mlp"], dy, mlp, grads["mlp"])  # (B, T, D)
-        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, ln2, grads["ln2"])  # (B, T, D)
-        dmid = dy + dmid_branch  # (B, T, D)  straight through, and through the MLP
-        dx_normed = self.attn.backward(params["attn"], dmid, attn, grads["attn"])  # (B, T, D)
-        dx_branch = self.ln1.backward(params["ln1"], dx_normed, ln1, grads["ln1"])  # (B, T, D)
-        dx = dmid + dx_branch  # (B, T, D)  straight through, and through the attention
+        c, g = cache, grads  # every array below is (B, T, D)
+        dmlp_out = self.drop2.backward(params["drop2"], dy, c["drop2"], g["drop2"])
+        dmid_normed = self.mlp.backward(params["mlp"], dmlp_out, c["mlp"], g["mlp"])
+        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, c["ln2"], g["ln2"])
+        dmid = dy + dmid_branch  # straight through, and through the MLP
+        dattn_out = self.drop1.backward(params["drop1"], dmid, c["drop1"], g["drop1"])
+        dx_normed = self.attn.backward(params["attn"], dattn_out, c["attn"], g["attn"])
+        dx_branch = self.ln1.backward(params["ln1"], dx_normed, c["ln1"], g["ln1"])
+        dx = dmid + dx_branch  # straight through, and through the attention
         return dx

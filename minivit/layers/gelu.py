@@ -11,17 +11,20 @@ CUBIC = 0.044715
 class GELU:
     """A smooth gate: large inputs pass, very negative ones do not, those around zero in part.
 
-        y = ½ x (1 + tanh(inner)),    inner = √(2/π) (x + 0.044715 x³)
+        inner = √(2/π) (x + 0.044715 x³)      gate = ½ (1 + tanh(inner))      y = x · gate
 
     Params   none
     Forward  x (any shape) -> y (same shape)
-    Cache    x, tanh
+    Cache    x, gate
 
-    x reaches y twice, directly and through the tanh, and the two paths add:
+    x reaches y twice, directly and through the gate, and the two paths add:
 
-        dtanh  = dy · ½ x
-        dinner = dtanh · (1 − tanh²)                      since tanh' = 1 − tanh²
-        dx     = dy · ½ (1 + tanh) + dinner · √(2/π) (1 + 3 · 0.044715 x²)
+        dgate  = dy · x
+        dinner = dgate · ½ (1 − tanh²) = dgate · 2 gate (1 − gate)         since tanh' = 1 − tanh²
+        dx     = dy · gate + dinner · √(2/π) (1 + 3 · 0.044715 x²)
+
+    These are the widest arrays of the network, so every line works in place: dx is dy times a
+    slope that is built up step by step.
     """
 
     def init(self, rng, dtype=None):
@@ -29,15 +32,26 @@ class GELU:
 
     def forward(self, params, x):
         xp = array_module(x)
-        inner = SCALE * (x + CUBIC * (x * x * x))  # x ** 3 would be many times slower
-        tanh = xp.tanh(inner)
-        y = 0.5 * x * (1 + tanh)
-        return y, {"x": x, "tanh": tanh}
+        inner = x * x  # x ** 3 would be many times slower
+        inner *= SCALE * CUBIC
+        inner += SCALE
+        inner *= x  # √(2/π) (x + 0.044715 x³)
+        gate = xp.tanh(inner, out=inner)
+        gate += 1
+        gate *= 0.5
+        y = x * gate
+        return y, {"x": x, "gate": gate}
 
     def backward(self, params, dy, cache, grads):
-        x, tanh = cache["x"], cache["tanh"]
-        dtanh = dy * (0.5 * x)
-        dinner = dtanh * (1 - tanh * tanh)
-        direct = dy * (0.5 * (1 + tanh))
-        dx = direct + dinner * (SCALE * (1 + 3 * CUBIC * (x * x)))
+        xp = array_module(dy)
+        x, gate = cache["x"], cache["gate"]
+        through_gate = x * x
+        through_gate *= 6 * SCALE * CUBIC
+        through_gate += 2 * SCALE
+        through_gate *= x  # x · 2 √(2/π) (1 + 3 · 0.044715 x²)
+        slope = 1 - gate
+        slope *= gate
+        slope *= through_gate
+        slope += gate
+        dx = xp.multiply(dy, slope, out=slope)
         return dx

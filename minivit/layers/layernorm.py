@@ -16,12 +16,12 @@ class LayerNorm:
 
     Params   w (D,)   b (D,)
     Forward  x (..., D) -> y (..., D)
-    Cache    centered (..., D), rstd (..., 1), normed (..., D)
+    Cache    normed (..., D), rstd (..., 1)
     Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed), or
              eps is not positive
 
-    The backward answers the forward line by line, last line first. Sums are over the D features,
-    but for dw and db, which sum over the tokens:
+    Gone through line by line, last line first, with sums over the D features, but for dw and db,
+    which sum over the tokens:
 
         dw = Σ dy · normed                          db = Σ dy
         dnormed = dy · w                            y = normed · w + b
@@ -32,9 +32,12 @@ class LayerNorm:
         dmean = −Σ dcentered                        centered = x − mean
         dx = dcentered + (1/D) dmean                centered = x − mean, mean = (1/D) Σ x
 
-    Put together: dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed)). The
-    gradient loses its mean and (but for eps) its component along `normed`: the two directions in
-    which x may move without changing y.
+    Put together, with centered = normed / rstd:
+
+        dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed))
+
+    The gradient loses its mean and (but for eps) its component along `normed`: the two directions
+    in which x may move without changing y. As dnormed = dy · w, both means are products with w.
     """
 
     def __init__(self, dim, eps=1e-6):
@@ -54,20 +57,21 @@ class LayerNorm:
         centered = x - mean
         var = sum_features(centered * centered) / self.dim  # (..., 1)
         rstd = 1 / xp.sqrt(var + self.eps)  # (..., 1)
-        normed = centered * rstd
+        normed = xp.multiply(centered, rstd, out=centered)
         y = normed * params["w"]
         y += params["b"]
-        return y, {"centered": centered, "rstd": rstd, "normed": normed}
+        return y, {"normed": normed, "rstd": rstd}
 
     def backward(self, params, dy, cache, grads):
-        centered, rstd, normed = cache["centered"], cache["rstd"], cache["normed"]
-        grads["w"] += sum_rows(dy * normed)
+        xp = array_module(dy)
+        normed, rstd, w = cache["normed"], cache["rstd"], params["w"]
+        dw = dy * normed  # (..., D)  of each token
+        grads["w"] += sum_rows(dw)
         grads["b"] += sum_rows(dy)
-        dnormed = dy * params["w"]
-        drstd = sum_features(dnormed * centered)  # (..., 1)
-        dvar = drstd * (-0.5 * rstd * rstd * rstd)  # (..., 1)
-        dcentered = dnormed * rstd
-        dcentered += centered * (dvar * (2 / self.dim))
-        dmean = -sum_features(dcentered)  # (..., 1)
-        dx = dcentered + dmean / self.dim
+        mean = (dy @ w)[..., None] / self.dim  # (..., 1)  mean(dnormed)
+        along = (dw @ w)[..., None] / self.dim  # (..., 1)  mean(dnormed · normed)
+        dx = dy * w  # dnormed
+        dx -= mean
+        dx -= xp.multiply(normed, along, out=dw)
+        dx *= rstd
         return dx

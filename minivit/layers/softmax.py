@@ -1,7 +1,6 @@
 """Softmax over the last axis (Goodfellow et al., Deep Learning, equation 6.29)."""
 
 from ..backend import array_module
-from .sums import sum_features
 
 
 class Softmax:
@@ -33,13 +32,13 @@ class Softmax:
         xp = array_module(x)
         shifted = x - x.max(axis=-1, keepdims=True)
         numer = xp.exp(shifted, out=shifted)
-        total = sum_features(numer)  # (..., 1)
+        total = numer.sum(axis=-1, keepdims=True)  # (..., 1)
         y = xp.divide(numer, total, out=numer)
         return y, {"y": y}
 
     def backward(self, params, dy, cache, grads):
         y = cache["y"]
-        average = sum_features(dy * y)  # (..., 1)
+        average = (dy * y).sum(axis=-1, keepdims=True)  # (..., 1)
         dx = dy - average
         dx *= y
         return dx

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from ..layers.refusals import positive_integers
 from ..optim import clip_by_global_norm, warmup_linear
+from .batches import ahead, batches
 from .evaluate import evaluate
 from .step import cores, loss_and_gradients, threads
 
@@ -22,12 +23,14 @@ def fit(
     *,
     epochs,
     batch_size,
+    augment=None,
     schedule=warmup_linear,
     warmup_share=0.15,
     clip=1.0,
     smoothing=0.0,
     seed=0,
     shards=None,
+    ema=None,
     after_epoch=None,
 ):
     """Train `params` in place; return a row of metrics for each step.
@@ -35,16 +38,18 @@ def fit(
     Arguments
         model, params, optimizer: as in `minivit`; the optimizer's lr is the peak of the schedule
         train, validation: Splits of raw images and labels
-        prepare:           (raw images, rng or None) -> float images, such as a Preparation
+        prepare:           raw images -> float images, such as a Preparation
         epochs, batch_size
+        augment:           (raw images, rng) -> raw images, such as an Augmentation; or None
         schedule:          `warmup_linear` or `warmup_cosine`
         warmup_share:      the share of all steps, from 0 to 1, in which the rate rises
         clip:              largest global norm of the gradients
         smoothing:         of the labels, see cross_entropy
-        seed:              the random numbers of a step come from default_rng([seed, step + 1]): at
-                           an epoch's first step its order of the images, then what `prepare` draws
+        seed:              of order and augmentation, see `batches`; what the layers draw in a
+                           shard of a step comes from default_rng([seed, step + 1, shard + 1])
         shards:            threads over which a step is split; None for as many as there are cores.
                            One seed and one number of shards give one result, to the last bit
+        ema:               an EMA of `params`, updated after each step and validated in their place
         after_epoch:       called with the rows so far, for example to save them
     Returns a list of dicts: step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and
     at the end of each epoch validation_loss and validation_accuracy (else None).
@@ -71,19 +76,19 @@ def fit(
     peak = optimizer.lr
     grads = [params.zeros_like() for _ in range(shards)]
     rows = []
+    evaluated = ema.params if ema else params
+    prepared = ahead(
+        batches(train, prepare, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
+    )
     bar = tqdm(total=epochs * count, unit=" images", unit_scale=True, disable=None)
     with bar, threads(shards) as mapper:
-        for step in range(steps):
+        for step, (images, labels) in enumerate(prepared):
             epoch, place = divmod(step, steps_per_epoch)
-            rng = np.random.default_rng([seed, step + 1])  # [seed, 0] would be the stream of seed
             if place == 0:
-                order = rng.permutation(count)
                 began = time.perf_counter()
-            batch = order[place * batch_size : (place + 1) * batch_size]
-            images, labels = prepare(train.images[batch], rng), train.labels[batch]
-
+            rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
             loss, accuracy = loss_and_gradients(
-                model, params, images, labels, grads, smoothing=smoothing, mapper=mapper
+                model, params, images, labels, grads, smoothing=smoothing, rngs=rngs, mapper=mapper
             )
             norm = float(clip_by_global_norm(grads[0], clip))
             if not math.isfinite(loss + norm):
@@ -95,6 +100,8 @@ def fit(
             optimizer.lr = rate
             optimizer.step(grads[0])
             optimizer.lr = peak
+            if ema:
+                ema.update()
 
             row = dict(
                 step=step,
@@ -108,11 +115,11 @@ def fit(
             )
             rows.append(row)
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
-            bar.update(len(batch))
+            bar.update(len(labels))
 
             if place == steps_per_epoch - 1:
                 speed = count / (time.perf_counter() - began)
-                loss, accuracy, _ = evaluate(model, params, validation, prepare, mapper)
+                loss, accuracy, _ = evaluate(model, evaluated, validation, prepare, mapper)
                 row.update(validation_loss=loss, validation_accuracy=accuracy)
                 tqdm.write(f"{_summary(rows[-steps_per_epoch:], epochs)}   {speed:,.0f} images/s")
                 if after_epoch:

@@ -7,8 +7,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import safetensors
 import safetensors.numpy
 
 from ..data.preparation import Preparation
+from ..files import write_file, write_json
 from ..params import Params
 from ..vit import ViT
 
@@ -33,27 +32,6 @@ def new_run(name, root="runs"):
         except FileExistsError:
             number += 1
             folder = Path(root, f"{name}-{number}")
-
-
-def write_file(path, data):
-    """Write bytes to `path`, whole or not at all: aside, flushed to disk, then renamed."""
-    path = Path(path)
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
-
-
-def write_json(path, value):
-    """Write a value as JSON, whole or not at all."""
-    write_file(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def save_run(folder, model, params, preparation, classes, rows):

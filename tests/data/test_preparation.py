@@ -23,17 +23,6 @@ def test_formula():
     assert Preparation(mean=0.1, std=0.4)(pixel).item() == pytest.approx((51 / 255 - 0.1) / 0.4)
 
 
-def test_shifts_while_training_only():
-    images = some_images()
-    preparation = Preparation.of(images, shift=2)
-    np.testing.assert_array_equal(preparation(images), preparation(images))
-    np.testing.assert_array_equal(preparation(images), Preparation.of(images)(images))
-    shifted = preparation(images, np.random.default_rng(0))
-    assert (shifted != preparation(images)).any()
-    background = preparation(np.zeros((1, 6, 8), np.uint8)).max()
-    assert background in shifted[:, 0]  # what comes in is as black as the background
-
-
 def test_refuses_images_of_one_colour():
     with pytest.raises(ValueError, match="all pixels of the training images are equal"):
         Preparation.of(np.full((5, 4, 4), 7, np.uint8))

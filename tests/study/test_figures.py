@@ -59,7 +59,7 @@ def test_attention_and_gradients_are_those_of_the_model(pool):
     params = minivit.Params(model.init(rng))
     params.flat += 0.3 * rng.standard_normal(params.flat.shape).astype(np.float32)
     images, labels = rng.integers(0, 256, (3, 4, 6)).astype(np.uint8), np.array([0, 1, 2])
-    prepare = Preparation.of(images, shift=2)
+    prepare = Preparation.of(images)
     figure = figures.attention_and_gradients(model, params, images, labels, prepare, "abc")
     pixels(figure)
 

@@ -16,7 +16,7 @@ def case():
     params = minivit.Params(model.init(rng))
     params.flat += rng.standard_normal(params.flat.shape).astype(np.float32)
     split = Split(rng.integers(0, 256, (17, 4, 4)).astype(np.uint8), rng.integers(0, 3, 17))
-    return model, params, split, Preparation.of(split.images, shift=1)
+    return model, params, split, Preparation.of(split.images)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 17, 100])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.preparation import Preparation
 from minivit.training import evaluate, fit
@@ -18,8 +19,8 @@ def small_run(seed=0, **options):
     )
     params = minivit.Params(model.init(np.random.default_rng(seed)))
     optimizer = minivit.Adam(params, 0.02)
-    prepare = Preparation.of(images, shift=1)
-    options = dict(epochs=3, batch_size=16, seed=seed) | options
+    prepare = Preparation.of(images)
+    options = dict(epochs=3, batch_size=16, seed=seed, augment=Augmentation(shift=1)) | options
     rows = fit(model, params, optimizer, train, validation, prepare, **options)
     return params, optimizer, rows
 
@@ -70,43 +71,24 @@ def test_one_seed_gives_one_run():
     assert (first[0].flat != other[0].flat).any()
 
 
-def test_every_image_is_seen_once_an_epoch_in_a_new_order():
-    seen = []
-
-    def prepare(images, rng=None):
-        if rng is not None:
-            seen.append(images[:, 0, 0])
-        return images.astype(np.float32)[..., None]
-
-    model = minivit.ViT(
-        image_size=2, patch_size=2, channels=1, dim=2, depth=1, heads=1, mlp_dim=2, classes=2
-    )
-    params = minivit.Params(model.init(np.random.default_rng(0)))
-    split = Split(np.arange(30, dtype=np.uint8).repeat(4).reshape(30, 2, 2), np.zeros(30, int))
-    fit(model, params, minivit.SGD(params, 0.0), split, split, prepare, epochs=2, batch_size=7)
-    epochs = np.concatenate(seen[:5]), np.concatenate(seen[5:])
-    for order in epochs:
-        assert sorted(order) == list(range(30))
-    assert (epochs[0] != epochs[1]).any()
-
-
 def test_is_the_loop_that_anyone_would_write():
-    """Clipping, smoothing, schedule, warm-up, order and shifts, against a loop without shards."""
+    """Clipping, smoothing, schedule, warm-up, order, shifts, EMA, against a loop without shards."""
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (50, 4, 4)).astype(np.uint8), rng.integers(0, 3, 50)
     train, validation = Split(images[:40], labels[:40]), Split(images[40:], labels[40:])
     model = minivit.ViT(
         image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3
     )
-    prepare = Preparation.of(images, shift=1)
+    prepare, augment = Preparation.of(images), Augmentation(shift=1)
     params = minivit.Params(model.init(np.random.default_rng(1)))
     params.flat += 0.1 * rng.standard_normal(params.flat.shape).astype(np.float32)
     twin = params.astype(np.float32)
+    ema, twin_ema = minivit.EMA(params, 0.5), minivit.EMA(twin, 0.5)
 
     rows = fit(
         model, params, minivit.SGD(params, 0.5), train, validation, prepare, epochs=2,
         batch_size=16, schedule=minivit.warmup_cosine, warmup_share=0.5, clip=0.05, smoothing=0.2,
-        seed=9, shards=3,
+        seed=9, shards=3, augment=augment, ema=ema,
     )  # fmt: skip
 
     optimizer, grads = minivit.SGD(twin, 0.5), twin.zeros_like()
@@ -115,34 +97,40 @@ def test_is_the_loop_that_anyone_would_write():
         if step % 3 == 0:
             order = rng.permutation(40)
         batch = order[step % 3 * 16 : step % 3 * 16 + 16]
-        logits, cache = model.forward(twin, prepare(images[batch], rng))
+        logits, cache = model.forward(twin, prepare(augment(images[batch], rng)))
         loss, dlogits = minivit.cross_entropy(logits, labels[batch], smoothing=0.2)
         model.backward(twin, dlogits, cache, grads.zero())
         norm = minivit.clip_by_global_norm(grads, 0.05)
         optimizer.lr = minivit.warmup_cosine(step, steps=6, warmup=3, peak=0.5)
         optimizer.step(grads)
+        twin_ema.update()
         assert norm > 0.05
         assert rows[step]["loss"] == pytest.approx(loss, rel=1e-5)
         assert rows[step]["gradient_norm"] == pytest.approx(norm, rel=1e-4)
         assert rows[step]["learning_rate"] == optimizer.lr
     np.testing.assert_allclose(params.flat, twin.flat, atol=1e-5)
-    loss, accuracy, _ = evaluate(model, params, validation, prepare)
+    np.testing.assert_allclose(ema.params.flat, twin_ema.params.flat, atol=1e-5)
+    loss, accuracy, _ = evaluate(model, ema.params, validation, prepare)  # the average is watched
     assert rows[-1]["validation_loss"] == pytest.approx(loss, rel=1e-5)
     assert rows[-1]["validation_accuracy"] == accuracy
+    assert rows[-1]["validation_loss"] != evaluate(model, params, validation, prepare)[0]
 
 
-def test_no_two_steps_share_their_random_numbers_nor_does_the_initial_draw():
+def test_dropout_draws_anew_in_every_shard_of_every_step(monkeypatch):
     entropies = []
 
-    def prepare(images, rng=None):
+    def forward(self, params, x, rng=None):
         if rng is not None:
             entropies.append(rng.bit_generator.seed_seq.entropy)
-        return images.astype(np.float32)[..., None]
+        return x, {"mask": None}
 
-    tiny_fit(prepare, epochs=3, batch_size=2)
-    assert entropies == [[0, step] for step in range(1, 7)]
-    draws = {tuple(np.random.default_rng(seed).integers(0, 2**60, 3)) for seed in [0, *entropies]}
-    assert len(draws) == 7
+    monkeypatch.setattr(minivit.layers.Dropout, "forward", forward)
+    tiny_fit(lambda images: images.astype(np.float32)[..., None], epochs=2, batch_size=2, shards=2)
+    expected = [[0, step, shard] for step in (1, 2, 3, 4) for shard in (1, 2)]
+    assert sorted({tuple(entropy) for entropy in entropies}) == sorted(map(tuple, expected))
+    everything = [0, *([0, step] for step in range(1, 5)), *expected]
+    draws = {tuple(np.random.default_rng(seed).integers(0, 2**60, 3)) for seed in everything}
+    assert len(draws) == len(everything)  # no stream is used twice
 
 
 def tiny_fit(prepare, rate=0.1, **options):
@@ -161,7 +149,7 @@ def tiny_fit(prepare, rate=0.1, **options):
 
 
 def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypatch):
-    def prepare(images, rng=None):
+    def prepare(images):
         return np.full((*images.shape, 1), np.nan, np.float32)
 
     applied = []
@@ -200,12 +188,14 @@ def test_2000_images_are_enough_for_90_percent():
     data = minivit.load_digits()
     train = Split(data.train.images[:2000], data.train.labels[:2000])
     train, validation = hold_out(train, 100, np.random.default_rng(0))
-    prepare = Preparation.of(train.images, shift=2)
+    prepare = Preparation.of(train.images)
     model = minivit.ViT(
         image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=4, mlp_dim=128, classes=10
     )
     params = minivit.Params(model.init(np.random.default_rng(0)))
     optimizer = minivit.AdamW(params, 3e-3, betas=(0.9, 0.98))
-    fit(model, params, optimizer, train, validation, prepare, epochs=40, batch_size=50)
+    augment = Augmentation(shift=2)
+    options = dict(epochs=40, batch_size=50, augment=augment)
+    fit(model, params, optimizer, train, validation, prepare, **options)
     _, accuracy, _ = evaluate(model, params, data.test, prepare)
     assert accuracy > 0.9

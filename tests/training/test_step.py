@@ -44,6 +44,38 @@ def test_any_number_of_shards_gives_the_gradients_of_the_batch(shards, dtype, to
     np.testing.assert_allclose(flat, grads.flat, rtol=0, atol=tolerance * abs(grads.flat).max())
 
 
+@pytest.mark.parametrize("numbers", [1, 60, 10**6])
+def test_any_size_of_the_micro_batches_gives_the_gradients_of_the_batch(numbers, monkeypatch):
+    expected = sharded(1)
+    sizes, forward = [], minivit.ViT.forward
+
+    def watched(self, params, images, *rest):
+        sizes.append(len(images))
+        return forward(self, params, images, *rest)
+
+    monkeypatch.setattr(minivit.ViT, "forward", watched)
+    monkeypatch.setattr("minivit.training.step.MICRO_BATCH", numbers)
+    loss, accuracy, flat = sharded(2)
+    assert sizes == {1: [1] * 7, 60: [1, 2, 2, 2], 10**6: [3, 4]}[numbers]  # 24 numbers an image
+    assert (loss, accuracy) == (pytest.approx(expected[0], rel=1e-12), expected[1])
+    np.testing.assert_allclose(flat, expected[2], rtol=0, atol=1e-12 * abs(expected[2]).max())
+
+
+def test_each_shard_draws_from_its_own_generator():
+    model, params, images, labels = case()
+    model = minivit.ViT(**{**model.config, "dropout": 0.5})
+    grads = [params.zeros_like() for _ in range(2)]
+
+    def gradients(*seeds):
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        loss_and_gradients(model, params, images, labels, grads, rngs=rngs)
+        return grads[0].flat.copy()
+
+    np.testing.assert_array_equal(gradients(1, 2), gradients(1, 2))
+    for others in [(1, 3), (3, 2)]:
+        assert (gradients(*others) != gradients(1, 2)).any()
+
+
 def test_threads_change_no_bit():
     with threads(2) as mapper:
         for _ in range(5):

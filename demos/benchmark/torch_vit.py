@@ -1,0 +1,110 @@
+"""The same Vision Transformer as a PyTorch user writes it, the rival of the benchmark.
+
+It is held equal to minivit's, in loss, gradients and after steps of AdamW, by
+`tests/demos/test_benchmark.py`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, dim, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        B, T, D = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        mix = F.scaled_dot_product_attention(q, k, v)  # (B, h, T, d)
+        return self.proj(mix.transpose(1, 2).reshape(B, T, D))
+
+
+class MLP(nn.Module):
+    def __init__(self, dim, mlp_dim):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, mlp_dim)
+        self.fc2 = nn.Linear(mlp_dim, dim)
+
+    def forward(self, x):
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class Block(nn.Module):
+    def __init__(self, dim, heads, mlp_dim, eps):
+        super().__init__()
+        self.ln1 = nn.LayerNorm(dim, eps)
+        self.attn = Attention(dim, heads)
+        self.ln2 = nn.LayerNorm(dim, eps)
+        self.mlp = MLP(dim, mlp_dim)
+
+    def forward(self, x):
+        x = x + self.attn(self.ln1(x))
+        return x + self.mlp(self.ln2(x))
+
+
+class TorchViT(nn.Module):
+    """Learned positions and mean pooling; images (B, H, W, C), as in minivit."""
+
+    def __init__(
+        self,
+        *,
+        image_size,
+        patch_size,
+        channels,
+        dim,
+        depth,
+        heads,
+        mlp_dim,
+        classes,
+        pool="mean",
+        positions="learned",
+        eps=1e-6,
+    ):
+        super().__init__()
+        if (pool, positions) != ("mean", "learned"):
+            raise ValueError("the rival has learned positions and mean pooling only")
+        height, width = image_size
+        self.patch_size = patch_size
+        tokens = (height // patch_size) * (width // patch_size)
+        self.patches = nn.Linear(patch_size * patch_size * channels, dim)
+        self.pos = nn.Parameter(torch.zeros(tokens, dim))
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp_dim, eps) for _ in range(depth))
+        self.ln = nn.LayerNorm(dim, eps)
+        self.head = nn.Linear(dim, classes)
+
+    def forward(self, images):
+        B, H, W, C = images.shape
+        P = self.patch_size
+        grid = images.view(B, H // P, P, W // P, P, C).transpose(2, 3)
+        x = self.patches(grid.reshape(B, -1, P * P * C)) + self.pos
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.ln(x).mean(dim=1))
+
+
+def twin(config, params):
+    """The PyTorch model of minivit's `ViT(**config)`, with the same parameters."""
+    model = TorchViT(**config)
+    state = {}
+    for name, leaf in params.named():
+        kind = {"w": "weight", "b": "bias"}.get(name.rpartition(".")[2])
+        key = f"{name[:-1]}{kind}" if kind else name
+        state[key] = torch.tensor(leaf.T if kind and leaf.ndim == 2 else leaf)
+    model.to(next(iter(state.values())).dtype)
+    model.load_state_dict(state)
+    return model
+
+
+def adamw(model, lr, betas, decay):
+    """PyTorch's own AdamW, in its fastest form; as in minivit, only the matrices decay."""
+    decays = lambda name, leaf: name.endswith("weight") and leaf.ndim == 2  # noqa: E731
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [leaf for name, leaf in named if decays(name, leaf)], "weight_decay": decay},
+        {"params": [leaf for name, leaf in named if not decays(name, leaf)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)

@@ -1,0 +1,36 @@
+"""The batches of a training run, prepared ahead of the step that uses them."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+
+def batches(split, prepare, *, epochs, batch_size, seed, augment=None):
+    """Yield (images (B, H, W, C), labels (B,)) of every step; an epoch sees each image once.
+
+    The random numbers of a step come from default_rng([seed, step + 1]): at an epoch's first step
+    its order of the images, then what `augment` draws. ([seed, 0] would be the stream of seed.)
+    """
+    count = len(split.labels)
+    per_epoch = math.ceil(count / batch_size)
+    for step in range(epochs * per_epoch):
+        rng = np.random.default_rng([seed, step + 1])
+        start = step % per_epoch * batch_size
+        if start == 0:
+            order = rng.permutation(count)
+        chosen = order[start : start + batch_size]
+        images = split.images[chosen]
+        if augment:
+            images = augment(images, rng)
+        yield prepare(images), split.labels[chosen]
+
+
+def ahead(items):
+    """Yield the items of a generator, each made in a thread while the one before is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item

@@ -1,0 +1,91 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from minivit.data.augment import Augmentation
+from minivit.data.digits import Split
+from minivit.data.preparation import Preparation
+from minivit.training.batches import ahead, batches
+
+PREPARE = Preparation(0.1, 0.3)
+
+
+def numbered(count=30):
+    """Images that are all of their number, which is their label too."""
+    labels = np.arange(count)
+    return Split(labels.astype(np.uint8).repeat(24).reshape(count, 4, 6), labels)
+
+
+def epochs_of(**options):
+    options = dict(epochs=2, batch_size=7, seed=0) | options
+    found = list(batches(numbered(), PREPARE, **options))
+    return [found[:5], found[5:]]
+
+
+def test_every_image_is_seen_once_an_epoch_in_a_new_order():
+    epochs = epochs_of()
+    orders = [np.concatenate([labels for _, labels in epoch]) for epoch in epochs]
+    for epoch, order in zip(epochs, orders, strict=True):
+        assert [len(labels) for _, labels in epoch] == [7, 7, 7, 7, 2]
+        assert sorted(order) == list(range(30))
+        for images, labels in epoch:
+            assert (images.shape, images.dtype) == ((len(labels), 4, 6, 1), np.float32)
+            expected = (labels / 255 - 0.1) / 0.3
+            np.testing.assert_allclose(images[:, 2, 3, 0], expected, rtol=1e-5)
+    assert (orders[0] != orders[1]).any()
+
+
+def test_augments_anew_in_every_step_before_preparing():
+    def augment(images, rng):
+        assert images.dtype == np.uint8
+        entropies.append(rng.bit_generator.seed_seq.entropy)
+        return 255 - images
+
+    entropies = []
+    epochs = epochs_of(seed=3, augment=augment)
+    assert entropies == [[3, step] for step in range(1, 11)]
+    images, labels = epochs[0][0]
+    np.testing.assert_allclose(images[:, 0, 0, 0], ((255 - labels) / 255 - 0.1) / 0.3, rtol=1e-5)
+
+
+def test_one_seed_gives_the_same_batches():
+    def all_images(seed):
+        epochs = epochs_of(seed=seed, augment=Augmentation(1, 20, 0.1, True))
+        return np.concatenate([images for epoch in epochs for images, _ in epoch])
+
+    np.testing.assert_array_equal(all_images(0), all_images(0))
+    assert (all_images(0) != all_images(1)).any()
+
+
+def test_ahead_yields_the_same_items_made_one_ahead_in_another_thread():
+    made = []
+
+    def items():
+        for number in range(4):
+            made.append((number, threading.current_thread()))
+            yield number
+
+    seen = []
+    for number in ahead(items()):
+        seen.append(number)
+        limit = time.monotonic() + 10
+        while len(made) < min(4, number + 2) and time.monotonic() < limit:
+            time.sleep(0.001)
+        assert len(made) == min(4, number + 2)
+    assert seen == [0, 1, 2, 3]
+    assert threading.current_thread() not in {thread for _, thread in made}
+
+
+def test_ahead_of_nothing_is_nothing_and_errors_come_through():
+    assert list(ahead(iter([]))) == []
+
+    def broken():
+        yield 1
+        raise ValueError("image 7 is torn")
+
+    items = ahead(broken())
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="image 7 is torn"):
+        next(items)
