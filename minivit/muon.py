@@ -4,6 +4,7 @@ import math
 
 from .backend import array_module
 from .optim import AdamW, Optimizer, is_matrix
+from .params import Params
 
 
 class Muon(Optimizer):
@@ -31,10 +32,11 @@ class Muon(Optimizer):
         self.momentum, self.decay = momentum, decay
         self.velocity = params.zeros_like().flat
         self.ahead = params.zeros_like()
-        self.rest = AdamW(params, rest_lr, betas=betas, decay=decay)
+        rest = {name: leaf for name, leaf in params.named() if not is_inner_matrix(name, leaf)}
+        self.rest = AdamW(Params(rest), rest_lr, betas=betas, decay=decay)
         self.rest_share = rest_lr / lr
-        self.rest_mask = params.mask(lambda name, leaf: not is_inner_matrix(name, leaf))
-        self.rest.decays *= self.rest_mask
+        is_rest = params.mask(lambda name, leaf: not is_inner_matrix(name, leaf))
+        (self.rest_places,) = array_module(is_rest).nonzero(is_rest)  # where they lie in flat
         self.groups = {}  # matrices of one shape, orthogonalised together: (weights, ahead), …
         for (name, leaf), (_, ahead) in zip(params.named(), self.ahead.named(), strict=True):
             if is_inner_matrix(name, leaf):
@@ -46,11 +48,14 @@ class Muon(Optimizer):
 
     def update(self, p, g):
         xp = array_module(p)
+        rest = p[self.rest_places]
         self.rest.lr = self.lr * self.rest_share
-        self.rest.update(p, self.rest_mask * g)  # where its gradient is zero, it does nothing
+        self.rest.update(rest, g[self.rest_places])
+        p[self.rest_places] = rest
         self.velocity *= self.momentum
         self.velocity += g
-        self.ahead.flat[...] = g + self.momentum * self.velocity
+        xp.multiply(self.velocity, self.momentum, out=self.ahead.flat)
+        self.ahead.flat += g
         for (d_in, d_out), pairs in self.groups.items():
             steps = orthogonalised(xp.stack([ahead for _, ahead in pairs]))  # (n, d_in, d_out)
             size = self.lr * math.sqrt(max(1, d_out / d_in))

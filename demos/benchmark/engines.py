@@ -1,31 +1,40 @@
-"""The engines that are compared: each is a context that yields a function `step()` to be timed.
+"""What is measured: each engine is a context that yields `step` and how much one step does.
 
-They train the same model from the same parameters on the same batch, with AdamW, on all cores.
+Both engines train the same model from the same parameters on the same batch, with AdamW, on all
+cores that this process may use.
 """
 
 import contextlib
 
 import numpy as np
 
+from minivit.training.step import cores, loss_and_gradients, threads
+
 LR, BETAS, DECAY = 1e-3, (0.9, 0.98), 0.05
 
 
-def batch_of(config, count):
-    """Random normalised images (count, H, W, C) and labels (count,): speed asks for no more."""
+def batch_of(config, batch_size):
+    """Random normalised images (B, H, W, C) and labels (B,): speed asks for no more."""
     rng = np.random.default_rng(1)
-    shape = (count, *config["image_size"], config["channels"])
+    shape = (batch_size, *config["image_size"], config["channels"])
     images = rng.standard_normal(shape).astype(np.float32)
-    return images, rng.integers(0, config["classes"], count)
+    return images, rng.integers(0, config["classes"], batch_size)
+
+
+def start(config):
+    """minivit's model and its initial parameters."""
+    import minivit
+
+    model = minivit.ViT(**config)
+    return model, minivit.Params(model.init(np.random.default_rng(0)))
 
 
 @contextlib.contextmanager
 def minivit_engine(config, batch_size):
     import minivit
-    from minivit.training.step import cores, loss_and_gradients, threads
 
     images, labels = batch_of(config, batch_size)
-    model = minivit.ViT(**config)
-    params = minivit.Params(model.init(np.random.default_rng(0)))
+    model, params = start(config)
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
     grads = [params.zeros_like() for _ in range(cores())]
     with threads(cores()) as mapper:
@@ -35,30 +44,60 @@ def minivit_engine(config, batch_size):
             optimizer.step(grads[0])
             return loss
 
-        yield step
+        yield step, batch_size
 
 
 @contextlib.contextmanager
 def torch_engine(config, batch_size, compiled=False):
     import torch
-    import torch.nn.functional as F
-
-    import minivit
-    from minivit.training.step import cores
 
     from .torch_vit import adamw, twin
 
     torch.set_num_threads(cores())
     images, labels = map(torch.from_numpy, batch_of(config, batch_size))
-    model = twin(config, minivit.Params(minivit.ViT(**config).init(np.random.default_rng(0))))
+    model = twin(config, start(config)[1])
     optimizer = adamw(model, LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
 
     def step():
         optimizer.zero_grad()
-        loss = F.cross_entropy(forward(images), labels)
+        loss = torch.nn.functional.cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    yield step
+    yield step, batch_size
+
+
+@contextlib.contextmanager
+def compiled_torch_engine(config, batch_size):
+    with torch_engine(config, batch_size, compiled=True) as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def matrix_products(config, batch_size):
+    """The ceiling: large square products on all cores, counted in floating-point operations."""
+    size = 1024
+    factors = np.random.default_rng(0).standard_normal((cores(), size, size)).astype(np.float32)
+    with threads(cores()) as mapper:
+        yield lambda: list(mapper(np.matmul, factors, factors[::-1])), cores() * 2 * size**3
+
+
+def operations(config):
+    """Floating-point operations of training on one image: 3 · 2mnk of every forward product."""
+    height, width = config["image_size"]
+    patch = config["patch_size"]
+    T, D, F = height // patch * (width // patch), config["dim"], config["mlp_dim"]
+    block = T * D * 3 * D + T * D * D + 2 * T * D * F  # qkv, proj, fc1 and fc2
+    block += 2 * T * T * D  # scores and mix, over all heads
+    ends = T * patch * patch * config["channels"] * D + D * config["classes"]
+    return 3 * 2 * (config["depth"] * block + ends)
+
+
+ENGINES = {  # name: (what it imports, its context)
+    "minivit": ("minivit.training.step", minivit_engine),
+    "torch-eager": ("demos.benchmark.torch_vit", torch_engine),
+    "torch-compile": ("demos.benchmark.torch_vit", compiled_torch_engine),
+    "matrix products": ("minivit.training.step", matrix_products),
+}

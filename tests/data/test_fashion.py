@@ -32,7 +32,7 @@ def served(tmp_path, monkeypatch):
             asked.append(self.path)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,)).start()
     monkeypatch.setattr(fashion, "URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr(fashion, "MD5_SUMS", sums)
     monkeypatch.setattr(fashion, "DEBIAN", tmp_path / "no package")
