@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import math
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,14 +32,38 @@ def cores():
 
 @contextlib.contextmanager
 def threads(count):
-    """Yield a `map` that runs on `count` threads, with BLAS held to one thread each.
+    """Yield a `map` that runs on `count` threads, this one among them, BLAS held to one each.
+
+    Thread i takes jobs i, i + count, …: in every step the same shard, so that what it used last is
+    still in its core's cache.
 
     Linux hands the memory of every large array back when it is freed, and fetches it anew, page by
     page, for the next. Freeing one of 32 MB teaches its malloc to keep the memory of smaller ones.
+    And a thread that needs Python's lock asks for it again after 0.1 ms, no longer after 5 ms.
     """
+
+    def mapper(function, *arguments):
+        jobs = list(zip(*arguments, strict=False))
+        results = [None] * len(jobs)
+
+        def run(thread):
+            for job in range(thread, len(jobs), count):
+                results[job] = function(*jobs[job])
+
+        others = [pool.submit(run, thread) for thread in range(1, min(count, len(jobs)))]
+        run(0)
+        for other in others:
+            other.result()
+        return results
+
     np.empty(2**25 - 2**14, np.uint8)
-    with threadpool_limits(1), ThreadPoolExecutor(count) as pool:
-        yield pool.map
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        with threadpool_limits(1), ThreadPoolExecutor(count) as pool:
+            yield mapper
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def loss_and_gradients(

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -88,11 +90,13 @@ def test_threads_hold_blas_to_one_thread_each_and_let_it_go_again():
     def blas():
         return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
-    before = blas()
-    with threads(2) as mapper:
+    before, interval = blas(), sys.getswitchinterval()
+    with pytest.raises(KeyError), threads(2) as mapper:
         assert set(blas()) == {1}
+        assert sys.getswitchinterval() == pytest.approx(1e-4)
         assert list(mapper(lambda a, b: a - b, [5, 6], [1, 3])) == [4, 3]
-    assert blas() == before
+        raise KeyError
+    assert (blas(), sys.getswitchinterval()) == (before, interval)
 
 
 def test_an_error_in_a_shard_is_raised():
