@@ -42,7 +42,7 @@ class Augmentation:
         angles = np.radians(rng.uniform(-self.rotation, self.rotation, B))
         sizes = rng.uniform(1 - self.scale, 1 + self.scale, B)
         mirror = np.where(rng.random(B) < 0.5, -1, 1) if self.flip else 1
-        moves = rng.integers(-self.shift, self.shift + 1, (B, 2))
+        moves = rng.integers(-int(self.shift), int(self.shift) + 1, (B, 2))
         cos, sin = sizes * np.cos(angles), sizes * np.sin(angles)
         turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]]).transpose(2, 0, 1)  # (B, 2, 2)
         middle = np.array([W - 1, H - 1]) / 2

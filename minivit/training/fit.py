@@ -25,7 +25,7 @@ def fit(
     batch_size,
     augment=None,
     schedule=warmup_linear,
-    warmup_share=0.15,
+    warmup_share=0.05,
     clip=1.0,
     smoothing=0.0,
     seed=0,

@@ -11,8 +11,11 @@ import pytest
 
 import minivit
 from demos import train_mnist
+from minivit.data import fashion
+from minivit.data.augment import Augmentation
 from minivit.data.preparation import Preparation
 from minivit.training import load_run
+from minivit.training.step import cores
 from tests.data.idx import few_digits
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,9 +45,11 @@ def test_leaves_a_complete_run(folder, capsys):
         assert cv2.imread(str(picture)).std() > 5
     result = json.loads((run / "result.json").read_text())
     assert result.keys() == {
-        "test_accuracy", "test_loss", "train_seconds", "images_per_second", "parameters", "seed"
+        "test_accuracy", "test_loss", "train_seconds", "images_per_second", "parameters", "seed",
+        "options",
     }  # fmt: skip
     assert (result["parameters"], result["seed"]) == (138_890, 3)
+    assert result["options"]["augment"] == ["shift=2", "rotation=10", "scale=0.1"]
     assert f"Test accuracy {result['test_accuracy']:.2%}" in printed
     assert "Saved in runs/few/: config.json" in printed
     model, params, _, classes = load_run(run)
@@ -95,8 +100,10 @@ def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
     parts = [[image.tobytes() for image in split.images] for split in (train, validation)]
     assert (len(parts[0]), len(parts[1])) == (220, 20)
     assert sorted(parts[0] + parts[1]) == sorted(image.tobytes() for image in data.train.images)
-    assert prepare == Preparation.of(train.images, shift=2)
-    assert (type(optimizer), optimizer.lr, optimizer.betas) == (minivit.AdamW, 0.004, (0.9, 0.98))
+    assert prepare == Preparation.of(train.images)
+    assert (type(optimizer), optimizer.lr) == (minivit.Muon, 0.004)
+    assert options["augment"] == Augmentation(shift=2, rotation=10, scale=0.1)
+    assert options["shards"] == cores()
     assert (options["seed"], options["epochs"], options["batch_size"]) == (5, 1, 20)
     (tested,) = seen["tests"]
     np.testing.assert_array_equal(tested.images, data.test.images)
@@ -139,6 +146,49 @@ def test_every_optimizer_and_the_model_options(folder, optimizer):
     assert (model.config["dim"], model.config["depth"], model.config["heads"]) == (12, 1, 3)
 
 
+def test_augmentation_dropout_and_shards_as_asked_for(folder, monkeypatch):
+    seen, real_fit = [], train_mnist.fit
+
+    def fit(model, *rest, **options):
+        seen.append((model.config["dropout"], model.config["drop_path"], options))
+        return real_fit(model, *rest, **options)
+
+    monkeypatch.setattr(train_mnist, "fit", fit)
+    asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
+    assert demo(folder, *asked, "--shards", "3") == 0
+    assert demo(folder, "--augment") == 0
+    (dropout, drop_path, options), (_, _, without) = seen
+    assert (dropout, drop_path, options["shards"]) == (0.1, 0.2, 3)
+    assert options["augment"] == Augmentation(scale=0.2, flip=True)
+    assert without["augment"] == Augmentation()
+
+
+def test_fashion_mnist_has_its_own_recipe(folder, monkeypatch, capsys):
+    monkeypatch.setattr(fashion, "fashion_mnist_folder", lambda: folder)
+    monkeypatch.setattr(fashion, "MD5_SUMS", None)
+    assert demo("fashion-mnist") == 0
+    assert "Trouser" in capsys.readouterr().out
+    assert load_run("runs/fashion")[3] == fashion.CLASSES
+    recipe = train_mnist.arguments(["--data", "fashion-mnist"])
+    assert recipe.augment == ["shift=2", "flip"]
+    assert train_mnist.arguments(["--data", "fashion-mnist", "--epochs", "3"]).epochs == 3
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (["zoom=2"], "'zoom=2' is none of shift=PIXELS, rotation=DEGREES, scale=SHARE, flip"),
+        (["flip=2"], "'flip=2' is none of"),
+        (["shift"], "could not convert string to float"),
+        (["scale=2"], "scale is a share"),
+    ],
+)
+def test_refuses_changes_that_it_does_not_know(capsys, changes, message):
+    with pytest.raises(SystemExit):
+        train_mnist.arguments(["--augment", *changes])
+    assert f"--augment: {message}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -159,7 +209,7 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
 
 
 @pytest.mark.parametrize(
-    "option", ["--epochs=0", "--batch-size=-1", "--lr=0", "--lr=nan", "--seed=-1"]
+    "option", ["--epochs=0", "--batch-size=-1", "--lr=0", "--lr=nan", "--seed=-1", "--shards=0"]
 )
 def test_refuses_options_out_of_range(capsys, option):
     with pytest.raises(SystemExit) as stop:

@@ -1,0 +1,32 @@
+"""What a person wants to see of a model after its test: tables as text, pictures in the run."""
+
+import numpy as np
+
+from ..files import write_file
+from ..training.evaluate import confusion_matrix
+from . import figures
+
+
+def confusion_table(labels, logits, classes):
+    """The confusion matrix as text: a row for what an image is, a column for what was said."""
+    confusion = confusion_matrix(labels, logits.argmax(axis=-1), len(classes))
+    names = [name[:8] for name in classes]
+    width = max(len(str(confusion.max())), *map(len, names)) + 2
+    rows = zip(["", *names], [names, *confusion], strict=True)
+    return "\n".join(
+        f"{name:>{width}}" + "".join(f"{count:>{width}}" for count in row) for name, row in rows
+    )
+
+
+def draw_test(folder, model, params, preparation, test, classes, logits):
+    """Write mistakes.png, the worst ones, and gradients.png: attention and gradients of a few."""
+    images, labels = test
+    sheet = figures.worst_mistakes(images, labels, logits, classes)
+    write_file(folder / "mistakes.png", figures.png(sheet))
+    few = np.concatenate(
+        [np.arange(min(3, len(labels))), figures.mistakes_by_loss(labels, logits)[:2]]
+    )
+    sheet = figures.attention_and_gradients(
+        model, params, images[few], labels[few], preparation, classes
+    )
+    write_file(folder / "gradients.png", figures.png(sheet))
