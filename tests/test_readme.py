@@ -36,7 +36,8 @@ def test_commands_are_the_ones_that_ci_runs_and_exist():
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"python -m (demos\.[^`]*)", README))))
 def test_demo_commands_are_understood(command, capsys):
     module, *options = shlex.split(command)
-    demo = importlib.import_module(module)
+    folder = ROOT.joinpath(*module.split(".")).is_dir()
+    demo = importlib.import_module(f"{module}.__main__" if folder else module)
     if "--help" in options:
         with pytest.raises(SystemExit) as stop:
             demo.arguments(options)

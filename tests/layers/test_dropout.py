@@ -88,7 +88,7 @@ def test_evaluation_and_a_rate_of_zero_change_nothing():
     x = np.random.default_rng(0).standard_normal((2, 3, 4))
     np.testing.assert_array_equal(Dropout(0.9, 0.9).forward({}, x)[0], x)
     rng = np.random.default_rng(0)
-    np.testing.assert_array_equal(Dropout(0.0).forward({}, x, rng)[0], x)
+    assert Dropout(0.0).forward({}, x, rng)[0] is x
     assert rng.random() == np.random.default_rng(0).random()  # nothing was drawn
 
 
@@ -107,6 +107,19 @@ def test_a_branch_that_is_left_out_is_passed_by():
 def test_refuses_rates_that_leave_nothing(rates):
     with pytest.raises(ValueError, match="rate must be at least 0 and less than 1"):
         Dropout(*rates)
+
+
+@pytest.mark.parametrize("rates", [dict(dropout=0.5), dict(drop_path=0.9)])
+def test_the_model_drops_when_it_is_given_a_generator(rates):
+    config = dict(image_size=4, patch_size=2, channels=1, dim=6, heads=2, mlp_dim=5, classes=3)
+    model = minivit.ViT(**config, depth=2, **rates)
+    params = random_params(model, np.random.default_rng(0))
+    images = np.random.default_rng(1).standard_normal((9, 4, 4, 1))
+    logits, _ = model.forward(params, images)
+    dropped, cache = model.forward(params, images, np.random.default_rng(2))
+    assert (dropped != logits).any()
+    for name in ("drop1", "drop2"):
+        assert all((block[name]["mask"] == 0).any() for block in cache["blocks"])
 
 
 def test_stochastic_depth_grows_evenly_over_the_blocks():
