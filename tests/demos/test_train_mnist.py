@@ -170,7 +170,7 @@ def test_fashion_mnist_has_its_own_recipe(folder, monkeypatch, capsys):
     assert "Trouser" in capsys.readouterr().out
     assert load_run("runs/fashion")[3] == fashion.CLASSES
     recipe = train_mnist.arguments(["--data", "fashion-mnist"])
-    assert recipe.augment == ["shift=2", "flip"]
+    assert (recipe.augment, recipe.drop_path) == (["shift=1", "flip"], 0.1)
     assert train_mnist.arguments(["--data", "fashion-mnist", "--epochs", "3"]).epochs == 3
 
 
