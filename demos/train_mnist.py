@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -30,12 +31,12 @@ RECIPES = {  # what is tuned to a data set, on its validation images alone
     ),
     "fashion-mnist": dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1),
 }
-CHANGES = "shift=PIXELS, rotation=DEGREES, scale=SHARE, flip"
 NEXT = "-m demos.train_mnist --pool cls --patch-size 4 --run patch4"
 
 
 def arguments(argv=None):
-    first = argparse.ArgumentParser(add_help=False)  # what decides on the other defaults
+    # The data decides on the other defaults.
+    first = argparse.ArgumentParser(prog="python -m demos.train_mnist", add_help=False)
     data_help = '"mnist", "fashion-mnist" or a folder with four idx files'
     first.add_argument("--data", default="mnist", help=data_help)
     data = first.parse_known_args(argv)[0].data
@@ -58,7 +59,7 @@ def arguments(argv=None):
         "--augment",
         nargs="*",
         metavar="CHANGE",
-        help=f"random changes of the training images: {CHANGES}; without any, none",
+        help=f"random changes of the training images: {Augmentation.CHANGES}; without any, none",
     )
     add("--epochs", type=int, help="times that every training image is seen")
     add("--batch-size", type=int, default=250, help="images in a step")
@@ -75,7 +76,7 @@ def arguments(argv=None):
     parser.set_defaults(**RECIPES.get(data, RECIPES["mnist"]))
     options = parser.parse_args(argv)
     try:
-        augmentation(options.augment)
+        Augmentation.of(options.augment)
     except ValueError as error:
         parser.error(f"--augment: {error}")
     for name in ("epochs", "batch_size", "lr", "shards"):
@@ -85,17 +86,6 @@ def arguments(argv=None):
     if options.seed < 0:
         parser.error(f"--seed must not be negative, got {options.seed}")
     return options
-
-
-def augmentation(changes):
-    """The Augmentation of ["shift=2", "flip"]."""
-    settings = {}
-    for change in changes:
-        name, _, value = change.partition("=")
-        if change != "flip" and name not in ("shift", "rotation", "scale"):
-            raise ValueError(f"{change!r} is none of {CHANGES}")
-        settings[name] = change == "flip" or float(value)
-    return Augmentation(**settings)
 
 
 def main(argv=None):
@@ -152,7 +142,7 @@ def train(options):
             training,
             validation,
             preparation,
-            augment=augmentation(options.augment),
+            augment=Augmentation.of(options.augment),
             epochs=options.epochs,
             batch_size=options.batch_size,
             seed=options.seed,
@@ -164,7 +154,7 @@ def train(options):
             folder.rmdir()  # if nothing was saved in it
     seconds = time.perf_counter() - start
 
-    with threads(cores()) as mapper:
+    with threads(options.shards) as mapper:
         loss, accuracy, logits = evaluate(model, params, data.test, preparation, mapper)
     result = dict(
         test_accuracy=accuracy,
@@ -190,7 +180,9 @@ def report(folder, result, data, logits):
     print(f"\nSaved in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     python, here = Path(sys.executable), Path.cwd()
     python = python.relative_to(here) if python.is_relative_to(here) else python
-    print(f"Next, smaller patches and a class token: {python} {NEXT}")
+    source = result["options"]["data"]
+    data_option = "" if source == "mnist" else f" --data {shlex.quote(source)}"
+    print(f"Next, smaller patches and a class token: {python} {NEXT}{data_option}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Muon(Optimizer):
         self.velocity = params.zeros_like().flat
         self.ahead = params.zeros_like()
         rest = {name: leaf for name, leaf in params.named() if not is_inner_matrix(name, leaf)}
+        # Params copies, here for names and sizes alone: update hands on the real numbers.
         self.rest = AdamW(Params(rest), rest_lr, betas=betas, decay=decay)
         self.rest_share = rest_lr / lr
         is_rest = params.mask(lambda name, leaf: not is_inner_matrix(name, leaf))

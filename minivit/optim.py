@@ -106,9 +106,12 @@ class AdamW(Adam):
 
 
 class EMA:
-    """The exponential moving average of the parameters (Polyak and Juditsky 1992), to evaluate.
+    """The exponential moving average of the parameters, to evaluate in their place.
 
         average ← average + (1 − min(decay, (1 + t) / (10 + t))) (p − average)       t = 1, 2, …
+
+    (The idea: Polyak and Juditsky 1992, with equal weights; this form: TensorFlow's
+    ExponentialMovingAverage with num_updates.)
 
     Steps jump to and fro across the valley of the loss; their average lies nearer to its floor. It
     looks back over about 1 / (1 − decay) steps, at first over fewer, so as to forget the start.

@@ -78,6 +78,10 @@ class ViT:
         if positions not in ("learned", None):
             raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
 
+        for name, rate in {"dropout": dropout, "drop_path": drop_path}.items():
+            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+                raise ValueError(f"ViT: {name} must be at least 0 and less than 1, got {rate!r}")
+
         self.patches = Patches(*_pair(image_size), patch_size, channels, dim)
         self.tokens = self.patches.count + (pool == "cls")  # T
         # What joins the patches. Their parameters are single arrays at the top level of the nest,

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import statistics
 import sys
+from pathlib import Path
 
 from minivit.files import write_json
 
@@ -40,6 +41,8 @@ def arguments(argv=None):
     for name in ("batch_size", "rounds", "seconds"):
         if not getattr(options, name) > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0")
+    if options.json and not Path(options.json).parent.is_dir():
+        parser.error(f"--json: there is no folder {Path(options.json).parent}")
     return options
 
 
@@ -51,7 +54,11 @@ def main(argv=None):
     print(f"{'model':<38}{'engine':<15}{'images/s':>9}{'minivit is':>12}{'of peak':>9}{'MB':>7}")
     rows = []
     for model, config in MODELS.items():
-        rows += compare(model, config, names, options)
+        try:
+            rows += compare(model, config, names, options)
+        except RuntimeError as error:
+            print(f"benchmark: {model}: {error}", file=sys.stderr)
+            return 2
     print("\nminivit is: its images/s over this engine's. of peak: share of the speed of large")
     print("matrix products. MB: peak memory beyond what the imports need.")
     if options.json:
@@ -63,11 +70,12 @@ def compare(model, config, names, options):
     """Measure all engines in turns; print and return a row for each."""
     workers = {}
     for name in names:
-        worker = Worker(name, config, options.batch_size)
-        if worker.error:
-            print(f"{model:<38}{name}: not measured, {worker.error}")
-        else:
-            workers[name] = worker
+        try:
+            workers[name] = Worker(name, config, options.batch_size)
+        except RuntimeError as error:
+            if "torch" not in name:
+                raise
+            print(f"{model:<38}{name}: not measured, {error}")
     speeds = {name: [] for name in workers}
     for _ in range(options.rounds):
         for name, worker in workers.items():

@@ -8,6 +8,7 @@ import contextlib
 
 import numpy as np
 
+import minivit
 from minivit.training.step import cores, loss_and_gradients, threads
 
 LR, BETAS, DECAY = 1e-3, (0.9, 0.98), 0.05
@@ -23,16 +24,12 @@ def batch_of(config, batch_size):
 
 def start(config):
     """minivit's model and its initial parameters."""
-    import minivit
-
     model = minivit.ViT(**config)
     return model, minivit.Params(model.init(np.random.default_rng(0)))
 
 
 @contextlib.contextmanager
 def minivit_engine(config, batch_size):
-    import minivit
-
     images, labels = batch_of(config, batch_size)
     model, params = start(config)
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)

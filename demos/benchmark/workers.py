@@ -8,7 +8,10 @@ from .engines import ENGINES
 
 
 class Worker:
-    """One engine, started and warmed up; `error` says why it could not be, else it is None."""
+    """One engine, started and warmed up.
+
+    Errors: RuntimeError, saying why, if it cannot start or fails while it measures.
+    """
 
     def __init__(self, name, config, batch_size):
         context = multiprocessing.get_context("spawn")
@@ -17,19 +20,29 @@ class Worker:
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
-        self.error = self.pipe.recv()
+        self._answer()
 
     def measure(self, seconds):
         """Return how much was done in a second, over about so many seconds."""
         self.pipe.send(seconds)
-        return self.pipe.recv()
+        return self._answer()
 
     def finish(self):
         """End the process; return the memory in MB that it needed beyond its imports, or None."""
         self.pipe.send(None)
-        memory = self.pipe.recv()
+        memory = self._answer()
         self.process.join()
         return memory
+
+    def _answer(self):
+        try:
+            error, number = self.pipe.recv()
+        except EOFError:
+            error = "the process was killed; perhaps for want of memory"
+        if error:
+            self.process.join()
+            raise RuntimeError(error)
+        return number
 
 
 def _serve(pipe, name, config, batch_size):
@@ -40,17 +53,17 @@ def _serve(pipe, name, config, batch_size):
         with engine(config, batch_size) as (step, amount):
             for _ in range(3):
                 step()
-            pipe.send(None)
+            pipe.send((None, None))
             while (seconds := pipe.recv()) is not None:
                 start, steps = time.perf_counter(), 0
                 while time.perf_counter() - start < seconds:
                     step()
                     steps += 1
-                pipe.send(amount * steps / (time.perf_counter() - start))
+                pipe.send((None, amount * steps / (time.perf_counter() - start)))
+        most = _megabytes("VmHWM")
+        pipe.send((None, round(most - imported, 1) if most else None))
     except Exception as error:  # whatever an engine lacks on this machine: the others go on
-        pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
-        return
-    pipe.send(imported and round(_megabytes("VmHWM") - imported, 1))
+        pipe.send((f"{type(error).__name__}: {error}".splitlines()[0], None))
 
 
 def _megabytes(entry):
@@ -60,4 +73,4 @@ def _megabytes(entry):
             lines = dict(line.split(":", 1) for line in file)
     except OSError:
         return None
-    return int(lines[entry].split()[0]) / 1024
+    return int(lines[entry].split()[0]) / 1024 if entry in lines else None

@@ -1,6 +1,7 @@
 """Augmentation: small changes that leave the meaning of an image as it is."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -27,8 +28,24 @@ class Augmentation:
     scale: float = 0.0
     flip: bool = False
 
+    CHANGES: ClassVar = "shift=PIXELS, rotation=DEGREES, scale=SHARE, flip"
+
+    @classmethod
+    def of(cls, changes):
+        """The augmentation that is written as a list of CHANGES: ["shift=2", "flip"]."""
+        settings = {}
+        for change in changes:
+            name, _, value = change.partition("=")
+            if change != "flip" and name not in ("shift", "rotation", "scale"):
+                raise ValueError(f"{change!r} is none of {cls.CHANGES}")
+            try:
+                settings[name] = change == "flip" or float(value)
+            except ValueError:
+                raise ValueError(f"{change!r}: expected {name}=NUMBER") from None
+        return cls(**settings)
+
     def __post_init__(self):
-        if self.shift != int(self.shift) or self.shift < 0:
+        if not (0 <= self.shift < 2**15 and self.shift == int(self.shift)):
             raise ValueError(f"shift is a number of pixels, 0 or more, got {self.shift!r}")
         if not 0 <= self.rotation <= 180:
             raise ValueError(f"rotation is from 0 to 180 degrees, got {self.rotation!r}")
@@ -36,6 +53,11 @@ class Augmentation:
             raise ValueError(f"scale is a share, at least 0 and less than 1, got {self.scale!r}")
 
     def __call__(self, images, rng):
+        if images.dtype != np.uint8 or images.ndim not in (3, 4):
+            raise TypeError(
+                f"images are {images.dtype} {images.shape}; expected uint8 (B, H, W) or "
+                "(B, H, W, C)"
+            )
         B, H, W = images.shape[:3]
         if images.ndim == 4 and images.shape[3] > 4:
             raise ValueError(f"OpenCV warps up to 4 channels, got {images.shape[3]}")

@@ -64,13 +64,13 @@ class PreNormBlock:
         return y, cache
 
     def backward(self, params, dy, cache, grads):
-        c, g = cache, grads  # every array below is (B, T, D)
-        dmlp_out = self.drop2.backward(params["drop2"], dy, c["drop2"], g["drop2"])
-        dmid_normed = self.mlp.backward(params["mlp"], dmlp_out, c["mlp"], g["mlp"])
-        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, c["ln2"], g["ln2"])
+        # every array below is (B, T, D)
+        dmlp_out = self.drop2.backward(params["drop2"], dy, cache["drop2"], grads["drop2"])
+        dmid_normed = self.mlp.backward(params["mlp"], dmlp_out, cache["mlp"], grads["mlp"])
+        dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, cache["ln2"], grads["ln2"])
         dmid = dy + dmid_branch  # straight through, and through the MLP
-        dattn_out = self.drop1.backward(params["drop1"], dmid, c["drop1"], g["drop1"])
-        dx_normed = self.attn.backward(params["attn"], dattn_out, c["attn"], g["attn"])
-        dx_branch = self.ln1.backward(params["ln1"], dx_normed, c["ln1"], g["ln1"])
+        dattn_out = self.drop1.backward(params["drop1"], dmid, cache["drop1"], grads["drop1"])
+        dx_normed = self.attn.backward(params["attn"], dattn_out, cache["attn"], grads["attn"])
+        dx_branch = self.ln1.backward(params["ln1"], dx_normed, cache["ln1"], grads["ln1"])
         dx = dmid + dx_branch  # straight through, and through the attention
         return dx

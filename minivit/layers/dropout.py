@@ -11,7 +11,8 @@ class Dropout:
         y = x · mask          mask = 1 / (1 − rate) where a number is kept, else 0
 
     Params   none
-    Forward  x (B, ...), rng -> y (B, ...); without an rng, as in evaluation, y is x itself
+    Forward  x (B, ...), rng -> y (B, ...); without an rng, as in evaluation, y is x itself, and in
+             the backward dx is dy itself
     Cache    mask, which broadcasts to x; None where nothing is left out
     Errors   ValueError if rate or path_rate is not at least 0 and less than 1
 

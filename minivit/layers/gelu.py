@@ -23,8 +23,11 @@ class GELU:
         dinner = dgate · ½ (1 − tanh²) = dgate · 2 gate (1 − gate)         since tanh' = 1 − tanh²
         dx     = dy · gate + dinner · √(2/π) (1 + 3 · 0.044715 x²)
 
-    These are the widest arrays of the network, so every line works in place: dx is dy times a
-    slope that is built up step by step.
+    Put together, dx = dy · slope with
+
+        slope = gate + gate (1 − gate) · 2x √(2/π) (1 + 3 · 0.044715 x²)
+
+    These are the widest arrays of the network, so they are built up in place, factor by factor.
     """
 
     def init(self, rng, dtype=None):
@@ -45,13 +48,14 @@ class GELU:
     def backward(self, params, dy, cache, grads):
         xp = array_module(dy)
         x, gate = cache["x"], cache["gate"]
-        through_gate = x * x
-        through_gate *= 6 * SCALE * CUBIC
-        through_gate += 2 * SCALE
-        through_gate *= x  # x · 2 √(2/π) (1 + 3 · 0.044715 x²)
+        factor = x * x
+        factor *= 3 * CUBIC
+        factor += 1
+        factor *= x
+        factor *= 2 * SCALE  # 2x √(2/π) (1 + 3 · 0.044715 x²)
         slope = 1 - gate
         slope *= gate
-        slope *= through_gate
+        slope *= factor
         slope += gate
         dx = xp.multiply(dy, slope, out=slope)
         return dx

@@ -63,15 +63,14 @@ class LayerNorm:
         return y, {"normed": normed, "rstd": rstd}
 
     def backward(self, params, dy, cache, grads):
-        xp = array_module(dy)
         normed, rstd, w = cache["normed"], cache["rstd"], params["w"]
-        dw = dy * normed  # (..., D)  of each token
-        grads["w"] += sum_rows(dw)
+        dy_normed = dy * normed  # (..., D)
+        grads["w"] += sum_rows(dy_normed)
         grads["b"] += sum_rows(dy)
-        mean = (dy @ w)[..., None] / self.dim  # (..., 1)  mean(dnormed)
-        along = (dw @ w)[..., None] / self.dim  # (..., 1)  mean(dnormed · normed)
-        dx = dy * w  # dnormed
-        dx -= mean
-        dx -= xp.multiply(normed, along, out=dw)
+        dnormed_mean = (dy @ w)[..., None] / self.dim  # (..., 1)
+        along_normed = (dy_normed @ w)[..., None] / self.dim  # (..., 1)  mean(dnormed · normed)
+        dx = dy * w  # dnormed, of which is left, line by line, what moves y
+        dx -= dnormed_mean
+        dx -= normed * along_normed
         dx *= rstd
         return dx

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import contextlib
 import math
 import time
 
@@ -81,7 +82,7 @@ def fit(
         batches(train, prepare, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
     )
     bar = tqdm(total=epochs * count, unit=" images", unit_scale=True, disable=None)
-    with bar, threads(shards) as mapper:
+    with bar, threads(shards) as mapper, contextlib.closing(prepared):
         for step, (images, labels) in enumerate(prepared):
             epoch, place = divmod(step, steps_per_epoch)
             if place == 0:

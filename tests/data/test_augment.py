@@ -110,6 +110,12 @@ def test_refuses_amounts_that_make_no_sense(options, message):
         Augmentation(**options)
 
 
+@pytest.mark.parametrize("images", [np.zeros((2, 6, 6)), np.zeros((6, 6), np.uint8)])
+def test_refuses_what_are_no_raw_images(images):
+    with pytest.raises(TypeError, match=r"expected uint8 \(B, H, W\) or \(B, H, W, C\)"):
+        Augmentation()(images, np.random.default_rng(0))
+
+
 def test_refuses_more_channels_than_can_be_warped():
     with pytest.raises(ValueError, match="OpenCV warps up to 4 channels, got 5"):
         Augmentation()(pixels(0, (2, 6, 6, 5)), np.random.default_rng(0))

@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -113,7 +114,6 @@ def test_the_ceiling_counts_what_it_multiplies(monkeypatch):
 
 def test_a_worker_measures_and_tells_its_memory():
     worker = Worker("minivit", TINY, 5)
-    assert worker.error is None
     assert worker.measure(0.01) > 5
     memory = worker.finish()
     assert memory is None or 0 < memory < 100
@@ -121,7 +121,27 @@ def test_a_worker_measures_and_tells_its_memory():
 
 
 def test_a_worker_that_cannot_start_says_why():
-    assert "image of 6 x 4 pixels" in Worker("minivit", TINY | dict(patch_size=5), 5).error
+    with pytest.raises(RuntimeError, match="^ValueError: .*image of 6 x 4 pixels"):
+        Worker("minivit", TINY | dict(patch_size=5), 5)
+
+
+def test_a_worker_that_fails_or_is_killed_while_it_measures_says_why():
+    worker = Worker("minivit", TINY, 5)
+    with pytest.raises(RuntimeError, match="^TypeError: "):
+        worker.measure("long")
+    assert worker.process.exitcode == 0
+    killed = Worker("minivit", TINY, 5)
+    killed.process.kill()
+    killed.process.join()
+    with pytest.raises(RuntimeError, match="the process was killed"):
+        killed._answer()
+
+
+def test_an_engine_of_ours_that_fails_ends_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY | dict(patch_size=5)})
+    monkeypatch.setattr(benchmark, "ENGINES", ["minivit", "matrix products"])
+    assert benchmark.main(["--rounds", "1"]) == 2
+    assert re.fullmatch("benchmark: tiny: ValueError: .*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("torch", [True, False])
@@ -150,19 +170,15 @@ def test_prints_and_writes_a_row_for_each_engine(tmp_path, monkeypatch, capsys, 
         assert f"{row['engine']:<15}{row['images_per_second']:>9,.0f}" in printed
 
 
-def test_an_engine_that_cannot_run_is_left_out(monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY | dict(patch_size=5)})
-    workers = []
-
+def test_a_rival_that_cannot_run_is_left_out(monkeypatch, capsys):
     class Failing(Worker):
         def __init__(self, name, config, batch_size):
-            super().__init__(name, config if name == "torch-eager" else TINY, batch_size)
-            workers.append(self)
+            wrong = dict(patch_size=5) if name == "torch-eager" else {}
+            super().__init__(name, config | wrong, batch_size)
 
     monkeypatch.setattr(benchmark, "Worker", Failing)
     options = benchmark.arguments(["--rounds", "1", "--seconds", "0.01"])
-    names = ["minivit", "torch-eager", "matrix products"]
-    rows = benchmark.compare("tiny", TINY | dict(patch_size=5), names, options)
+    rows = benchmark.compare("tiny", TINY, ["minivit", "torch-eager", "matrix products"], options)
     assert [row["engine"] for row in rows] == ["minivit"]
     assert "torch-eager: not measured, " in capsys.readouterr().out
 
@@ -172,6 +188,12 @@ def test_refuses_numbers_that_measure_nothing(option, capsys):
     with pytest.raises(SystemExit):
         benchmark.arguments(option)
     assert f"{option[0]} must be greater than 0" in capsys.readouterr().err
+
+
+def test_refuses_a_file_that_it_could_not_write_in_the_end(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.arguments(["--json", str(tmp_path / "nowhere" / "rows.json")])
+    assert f"--json: there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

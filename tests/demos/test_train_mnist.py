@@ -75,7 +75,7 @@ def test_the_command_it_proposes_can_be_run(folder, capsys):
     )
     assert Path(python).samefile(sys.executable)
     options = train_mnist.arguments(proposed.split())
-    assert (options.pool, options.patch_size) == ("cls", 4)
+    assert (options.pool, options.patch_size, options.data) == ("cls", 4, str(folder))
     assert demo(folder, *proposed.split()) == 0
 
 
@@ -179,7 +179,9 @@ def test_fashion_mnist_has_its_own_recipe(folder, monkeypatch, capsys):
     [
         (["zoom=2"], "'zoom=2' is none of shift=PIXELS, rotation=DEGREES, scale=SHARE, flip"),
         (["flip=2"], "'flip=2' is none of"),
-        (["shift"], "could not convert string to float"),
+        (["shift"], "'shift': expected shift=NUMBER"),
+        (["shift=inf"], "shift is a number of pixels"),
+        (["shift=nan"], "shift is a number of pixels"),
         (["scale=2"], "scale is a share"),
     ],
 )
@@ -195,6 +197,8 @@ def test_refuses_changes_that_it_does_not_know(capsys, changes, message):
         (["--heads", "5"], "dim 64 is not divisible by heads 5"),
         (["--patch-size", "5"], "cannot be cut into patches of 5 x 5"),
         (["--depth", "0"], "depth must be at least 1, got 0"),
+        (["--dropout", "1"], "dropout must be at least 0 and less than 1, got 1.0"),
+        (["--drop-path=-0.1"], "drop_path must be at least 0 and less than 1, got -0.1"),
         (["--data", "nowhere"], "no data set at 'nowhere'"),
         (["--run", "a/b"], "a run's name is a plain folder name, got 'a/b'"),
     ],
@@ -209,7 +213,15 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
 
 
 @pytest.mark.parametrize(
-    "option", ["--epochs=0", "--batch-size=-1", "--lr=0", "--lr=nan", "--seed=-1", "--shards=0"]
+    "option",
+    [
+        "--epochs=0",
+        "--batch-size=-1",
+        "--lr=0",
+        "--lr=nan",
+        "--seed=-1",
+        "--shards=0",
+    ],
 )
 def test_refuses_options_out_of_range(capsys, option):
     with pytest.raises(SystemExit) as stop:
@@ -220,9 +232,9 @@ def test_refuses_options_out_of_range(capsys, option):
 
 @pytest.mark.slow
 def test_the_default_reaches_the_accuracy_that_the_readme_promises(tmp_path):
-    """Full MNIST, five epochs, as a newcomer runs it: one to three minutes."""
+    """Full MNIST, as a newcomer runs it: one to three minutes."""
     command = [sys.executable, "-m", "demos.train_mnist"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     result = json.loads((tmp_path / "runs" / "mnist" / "result.json").read_text())
-    assert result["test_accuracy"] >= 0.983
+    assert result["test_accuracy"] >= 0.991

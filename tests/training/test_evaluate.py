@@ -32,9 +32,10 @@ def test_predictions_keep_no_cache_and_run_on_threads(monkeypatch):
     expected = predict(model, params, split.images, prepare)
     forward = type(model).forward
 
-    def watched(self, params, images, keep=True):
+    def watched(self, params, images, rng=None, *, keep=True):
+        assert rng is None
         assert not keep
-        return forward(self, params, images, keep)
+        return forward(self, params, images, keep=keep)
 
     monkeypatch.setattr(type(model), "forward", watched)
     with threads(3) as mapper:

@@ -45,7 +45,9 @@ def test_prints_a_line_an_epoch(capsys):
 
 def test_rows_tell_what_happened():
     calls = []
-    _, optimizer, rows = small_run(after_epoch=lambda rows: calls.append(len(rows)))
+    _, optimizer, rows = small_run(
+        warmup_share=0.15, after_epoch=lambda rows: calls.append(len(rows))
+    )
     assert [row["step"] for row in rows] == list(range(9))  # 40 images: batches of 16, 16 and 8
     assert [row["epoch"] for row in rows] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert calls == [3, 6, 9]
