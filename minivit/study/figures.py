@@ -19,6 +19,11 @@ def png(figure):
     return buffer.getvalue()
 
 
+def _gap(classes):
+    """What parts two class names: a new line if they are words, which are wider than an image."""
+    return " " if max(map(len, classes)) < 3 else "\n"
+
+
 def curves(rows):
     """Loss and accuracy over the steps, from the rows of `fit`; a dot for each validation."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -43,16 +48,17 @@ def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
     worst = mistakes[:count]
     probabilities, _ = Softmax().forward({}, logits)
     rows = max(1, math.ceil(len(worst) / columns))
-    figure = Figure(figsize=(columns * 1.15, rows * 1.45 + 0.5), layout="constrained")
+    figure = Figure(figsize=(columns * 1.15, rows * 1.6 + 0.5), layout="constrained")
     figure.suptitle(
         f"The worst {len(worst)} of {len(mistakes)} mistakes: what it is → what the model said, "
         "and how sure it was"
     )
     grid = figure.subplots(rows, columns, squeeze=False)
+    gap = _gap(classes)
     for axes, i in zip(grid.flat, worst, strict=False):
         said = logits[i].argmax()
         axes.imshow(images[i], cmap="gray_r")
-        title = f"{classes[labels[i]]} → {classes[said]}  {probabilities[i, said]:.0%}"
+        title = f"{classes[labels[i]]} →{gap}{classes[said]}  {probabilities[i, said]:.0%}"
         axes.set_title(title, fontsize=9)
     for axes in grid.flat:
         axes.axis("off")
@@ -85,7 +91,8 @@ def attention_and_gradients(model, params, images, labels, prepare, classes):
         row[0].imshow(images[i], cmap="gray_r", extent=(0, W, H, 0))
         row[0].hlines(range(0, H + 1, P), 0, W, color=BLUE, linewidth=0.6)
         row[0].vlines(range(0, W + 1, P), 0, H, color=BLUE, linewidth=0.6)
-        row[0].set_ylabel(f"{classes[labels[i]]}, said {classes[logits[i].argmax()]}", fontsize=9)
+        said = classes[logits[i].argmax()]
+        row[0].set_ylabel(f"{classes[labels[i]]},{_gap(classes)}said {said}", fontsize=9)
         for axes, block in zip(row[1:-1], cache["blocks"], strict=True):
             received = block["attn"]["att"][i].mean(axis=(0, 1))  # (T,)
             patches = received[-model.patches.count :].reshape(H // P, W // P)
