@@ -197,6 +197,7 @@ def test_refuses_a_file_that_it_could_not_write_in_the_end(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_the_compiled_model_takes_the_same_steps():
     pytest.importorskip("torch")
     losses = []
