@@ -1,5 +1,6 @@
 """minivit: a Vision Transformer whose every gradient is written by hand, in NumPy."""
 
+from .checks import gradcheck, structure
 from .data.digits import load_digits
 from .losses import cross_entropy
 from .muon import Muon
@@ -17,7 +18,9 @@ __all__ = [
     "ViT",
     "clip_by_global_norm",
     "cross_entropy",
+    "gradcheck",
     "load_digits",
+    "structure",
     "warmup_cosine",
     "warmup_linear",
 ]

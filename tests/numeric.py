@@ -1,22 +1,8 @@
-"""Numerical gradients, and random parameters under which they mean something."""
+"""Numerical gradients, written apart from those of `minivit.checks`, which they help to check."""
 
 import numpy as np
 
 import minivit
-
-
-def random_params(layer, rng):
-    """Parameters in float64, all of them random: matrices of std 1/√d_in, everything else too.
-
-    Initial values would hide errors: layer norm's w = 1 and zero biases, head and class token.
-    """
-    params = minivit.Params(layer.init(rng, np.float64))
-    for name, leaf in params.named():
-        scale = leaf.shape[0] ** -0.5 if name.endswith("w") and leaf.ndim == 2 else 0.5
-        leaf[...] = scale * rng.standard_normal(leaf.shape)
-        if leaf.ndim == 1 and name.endswith("w"):
-            leaf += 1  # of a layer norm
-    return params
 
 
 def analytic(layer, params, x, dy):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.checks.numeric import random_params
 from tests.numeric import (
     central_differences,
     complex_step,
     passes,
-    random_params,
     relative_error,
 )
 

@@ -106,3 +106,17 @@ def attention_and_gradients(model, params, images, labels, prepare, classes):
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure
+
+
+def step_sweep(steps, errors, name):
+    """The error of numerical derivatives against their step, from `checks.sweep.step_sweep`."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    labels = {"central": "central differences", "complex": "complex step"}
+    for (method, values), color in zip(errors.items(), (RED, BLUE), strict=True):
+        shown = np.maximum(values, 1e-17)  # an error of zero has no place on a log scale
+        axes.loglog(steps, shown, "o-", color=color, markersize=3, label=labels[method])
+    axes.set(xlabel="step", ylabel="relative error", title=f"Slope of {name}: error against step")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure

@@ -8,7 +8,8 @@ import pytest
 import minivit
 from demos.benchmark import engines
 from demos.benchmark.workers import Worker
-from tests.numeric import passes, random_params, relative_error
+from minivit.checks.numeric import random_params
+from tests.numeric import passes, relative_error
 
 benchmark = importlib.import_module("demos.benchmark.__main__")
 TINY = dict(

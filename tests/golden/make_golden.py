@@ -8,9 +8,9 @@ import torch
 from safetensors.numpy import save_file
 
 import minivit
+from minivit.checks.numeric import random_params
 from tests import torch_reference
 from tests.golden.test_golden import FOLDER, MODELS, SMOOTHING
-from tests.numeric import random_params
 from tests.test_optim import OPTIMIZERS
 
 

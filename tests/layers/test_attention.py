@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from minivit.checks.numeric import random_params
 from minivit.layers import Attention
-from tests.numeric import analytic, random_params
+from tests.numeric import analytic
 
 
 def case(dim=15, heads=3, tokens=7, seed=0):

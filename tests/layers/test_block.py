@@ -1,7 +1,8 @@
 import numpy as np
 
+from minivit.checks.numeric import random_params
 from minivit.layers import PreNormBlock
-from tests.numeric import analytic, random_params
+from tests.numeric import analytic
 
 
 def test_branches_that_say_nothing_leave_x_and_dy_alone():

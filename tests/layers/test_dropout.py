@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.checks.numeric import random_params
 from minivit.layers import Dropout, PreNormBlock
-from tests.numeric import analytic, complex_step, random_params, relative_error
+from tests.numeric import analytic, complex_step, relative_error
 
 
 class Seeded:

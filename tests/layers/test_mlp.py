@@ -1,7 +1,7 @@
 import numpy as np
 
+from minivit.checks.numeric import random_params
 from minivit.layers import MLP
-from tests.numeric import random_params
 
 
 def test_every_token_is_treated_alike_and_alone():

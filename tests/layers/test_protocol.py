@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.checks.numeric import random_params
 from tests.layers.cases import CASES
-from tests.numeric import analytic, central_differences, complex_step, random_params, relative_error
+from tests.numeric import analytic, central_differences, complex_step, relative_error
 
 every_layer = pytest.mark.parametrize("name", CASES)
 

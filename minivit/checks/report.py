@@ -1,0 +1,98 @@
+"""What a gradient check found, as rows and as a printed table."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    """The comparison of one array's gradient: the input x, or a parameter by its dotted name.
+
+    error:   the largest difference, relative to the largest number in the array's gradient
+    index:   where it is; None for a slope along a random direction
+    checked: how many entries, or directions, were compared
+    """
+
+    name: str
+    shape: tuple
+    error: float
+    index: tuple | None
+    analytic: float
+    numeric: float
+    verdict: str
+    checked: int
+
+    @property
+    def ok(self):
+        return self.verdict in ("ok", "structurally zero")
+
+
+@dataclass
+class Report:
+    """What `gradcheck` found: `rows`, one for each array; `notes`, what made it worth less;
+    `problems`, what made it worthless, or is wrong in the layer as a whole.
+
+    ok: every gradient is right, and there is no problem
+    """
+
+    method: str
+    mode: str
+    rows: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
+
+    def problem(self, text):
+        """Note, once, what makes the comparison worthless or the layer wrong as a whole."""
+        if text not in self.problems:
+            self.problems.append(text)
+
+    @property
+    def ok(self):
+        return bool(self.rows) and not self.problems and all(row.ok for row in self.rows)
+
+    def __str__(self):
+        head = ("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")
+        table = [head]
+        for row in self.rows:
+            where = "a direction" if row.index is None else str([int(i) for i in row.index])
+            numbers = f"{row.error:.1e}", where, f"{row.analytic:.6g}", f"{row.numeric:.6g}"
+            table.append((row.name, str(tuple(row.shape)), *numbers, row.verdict))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"PROBLEM: {problem}" for problem in self.problems]
+        wrong = [row.name for row in self.rows if not row.ok]
+        if self.ok:
+            lines.append(f"All {len(self.rows)} gradients agree ({self.method}, {self.mode}).")
+        elif wrong:
+            lines.append(f"Not right: {', '.join(wrong)}.")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One property: its name, whether it holds, and what was seen."""
+
+    name: str
+    ok: bool
+    seen: str
+
+
+@dataclass
+class Findings:
+    """What `structure` found. ok: every property holds."""
+
+    found: list = field(default_factory=list)
+
+    def add(self, name, ok, seen):
+        self.found.append(Finding(name, bool(ok), seen))
+
+    @property
+    def ok(self):
+        return all(finding.ok for finding in self.found)
+
+    def __str__(self):
+        return "\n".join(
+            f"{'ok   ' if finding.ok else 'WRONG'}  {finding.name}"
+            + ("" if finding.ok else f" ({finding.seen})")
+            for finding in self.found
+        )

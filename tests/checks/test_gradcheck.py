@@ -1,0 +1,212 @@
+"""The checker is checked: it passes what is right and fails what is wrong, for the right reason."""
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.layers import GELU, MLP, Attention, LayerNorm, Linear, Softmax
+from tests.layers.cases import CASES
+
+X = np.random.default_rng(0).standard_normal((2, 7, 15))
+
+
+def changed(layer, **methods):
+    """The layer with some of its methods replaced; each gets the real one first."""
+    real = {name: getattr(layer, name) for name in methods}
+    for name, method in methods.items():
+        setattr(layer, name, lambda *args, name=name, method=method: method(real[name], *args))
+    return layer
+
+
+def verdicts(report):
+    return {row.name: row.verdict for row in report.rows}
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+@pytest.mark.parametrize("mode", ["full", "directional"])
+@pytest.mark.parametrize("name", CASES)
+def test_every_layer_is_right(name, mode, method):
+    layer, shape, _ = CASES[name]
+    for seed in range(3):
+        x = np.random.default_rng(seed).standard_normal(shape)
+        report = minivit.gradcheck(layer, x, method=method, mode=mode, seed=seed)
+        assert report.ok, report
+        assert max(row.error for row in report.rows) <= {"complex": 1e-12, "central": 1e-7}[method]
+
+
+def test_a_model_with_its_loss_is_right():
+    rng = np.random.default_rng(0)
+    model = minivit.ViT(
+        image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3
+    )
+    report = minivit.gradcheck(
+        model, rng.standard_normal((3, 4, 6, 3)), loss=lambda y: minivit.cross_entropy(y, [0, 2, 1])
+    )
+    assert report.ok, report
+    assert [row.name for row in report.rows[:2]] == ["x", "patches.w"]
+    assert str(report).splitlines()[-1] == "All 32 gradients agree (complex, full)."
+
+
+def test_the_table_names_the_place_and_both_values():
+    def backward(real, params, dy, cache, grads):
+        dx = real(params, dy, cache, grads)
+        grads["proj"]["w"][2, 3] += 0.25
+        return dx
+
+    report = minivit.gradcheck(changed(Attention(15, 3), backward=backward), X)
+    (row,) = [row for row in report.rows if not row.ok]
+    assert (row.name, row.shape, row.index, row.verdict) == ("proj.w", (15, 15), (2, 3), "WRONG")
+    assert row.analytic - row.numeric == pytest.approx(0.25)
+    assert row.checked == 225
+    (line,) = [line for line in str(report).splitlines() if line.startswith("proj.w")]
+    assert line.split() == [
+        "proj.w", "(15,", "15)", f"{row.error:.1e}", "[2,", "3]", f"{row.analytic:.6g}",
+        f"{row.numeric:.6g}", "WRONG",
+    ]  # fmt: skip
+    assert str(report).endswith("Not right: proj.w.")
+    assert not report.ok
+
+
+WRONG = {
+    "dw transposed": (
+        Linear(7, 7), (3, 7), {"w"},
+        lambda real, p, dy, c, g: [real(p, dy, c, g), g["w"].__setitem__(..., g["w"].T.copy())][0],
+    ),
+    # The bias of the keys stays right: its gradient is zero, whatever the scale.
+    "keys twice too large": (
+        Attention(6, 2), (2, 5, 6), {"x", "qkv.w"},
+        lambda real, p, dy, c, g: real(p, dy, c | {"q": 2 * c["q"]}, g),
+    ),
+    "divided by the batch": (
+        LayerNorm(5), (3, 5), {"x"}, lambda real, p, dy, c, g: real(p, dy, c, g) / 3,
+    ),
+    "not through the mean": (
+        LayerNorm(5), (3, 5), {"x"},
+        lambda real, p, dy, c, g: [real(p, dy, c, g), dy * p["w"] * c["rstd"]][1],
+    ),
+    "softmax taken for the identity": (
+        Softmax(), (3, 5), {"x"}, lambda real, p, dy, c, g: dy * c["y"],
+    ),
+    "the slope at another point": (
+        GELU(), (3, 5), {"x"}, lambda real, p, dy, c, g: real(p, dy, c | {"x": c["x"] + 1e-9}, g),
+    ),
+    "no gradient at all": (
+        MLP(5, 7), (3, 5), {"x", "fc1.w", "fc1.b", "fc2.w", "fc2.b"},
+        lambda real, p, dy, c, g: 0 * dy,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["full", "directional"])
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_gradient_is_found_in_its_arrays(name, mode):
+    layer, shape, expected, backward = WRONG[name]
+    layer = changed(type(layer)(*arguments(layer)), backward=backward)
+    x = np.random.default_rng(1).standard_normal(shape)
+    report = minivit.gradcheck(layer, x, mode=mode)
+    assert {name for name, verdict in verdicts(report).items() if verdict == "WRONG"} == expected
+    assert not report.ok
+
+
+def arguments(layer):
+    return {
+        Linear: lambda: (layer.d_in, layer.d_out),
+        Attention: lambda: (layer.dim, layer.heads),
+        LayerNorm: lambda: (layer.dim,),
+        MLP: lambda: (layer.fc1.d_in, layer.fc1.d_out),
+    }.get(type(layer), tuple)()
+
+
+def test_what_is_assigned_and_not_added_is_named():
+    def backward(real, params, dy, cache, grads):
+        grads["b"][...] = 0
+        return real(params, dy, cache, grads)
+
+    report = minivit.gradcheck(changed(Linear(5, 3), backward=backward), X[0, :, :5])
+    assert report.problems == ["grads 'b' is assigned; backward must add to it, with +="]
+    assert not report.ok
+
+
+def test_a_gradient_of_another_shape_is_named():
+    layer = changed(LayerNorm(5), backward=lambda real, *rest: real(*rest)[0])
+    report = minivit.gradcheck(layer, X[0, :, :5])
+    assert report.problems == ["the gradient of x is (5,), but x is (7, 5)"]
+
+
+class Function:
+    """A layer without parameters, from a function and its derivative."""
+
+    def __init__(self, f, df):
+        self.f, self.df = f, df
+
+    def init(self, rng, dtype=None):
+        return {}
+
+    def forward(self, params, x):
+        return self.f(x), {"x": x}
+
+    def backward(self, params, dy, cache, grads):
+        return dy * self.df(cache["x"])
+
+
+def test_what_makes_a_comparison_worthless_is_told_apart():
+    x, rng = X[0], np.random.default_rng(0)
+    absolute = minivit.gradcheck(Function(np.abs, np.sign), x)
+    assert verdicts(absolute) == {"x": "not analytic"}
+    assert 'use method="central"' in absolute.problems[0]
+    assert minivit.gradcheck(Function(np.abs, np.sign), x, method="central").ok
+    cast = Function(lambda x: x.astype(np.float64) * 2, lambda x: 2)
+    assert "forward is not analytic" in minivit.gradcheck(cast, x).problems[0]
+
+    at_kink = np.zeros(3)
+    kink = minivit.gradcheck(Function(np.abs, np.sign), at_kink + 1e-9, method="central")
+    assert verdicts(kink) == {"x": "a kink"}
+
+    noisy = Function(lambda x: x + rng.standard_normal(x.shape), np.ones_like)
+    assert minivit.gradcheck(noisy, x).problems == [
+        "two forward passes differ: fix what is random to compare them"
+    ]
+    coarse = Function(lambda x: x.astype(np.float32), np.ones_like)
+    assert "forward makes float32 of float64" in minivit.gradcheck(coarse, x).problems[0]
+    endless = Function(lambda x: x / np.zeros(1), np.ones_like)
+    with np.errstate(divide="ignore"):
+        assert "numbers that are not finite" in minivit.gradcheck(endless, x).problems[0]
+
+
+def test_what_hides_errors_is_noted():
+    x = X[0, :, :5]
+    layer = Linear(5, 3)
+    report = minivit.gradcheck(layer, x.astype(np.float32), loss=lambda y: (y.sum(), 0 * y + 1))
+    assert report.ok
+    assert [note.split()[0] for note in report.notes] == ["x", "dy"]
+    params = minivit.Params(layer.init(np.random.default_rng(0)))
+    report = minivit.gradcheck(layer, x, params=params)
+    assert report.notes == ["all zero, which hides errors behind them: b"]
+
+
+def test_a_true_zero_is_structurally_zero():
+    report = minivit.gradcheck(Softmax(), X[0], loss=lambda y: (y.sum(), np.ones_like(y)))
+    assert verdicts(report) == {"x": "structurally zero"}
+    assert report.ok
+
+
+def test_large_arrays_are_sampled_and_it_says_so():
+    report = minivit.gradcheck(Linear(40, 30), np.ones((2, 40)), entries=50)
+    assert {row.name: row.checked for row in report.rows} == {"x": 50, "w": 50, "b": 30}
+    assert report.notes == ["only 50 entries were drawn of: x, w"]
+
+
+def test_nothing_handed_in_is_changed():
+    layer, x = Linear(5, 3), X[0, :, :5].copy()
+    params = minivit.Params(layer.init(np.random.default_rng(0)))
+    kept = params.flat.copy(), x.copy()
+    for method in ("complex", "central"):
+        minivit.gradcheck(layer, x, params=params, method=method)
+    np.testing.assert_array_equal(params.flat, kept[0])
+    np.testing.assert_array_equal(x, kept[1])
+
+
+@pytest.mark.parametrize("options", [dict(method="numeric"), dict(mode="fast")])
+def test_refuses_methods_and_modes_that_it_has_not(options):
+    with pytest.raises(ValueError, match="gradcheck: method must be"):
+        minivit.gradcheck(Softmax(), X, **options)
