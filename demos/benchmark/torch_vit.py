@@ -47,34 +47,23 @@ class Block(nn.Module):
 
 
 class TorchViT(nn.Module):
-    """Learned positions and mean pooling; images (B, H, W, C), as in minivit."""
+    """images (B, H, W, C) -> logits (B, K), as in minivit."""
 
-    def __init__(
-        self,
-        *,
-        image_size,
-        patch_size,
-        channels,
-        dim,
-        depth,
-        heads,
-        mlp_dim,
-        classes,
-        pool="mean",
-        positions="learned",
-        eps=1e-6,
-    ):
+    def __init__(self, config):
+        """config: the arguments of minivit's ViT; learned positions and mean pooling only."""
         super().__init__()
-        if (pool, positions) != ("mean", "learned"):
-            raise ValueError("the rival has learned positions and mean pooling only")
-        height, width = image_size
-        self.patch_size = patch_size
-        tokens = (height // patch_size) * (width // patch_size)
-        self.patches = nn.Linear(patch_size * patch_size * channels, dim)
-        self.pos = nn.Parameter(torch.zeros(tokens, dim))
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_dim, eps) for _ in range(depth))
+        if config.get("pool", "mean") != "mean" or not config.get("positions", True):
+            raise ValueError(f"the rival has learned positions and mean pooling, got {config}")
+        height, width = config["image_size"]
+        dim, eps = config["dim"], config.get("eps", 1e-6)
+        self.patch_size = P = config["patch_size"]
+        self.patches = nn.Linear(P * P * config["channels"], dim)
+        self.pos = nn.Parameter(torch.zeros((height // P) * (width // P), dim))
+        self.blocks = nn.ModuleList(
+            Block(dim, config["heads"], config["mlp_dim"], eps) for _ in range(config["depth"])
+        )
         self.ln = nn.LayerNorm(dim, eps)
-        self.head = nn.Linear(dim, classes)
+        self.head = nn.Linear(dim, config["classes"])
 
     def forward(self, images):
         B, H, W, C = images.shape
@@ -88,7 +77,7 @@ class TorchViT(nn.Module):
 
 def twin(config, params):
     """The PyTorch model of minivit's `ViT(**config)`, with the same parameters."""
-    model = TorchViT(**config)
+    model = TorchViT(config)
     state = {}
     for name, leaf in params.named():
         kind = {"w": "weight", "b": "bias"}.get(name.rpartition(".")[2])

@@ -1,16 +1,16 @@
 """Compare a layer's hand-written gradients with numerical ones, and say what was found."""
 
 import math
-import warnings
 
 import numpy as np
 
 from ..params import Params
-from .numeric import central_difference, complex_step, one_sided, random_params
+from .diagnose import UNKNOWN, diagnose
+from .numeric import random_params
 from .report import Report, Row
+from .slopes import Slopes, directions_of
 
 TOLERANCE = {"complex": 1e-12, "central": 1e-7}
-DIRECTIONS = 2  # of each array, in directional mode; an error is in almost every direction
 
 
 def gradcheck(
@@ -69,7 +69,7 @@ def gradcheck(
             report.notes.append("dy is the same everywhere, which softmax and layer norm ignore")
 
     arrays, gradients = _analytic(layer, params, x, dy, cache, rng, report)
-    slopes = _Slopes(layer, params, x, dy, loss)
+    slopes = Slopes(layer, params, x, dy, loss)
     for name, array in arrays.items():
         gradient = gradients[name]
         if gradient.shape != array.shape:
@@ -77,7 +77,7 @@ def gradcheck(
                 f"the gradient of {name} is {gradient.shape}, but {name} is {array.shape}"
             )
             continue
-        directions = _directions(array, mode, entries, rng)
+        directions = directions_of(array, mode, entries, rng)
         report.rows.append(_compare(name, array, gradient, directions, slopes, report))
     sampled = [r.name for r in report.rows if mode == "full" and r.checked < math.prod(r.shape)]
     if sampled:
@@ -99,57 +99,6 @@ def _analytic(layer, params, x, dy, cache, rng, report):
         if not np.allclose(found, gradients[name], rtol=1e-9, atol=1e-9):
             report.problems.append(f"grads {name!r} is assigned; backward must add to it, with +=")
     return {"x": x, **dict(params.named())}, {"x": dx, **gradients}
-
-
-class _Slopes:
-    """Numerical slopes of the loss: slopes.complex("fc1.w", direction), and so for the others."""
-
-    def __init__(self, layer, params, x, dy, loss):
-        self.layer, self.params, self.x, self.dy, self.loss = layer, params, x, dy, loss
-
-    def complex(self, name, direction):
-        return self._slope(complex_step, np.complex128, name, direction)
-
-    def central(self, name, direction):
-        return self._slope(central_difference, np.float64, name, direction)
-
-    def one_sided(self, name, direction):
-        return self._slope(one_sided, np.float64, name, direction)
-
-    def _slope(self, rule, dtype, name, direction):
-        params, x = self._as(dtype)
-
-        def objective():
-            y, _ = self.layer.forward(params, x)
-            return self.loss(y)[0] if self.loss else (y * self.dy).sum()
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            return rule(objective, x if name == "x" else self.places[name], direction)
-
-    def _as(self, dtype):
-        """Parameters and x in that dtype; made once and restored after every slope."""
-        if getattr(self, "dtype", None) != dtype:
-            self.dtype = dtype
-            self.copies = self.params.astype(dtype), self.x.astype(dtype)
-            self.places = dict(self.copies[0].named())
-        return self.copies
-
-
-def _directions(array, mode, entries, rng):
-    """Pairs (index or None, direction): single entries, or random directions of length 1."""
-    if mode == "directional":
-        for _ in range(DIRECTIONS):
-            direction = rng.standard_normal(array.shape)
-            yield None, direction / np.linalg.norm(direction)
-        return
-    places = np.arange(array.size)
-    if array.size > entries:
-        places = np.sort(rng.choice(places, entries, replace=False))
-    for place in places:
-        direction = np.zeros(array.shape)
-        direction.flat[place] = 1
-        yield np.unravel_index(place, array.shape), direction
 
 
 def _compare(name, array, gradient, directions, slopes, report):
@@ -175,7 +124,25 @@ def _compare(name, array, gradient, directions, slopes, report):
         verdict = "ok"
     else:
         verdict = _why(name, direction, analytic, slope, scale, slopes, report)
-    return Row(name, array.shape, error, index, analytic, slope, verdict, len(found))
+    cause = None
+    if verdict == "WRONG" and index is not None and len(found) == array.size:
+        cause = diagnose(gradient, pairs[:, 1].reshape(array.shape), slopes.x.shape)
+        if cause == UNKNOWN and name != "x" and slopes.loss is None:
+            cause = _one_image(name, gradient, slopes) or cause
+    return Row(name, array.shape, error, index, analytic, slope, verdict, len(found), cause)
+
+
+def _one_image(name, gradient, slopes):
+    """The cause, if the gradient is that of a single image: it was not summed over the batch."""
+    for image in (0, len(slopes.dy) - 1):
+        alone = np.zeros_like(slopes.dy)
+        alone[image] = slopes.dy[image]
+        of_image = Slopes(slopes.layer, slopes.params, slopes.x, alone, None)
+        directions = directions_of(gradient, "full", gradient.size, None)
+        numeric = [float(of_image.central(name, direction)) for _, direction in directions]
+        if np.allclose(gradient.ravel(), numeric, rtol=0, atol=1e-5 * np.abs(numeric).max()):
+            return f"it is that of image {image} alone: it must be summed over the batch"
+    return None
 
 
 def _why(name, direction, analytic, slope, scale, slopes, report):

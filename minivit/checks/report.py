@@ -10,6 +10,7 @@ class Row:
     error:   the largest difference, relative to the largest number in the array's gradient
     index:   where it is; None for a slope along a random direction
     checked: how many entries, or directions, were compared
+    cause:   what most likely went wrong, in a sentence; None if nothing did, or in a sample
     """
 
     name: str
@@ -20,6 +21,7 @@ class Row:
     numeric: float
     verdict: str
     checked: int
+    cause: str | None = None
 
     @property
     def ok(self):
@@ -58,6 +60,7 @@ class Report:
             table.append((row.name, str(tuple(row.shape)), *numbers, row.verdict))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
+        lines += [f"{row.name}: {row.cause}" for row in self.rows if row.cause]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         wrong = [row.name for row in self.rows if not row.ok]

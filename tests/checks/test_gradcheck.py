@@ -58,11 +58,12 @@ def test_the_table_names_the_place_and_both_values():
     assert (row.name, row.shape, row.index, row.verdict) == ("proj.w", (15, 15), (2, 3), "WRONG")
     assert row.analytic - row.numeric == pytest.approx(0.25)
     assert row.checked == 225
-    (line,) = [line for line in str(report).splitlines() if line.startswith("proj.w")]
+    (line,) = [line for line in str(report).splitlines() if line.startswith("proj.w ")]
     assert line.split() == [
         "proj.w", "(15,", "15)", f"{row.error:.1e}", "[2,", "3]", f"{row.analytic:.6g}",
         f"{row.numeric:.6g}", "WRONG",
     ]  # fmt: skip
+    assert "proj.w: only 14 of 15 slices along axis 0 are right; wrong are [2]" in str(report)
     assert str(report).endswith("Not right: proj.w.")
     assert not report.ok
 

@@ -1,0 +1,60 @@
+"""Slopes of a layer's loss along directions in its arrays, and the directions to try."""
+
+import warnings
+
+import numpy as np
+
+from .numeric import central_difference, complex_step, one_sided
+
+DIRECTIONS = 2  # of each array, in directional mode; an error is in almost every direction
+
+
+class Slopes:
+    """Numerical slopes of the loss: slopes.complex("fc1.w", direction), and so for the others."""
+
+    def __init__(self, layer, params, x, dy, loss):
+        self.layer, self.params, self.x, self.dy, self.loss = layer, params, x, dy, loss
+
+    def complex(self, name, direction):
+        return self._slope(complex_step, np.complex128, name, direction)
+
+    def central(self, name, direction):
+        return self._slope(central_difference, np.float64, name, direction)
+
+    def one_sided(self, name, direction):
+        return self._slope(one_sided, np.float64, name, direction)
+
+    def _slope(self, rule, dtype, name, direction):
+        params, x = self._as(dtype)
+
+        def objective():
+            y, _ = self.layer.forward(params, x)
+            return self.loss(y)[0] if self.loss else (y * self.dy).sum()
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            return rule(objective, x if name == "x" else self.places[name], direction)
+
+    def _as(self, dtype):
+        """Parameters and x in that dtype; made once and restored after every slope."""
+        if getattr(self, "dtype", None) != dtype:
+            self.dtype = dtype
+            self.copies = self.params.astype(dtype), self.x.astype(dtype)
+            self.places = dict(self.copies[0].named())
+        return self.copies
+
+
+def directions_of(array, mode, entries, rng):
+    """Pairs (index or None, direction): single entries, or random directions of length 1."""
+    if mode == "directional":
+        for _ in range(DIRECTIONS):
+            direction = rng.standard_normal(array.shape)
+            yield None, direction / np.linalg.norm(direction)
+        return
+    places = np.arange(array.size)
+    if array.size > entries:
+        places = np.sort(rng.choice(places, entries, replace=False))
+    for place in places:
+        direction = np.zeros(array.shape)
+        direction.flat[place] = 1
+        yield np.unravel_index(place, array.shape), direction

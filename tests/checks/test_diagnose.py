@@ -1,0 +1,110 @@
+"""A cause for every wrong gradient: first as arrays, then as bugs in real layers."""
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.checks.diagnose import UNKNOWN, diagnose
+from minivit.layers import Attention, LayerNorm, Linear, Patches, Positions, Softmax
+
+RIGHT = np.random.default_rng(0).standard_normal((5, 7))
+SQUARE = np.random.default_rng(1).standard_normal((6, 6))
+SHAPE = (3, 4, 12)  # B, T, D of the input
+
+
+@pytest.mark.parametrize(
+    "wrong, right, expected",
+    [
+        (0 * RIGHT, RIGHT, "it is zero where it should not be"),
+        (np.where(RIGHT[2, 3] == RIGHT, np.inf, RIGHT), RIGHT, "not finite, first at [2, 3]"),
+        (-RIGHT, RIGHT, "it is −1 times"),
+        (2 * RIGHT, RIGHT, "it is 2 or √d = √4 times"),
+        (RIGHT / 3, RIGHT, "it is 1/B = 1/3 times"),
+        (RIGHT * 3, RIGHT, "it is B = 3 times"),
+        (RIGHT / 4, RIGHT, "it is 1/T = 1/4 times"),
+        (RIGHT / 12, RIGHT, "it is 1/D = 1/12 or 1/B·T = 1/12 times"),
+        (RIGHT * 6**0.5, RIGHT, "it is √d = √6 times"),
+        (RIGHT / 6**0.5, RIGHT, "it is 1/√d = 1/√6 times"),
+        (0.371 * RIGHT, RIGHT, "it is 0.371 times"),
+        (SQUARE.T, SQUARE, "it is the transpose of"),
+        (RIGHT.T.reshape(5, 7), RIGHT, "it is the transpose, reshaped"),
+        (SQUARE[[1, 0, 2, 3, 5, 4]], SQUARE, "axis 0 are permuted: they stand in the order [1, 0"),
+        (RIGHT[:, ::-1], RIGHT, "axis 1 are permuted: they stand in the order [6, 5, 4"),
+        (np.random.default_rng(2).permuted(RIGHT), RIGHT, "stand in the wrong places"),
+        (
+            RIGHT * (np.arange(7) < 4),
+            RIGHT,
+            "4 of 7 slices along axis 1 are right; wrong are [4",
+        ),
+        (RIGHT + RIGHT.mean(axis=1, keepdims=True), RIGHT, "the same all along axis 1"),
+        (RIGHT + 1, RIGHT, "the same all along axis 1"),
+        (RIGHT**2, RIGHT, UNKNOWN),
+    ],
+)
+def test_the_cause_of_a_wrong_array(wrong, right, expected):
+    assert expected in diagnose(wrong, right, SHAPE)
+
+
+def linear(dw=None, db=None):
+    """A Linear whose backward is as asked; the rest is right."""
+
+    class Wrong(Linear):
+        def backward(self, params, dy, cache, grads):
+            x = cache["x"].reshape(-1, self.d_in)
+            dout = dy.reshape(-1, self.d_out)
+            grads["w"] += dw(x, dout) if dw else x.T @ dout
+            grads["b"] += db(dy, dout) if db else dout.sum(axis=0)
+            return (dout @ params["w"].T).reshape(cache["x"].shape)
+
+    return Wrong(7, 7)
+
+
+class NotSummed(Positions):
+    def backward(self, params, dy, cache, grads):
+        grads["pos"] += dy[-1]
+        return dy.copy()
+
+
+class NoMean(LayerNorm):
+    def backward(self, params, dy, cache, grads):
+        dx = super().backward(params, dy, cache, grads)
+        return dx + cache["rstd"] * (dy @ params["w"])[..., None] / self.dim
+
+
+class ScaledAgain(Attention):
+    def backward(self, params, dy, cache, grads):
+        before = grads["qkv"]["b"].copy()
+        dx = super().backward(params, dy, cache, grads)
+        grads["qkv"]["b"][...] = before + (grads["qkv"]["b"] - before) / 4
+        return dx
+
+
+class DividedByBatch(Softmax):
+    def backward(self, params, dy, cache, grads):
+        return super().backward(params, dy, cache, grads) / len(dy)
+
+
+class Misplaced(Patches):
+    def backward(self, params, dy, cache, grads):
+        return super().backward(params, dy, cache, grads).transpose(0, 2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    "layer, shape, name, cause",
+    [
+        (linear(dw=lambda x, dout: dout.T @ x), (2, 3, 7), "w", "the transpose of"),
+        (linear(db=lambda dy, dout: dout.mean(axis=0)), (2, 3, 7), "b", "1/B·T = 1/6"),
+        (linear(db=lambda dy, dout: dy[0].sum(axis=0)), (2, 3, 7), "b", "that of image 0 alone"),
+        (NotSummed(3, 5), (4, 3, 5), "pos", "that of image 3 alone: it must be summed over the"),
+        (NoMean(7), (2, 3, 7), "x", "the same all along axis 2, such as a mean"),
+        (ScaledAgain(32, 2), (2, 3, 32), "qkv.b", "1/√d = 1/√16"),
+        (DividedByBatch(), (3, 5, 7), "x", "1/B = 1/3"),
+        (Misplaced(4, 4, 2, 3, 7), (2, 4, 4, 3), "x", "its axes changed places"),
+    ],
+)
+def test_the_cause_of_a_bug_in_a_layer(layer, shape, name, cause):
+    report = minivit.gradcheck(layer, np.random.default_rng(0).standard_normal(shape))
+    (row,) = [row for row in report.rows if not row.ok]
+    assert row.name == name
+    assert cause in row.cause
+    assert f"\n{name}: {row.cause}\n" in str(report)
