@@ -211,3 +211,29 @@ def test_nothing_handed_in_is_changed():
 def test_refuses_methods_and_modes_that_it_has_not(options):
     with pytest.raises(ValueError, match="gradcheck: method must be"):
         minivit.gradcheck(Softmax(), X, **options)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_shapes_raise_no_false_alarm(seed):
+    rng = np.random.default_rng(seed)
+    B, T, heads, width, F = (int(n) for n in rng.integers((1, 1, 1, 2, 1), (4, 7, 4, 5, 9)))
+    P, C, K = (int(n) for n in rng.integers((1, 1, 2), (3, 4, 6)))
+    height, width_of_image = P * int(rng.integers(1, 4)), P * int(rng.integers(2, 4))
+    D = 2 * heads * width
+    model = minivit.ViT(
+        image_size=(height, width_of_image), patch_size=P, channels=C, dim=D, depth=2, heads=heads,
+        mlp_dim=F, classes=K, pool=["mean", "cls"][seed % 2],
+    )  # fmt: skip
+    images = rng.standard_normal((B, height, width_of_image, C))
+    labels = rng.integers(0, K, B)
+    for method in ("complex", "central"):
+        for layer in (LayerNorm(D), MLP(D, F), Attention(D, heads)):
+            x = rng.standard_normal((B, T, D))
+            report = minivit.gradcheck(layer, x, method=method, seed=seed, entries=40)
+            assert report.ok, report
+        report = minivit.gradcheck(
+            model, images, method=method, seed=seed, entries=20,
+            loss=lambda y: minivit.cross_entropy(y, labels),
+        )  # fmt: skip
+        assert report.ok, report
+    assert minivit.structure(model, seed).ok
