@@ -1,8 +1,6 @@
 """Check every hand-written gradient against numerical ones, layer by layer, then a whole model."""
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +9,8 @@ from minivit import layers
 from minivit.checks.sweep import step_sweep
 from minivit.files import write_file
 from minivit.study import figures
+
+from .options import new_file, parser_of
 
 MODEL = minivit.ViT(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
@@ -34,22 +34,17 @@ CHECKS = {  # name: (layer, shape of its input); sizes that differ, so that no a
 
 
 def arguments(argv=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m demos.check_gradients",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = parser_of("check_gradients", __doc__)
     add = parser.add_argument
     add("--layer", choices=CHECKS, help="check this one alone")
     add("--method", choices=["complex", "central"], default="complex", help="numerical derivative")
     add("--mode", choices=["full", "directional"], default="full", help="entries, or directions")
     add("--seed", type=int, default=0, help="of all that is random")
-    add("--sweep", metavar="FILE.png", help="draw the error of each method against its step")
+    sweep_help = "draw the error of each method against its step"
+    add("--sweep", type=new_file, metavar="FILE.png", help=sweep_help)
     options = parser.parse_args(argv)
     if options.seed < 0:
         parser.error(f"--seed must not be negative, got {options.seed}")
-    if options.sweep and not Path(options.sweep).parent.is_dir():
-        parser.error(f"--sweep: there is no folder {Path(options.sweep).parent}")
     return options
 
 

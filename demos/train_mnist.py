@@ -1,6 +1,5 @@
 """Train a Vision Transformer, whose every gradient is written by hand, on MNIST or its kin."""
 
-import argparse
 import contextlib
 import shlex
 import sys
@@ -19,6 +18,8 @@ from minivit.study.report import confusion_table, draw_test
 from minivit.training import evaluate, fit, new_run, save_run
 from minivit.training.step import cores, threads
 
+from .options import parser_of
+
 OPTIMIZERS = {
     "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
     "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
@@ -36,16 +37,11 @@ NEXT = "-m demos.train_mnist --pool cls --patch-size 4 --run patch4"
 
 def arguments(argv=None):
     # The data decides on the other defaults.
-    first = argparse.ArgumentParser(prog="python -m demos.train_mnist", add_help=False)
+    first = parser_of("train_mnist", None, add_help=False)
     data_help = '"mnist", "fashion-mnist" or a folder with four idx files'
     first.add_argument("--data", default="mnist", help=data_help)
     data = first.parse_known_args(argv)[0].data
-    parser = argparse.ArgumentParser(
-        prog="python -m demos.train_mnist",
-        description=__doc__,
-        parents=[first],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = parser_of("train_mnist", __doc__, parents=[first])
     add = parser.add_argument
     add("--patch-size", type=int, default=7, help="side of a patch in pixels")
     add("--dim", type=int, default=64, help="width of the model")

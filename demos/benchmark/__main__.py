@@ -1,13 +1,12 @@
 """How fast minivit trains, beside PyTorch and beside what the machine's matrix products allow."""
 
-import argparse
 import importlib.util
 import statistics
 import sys
-from pathlib import Path
 
 from minivit.files import write_json
 
+from ..options import new_file, parser_of
 from .engines import ENGINES, operations
 from .workers import Worker
 
@@ -27,22 +26,16 @@ MODELS = {
 
 
 def arguments(argv=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m demos.benchmark",
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = parser_of("benchmark", __doc__)
     add = parser.add_argument
     add("--batch-size", type=int, default=128, help="images in a step")
     add("--rounds", type=int, default=11, help="times that every engine has its turn")
     add("--seconds", type=float, default=0.5, help="length of a turn")
-    add("--json", metavar="FILE", help="write the rows there as well")
+    add("--json", type=new_file, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args(argv)
     for name in ("batch_size", "rounds", "seconds"):
         if not getattr(options, name) > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0")
-    if options.json and not Path(options.json).parent.is_dir():
-        parser.error(f"--json: there is no folder {Path(options.json).parent}")
     return options
 
 

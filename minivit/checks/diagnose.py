@@ -27,7 +27,8 @@ def diagnose(analytic, numeric, x_shape):
     return UNKNOWN
 
 
-def _fits(a, b):
+def fits(a, b):
+    """Whether a is b, but for what numerical slopes leave open."""
     scale = np.abs(b).max()
     return scale > 0 and np.abs(a - b).max() <= FITS * scale
 
@@ -45,7 +46,7 @@ def _not_finite(analytic, numeric, _):
 
 def _factor(analytic, numeric, x_shape):
     factor = float((analytic * numeric).sum() / (numeric**2).sum())
-    if factor and _fits(analytic, factor * numeric):
+    if factor and fits(analytic, factor * numeric):
         return f"it is {_name(factor, x_shape)} times what it should be, in every entry"
 
 
@@ -66,24 +67,24 @@ def _name(factor, x_shape):
 
 def _transposed(analytic, numeric, _):
     if numeric.ndim == 2:
-        if numeric.shape[0] == numeric.shape[1] and _fits(analytic, numeric.T):
+        if numeric.shape[0] == numeric.shape[1] and fits(analytic, numeric.T):
             return "it is the transpose of what it should be: swap the two factors of the product"
-        if _fits(analytic, numeric.T.reshape(numeric.shape)):
+        if fits(analytic, numeric.T.reshape(numeric.shape)):
             return "it is the transpose, reshaped: reshape does not transpose, .T does"
 
 
 def _moved(analytic, numeric, _):
     for axes in itertools.permutations(range(numeric.ndim)):
         turned = numeric.transpose(axes)
-        if list(axes) != sorted(axes) and _fits(analytic, turned.reshape(numeric.shape)):
+        if list(axes) != sorted(axes) and fits(analytic, turned.reshape(numeric.shape)):
             return f"its axes changed places, as by transpose{axes} before a reshape"
-    if not _fits(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
+    if not fits(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
         return None
     for axis in range(numeric.ndim):
         rows = np.moveaxis(numeric, axis, 0).reshape(numeric.shape[axis], -1)
         found = np.moveaxis(analytic, axis, 0).reshape(numeric.shape[axis], -1)
         order = [int(np.abs(rows - row).max(axis=1).argmin()) for row in found]
-        if _fits(found, rows[order]):
+        if fits(found, rows[order]):
             return f"the slices along axis {axis} are permuted: they stand in the order {order}"
     return "the right numbers stand in the wrong places: a reshape, or heads in another order"
 
@@ -111,7 +112,7 @@ def _constant_term(analytic, numeric, _):
     difference = analytic - numeric
     for axis in reversed(range(numeric.ndim)):
         mean = difference.mean(axis=axis, keepdims=True)
-        if numeric.shape[axis] > 1 and _fits(np.broadcast_to(mean, difference.shape), difference):
+        if numeric.shape[axis] > 1 and fits(np.broadcast_to(mean, difference.shape), difference):
             return (
                 f"a term is missing or too much that is the same all along axis {axis}, such as a "
                 "mean"

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from ..params import Params
-from .diagnose import UNKNOWN, diagnose
+from .diagnose import UNKNOWN, diagnose, fits
 from .numeric import random_params
 from .report import Report, Row
 from .slopes import Slopes, directions_of
@@ -47,7 +46,7 @@ def gradcheck(
     if params is None:
         params = random_params(layer, rng)
     else:
-        params = Params(params.nest).astype(np.float64)
+        params = params.astype(np.float64)
         zero = [name for name, leaf in params.named() if not leaf.any()]
         if zero:
             report.notes.append(f"all zero, which hides errors behind them: {', '.join(zero)}")
@@ -55,11 +54,11 @@ def gradcheck(
     y, cache = layer.forward(params, x)
     again, _ = layer.forward(params, x)
     if y.dtype != np.float64:
-        report.problems.append(f"forward makes {y.dtype} of float64: too few digits to compare")
+        report.problem(f"forward makes {y.dtype} of float64: too few digits to compare")
     if not np.isfinite(y).all():
-        report.problems.append("forward gives numbers that are not finite")
+        report.problem("forward gives numbers that are not finite")
     elif not np.array_equal(y, again):
-        report.problems.append("two forward passes differ: fix what is random to compare them")
+        report.problem("two forward passes differ: fix what is random to compare them")
     if report.problems:
         return report
     if loss is None:
@@ -76,7 +75,7 @@ def gradcheck(
     for name, array in arrays.items():
         gradient = gradients[name]
         if gradient.shape != array.shape:
-            report.problems.append(
+            report.problem(
                 f"the gradient of {name} is {gradient.shape}, but {name} is {array.shape}"
             )
             continue
@@ -100,7 +99,7 @@ def _analytic(layer, params, x, dy, cache, rng, report):
     gradients = dict(grads.named())
     for name, found in added.named():
         if not np.allclose(found, gradients[name], rtol=1e-9, atol=1e-9):
-            report.problems.append(f"grads {name!r} is assigned; backward must add to it, with +=")
+            report.problem(f"grads {name!r} is assigned; backward must add to it, with +=")
     return {"x": x, **dict(params.named())}, {"x": dx, **gradients}
 
 
@@ -148,8 +147,8 @@ def _one_image(name, gradient, slopes):
         alone[image] = slopes.dy[image]
         of_image = Slopes(slopes.layer, slopes.params, slopes.x, alone, None)
         directions = directions_of(gradient, "full", gradient.size, None)
-        numeric = [float(of_image.central(name, direction)) for _, direction in directions]
-        if np.allclose(gradient.ravel(), numeric, rtol=0, atol=1e-5 * np.abs(numeric).max()):
+        numeric = np.array([of_image.central(name, direction) for _, direction in directions])
+        if fits(gradient.ravel(), numeric):
             return f"it is that of image {image} alone: it must be summed over the batch"
     return None
 

@@ -1,6 +1,5 @@
 """Slopes of a layer's loss along directions in its arrays, and the directions to try."""
 
-import functools
 import warnings
 
 import numpy as np
@@ -11,16 +10,22 @@ DIRECTIONS = 2  # of each array, in directional mode; an error is in almost ever
 
 
 class Slopes:
-    """Numerical slopes of the loss: slopes.complex("fc1.w", direction), and so for the others."""
+    """Numerical slopes of the loss: slopes.complex("fc1.w", direction), and so for the others.
+
+    The loss is Σ y · dy, or loss(y)[0] if there is one.
+    """
 
     def __init__(self, layer, params, x, dy, loss):
         self.layer, self.params, self.x, self.dy, self.loss = layer, params, x, dy, loss
+        self.copies = {  # what is moved along a direction, and put back
+            dtype: (params.astype(dtype), x.astype(dtype)) for dtype in (np.float64, np.complex128)
+        }
 
-    def complex(self, name, direction):
-        return self._slope(complex_step, np.complex128, name, direction)
+    def complex(self, name, direction, **step):
+        return self._slope(complex_step, np.complex128, name, direction, **step)
 
-    def central(self, name, direction):
-        return self._slope(central_difference, np.float64, name, direction)
+    def central(self, name, direction, **step):
+        return self._slope(central_difference, np.float64, name, direction, **step)
 
     def best_central(self, name, direction, analytic, slope):
         """Of central differences at other steps, the one closest to the hand-written slope.
@@ -30,15 +35,15 @@ class Slopes:
         """
         found = [slope]
         for step in (1e-3, 1e-4, 1e-6, 1e-7):
-            rule = functools.partial(central_difference, step=step)
-            found.append(float(self._slope(rule, np.float64, name, direction)))
+            found.append(float(self.central(name, direction, step=step)))
         return min(found, key=lambda other: abs(other - analytic))
 
     def one_sided(self, name, direction):
         return self._slope(one_sided, np.float64, name, direction)
 
-    def _slope(self, rule, dtype, name, direction):
-        params, x = self._as(dtype)
+    def _slope(self, rule, dtype, name, direction, **step):
+        params, x = self.copies[dtype]
+        array = x if name == "x" else dict(params.named())[name]
 
         def objective():
             y, _ = self.layer.forward(params, x)
@@ -46,15 +51,7 @@ class Slopes:
 
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            return rule(objective, x if name == "x" else self.places[name], direction)
-
-    def _as(self, dtype):
-        """Parameters and x in that dtype; made once and restored after every slope."""
-        if getattr(self, "dtype", None) != dtype:
-            self.dtype = dtype
-            self.copies = self.params.astype(dtype), self.x.astype(dtype)
-            self.places = dict(self.copies[0].named())
-        return self.copies
+            return rule(objective, array, direction, **step)
 
 
 def directions_of(array, mode, entries, rng):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .numeric import central_difference, complex_step, random_params
+from .numeric import random_params
+from .slopes import Slopes
 
 
 def step_sweep(layer, x, steps, *, loss=None, seed=0):
@@ -18,17 +19,8 @@ def step_sweep(layer, x, steps, *, loss=None, seed=0):
     dy = loss(y)[1] if loss else rng.standard_normal(y.shape)
     dx = layer.backward(params, dy, cache, params.zeros_like())
     truth = (dx * direction).sum()
-    errors = {}
-    for name, rule, dtype in [
-        ("central", central_difference, np.float64),
-        ("complex", complex_step, np.complex128),
-    ]:
-        place, at = x.astype(dtype), params.astype(dtype)
-
-        def objective(place=place, at=at):
-            y, _ = layer.forward(at, place)
-            return loss(y)[0] if loss else (y * dy).sum()
-
-        slopes = [rule(objective, place, direction, step) for step in steps]
-        errors[name] = np.abs(np.array(slopes) - truth) / abs(truth)
-    return errors
+    slopes = Slopes(layer, params, x, dy, loss)
+    return {
+        method: np.array([abs(slope("x", direction, step=h) - truth) for h in steps]) / abs(truth)
+        for method, slope in {"central": slopes.central, "complex": slopes.complex}.items()
+    }
