@@ -1,56 +1,79 @@
 """The most likely cause of a wrong gradient, in one sentence with its evidence.
 
 Every cause is a guess at what the wrong gradient is *instead* of the right one: its transpose, a
-multiple of it, the same numbers in other places. A guess that fits to six digits is hardly chance.
+multiple of it, the same numbers in other places, all of it but one term. A guess that fits to five
+digits in every entry is hardly chance. The causes are tried from the plainest to the subtlest.
 """
 
 import itertools
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
-UNKNOWN = "the cause is not known: no multiple, rearrangement or part of what it should be"
-FITS = 1e-5  # relative; central differences are that exact, and more
+from . import terms
+from .fits import fits
+from .report import UNKNOWN
 
 
-def diagnose(analytic, numeric, x_shape):
-    """Return the cause as a sentence; the last resort is to say that it is not known.
+@dataclass(frozen=True)
+class Mismatch:
+    """A wrong gradient and what is known about it.
 
-    analytic, numeric: the whole gradient, as written and as it should be, of one shape
-    x_shape:           of the layer's input, (B, T, D) or the like, to give a name to factors
+    analytic, numeric: the gradient as written, and as it should be, of one shape
+    x_shape:  of the layer's input, (B, T, D) or the like, to give a name to factors
+    name:     of the array whose gradient it is, such as "qkv.w"
+    forward, backward: {name: array} of the two passes, to recognise terms by
     """
-    causes = (_zero, _not_finite, _factor, _transposed, _moved, _rows, _constant_term)
-    for cause in causes:
-        sentence = cause(analytic, numeric, x_shape)
-        if sentence:
-            return sentence
-    return UNKNOWN
+
+    analytic: np.ndarray
+    numeric: np.ndarray
+    x_shape: tuple
+    name: str = "x"
+    forward: dict = field(default_factory=dict)
+    backward: dict = field(default_factory=dict)
 
 
-def fits(a, b):
-    """Whether a is b, but for what numerical slopes leave open."""
-    scale = np.abs(b).max()
-    return scale > 0 and np.abs(a - b).max() <= FITS * scale
+def diagnose(mismatch):
+    """Return the cause as a sentence; the last resort is to say that it is not known."""
+    return (
+        _first(mismatch, _zero, _not_finite, _should_be_zero, _factor, *ARRANGEMENTS, *PARTS)
+        or UNKNOWN
+    )
 
 
-def _zero(analytic, numeric, _):
-    if not analytic.any():
+def diagnose_sample(mismatch):
+    """The same for a sample of entries or directions, which shows neither places nor parts."""
+    return _first(mismatch, _zero, _not_finite, _should_be_zero, _factor)
+
+
+def _first(mismatch, *causes):
+    return next(filter(None, (cause(mismatch) for cause in causes)), None)
+
+
+def _zero(m):
+    if not m.analytic.any():
         return "it is zero where it should not be: nothing is passed back to here"
 
 
-def _not_finite(analytic, numeric, _):
-    if not np.isfinite(analytic).all():
-        bad = np.argwhere(~np.isfinite(analytic))[0].tolist()
+def _should_be_zero(m):
+    if np.abs(m.numeric).max() <= 1e-9 * np.abs(m.analytic).max():
+        return "it should be zero: the loss does not depend on this array"
+
+
+def _not_finite(m):
+    if not np.isfinite(m.analytic).all():
+        bad = np.argwhere(~np.isfinite(m.analytic))[0].tolist()
         return f"it is not finite, first at {bad}: a division by zero or an overflow"
 
 
-def _factor(analytic, numeric, x_shape):
-    factor = float((analytic * numeric).sum() / (numeric**2).sum())
-    if factor and fits(analytic, factor * numeric):
-        return f"it is {_name(factor, x_shape)} times what it should be, in every entry"
+def _factor(m):
+    factor = float((m.analytic * m.numeric).sum()) / (float((m.numeric**2).sum()) or 1.0)
+    if factor and m.numeric.size > 1 and fits(m.analytic, factor * m.numeric):
+        return f"it is {name_of_factor(factor, m.x_shape)} times what it should be, in every entry"
 
 
-def _name(factor, x_shape):
+def name_of_factor(factor, x_shape):
     """A factor by the name of what it is likely to be: 1/B, √d, −1, …"""
     sizes = {"B": x_shape[0], "D": x_shape[-1]}
     if len(x_shape) == 3:
@@ -60,60 +83,112 @@ def _name(factor, x_shape):
         known |= {f"{name} = {size}": size, f"1/{name} = 1/{size}": 1 / size}
     for d in range(2, x_shape[-1] + 1):  # the width of a head divides D
         if x_shape[-1] % d == 0:
-            known |= {f"√d = √{d}": math.sqrt(d), f"1/√d = 1/√{d}": 1 / math.sqrt(d)}
-    names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=FITS)]
+            root = "√D" if d == x_shape[-1] else "√d"
+            known |= {f"{root} = √{d}": math.sqrt(d), f"1/{root} = 1/√{d}": 1 / math.sqrt(d)}
+    names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=1e-6)]
     return " or ".join(names) or f"{factor:.6g}"
 
 
-def _transposed(analytic, numeric, _):
-    if numeric.ndim == 2:
-        if numeric.shape[0] == numeric.shape[1] and fits(analytic, numeric.T):
+def _transposed(m):
+    if m.numeric.ndim == 2 and min(m.numeric.shape) > 1:
+        if m.numeric.shape[0] == m.numeric.shape[1] and fits(m.analytic, m.numeric.T):
             return "it is the transpose of what it should be: swap the two factors of the product"
-        if fits(analytic, numeric.T.reshape(numeric.shape)):
+        if fits(m.analytic, m.numeric.T.reshape(m.numeric.shape)):
             return "it is the transpose, reshaped: reshape does not transpose, .T does"
 
 
-def _moved(analytic, numeric, _):
-    for axes in itertools.permutations(range(numeric.ndim)):
-        turned = numeric.transpose(axes)
-        if list(axes) != sorted(axes) and fits(analytic, turned.reshape(numeric.shape)):
+def _moved(m):
+    shape = m.numeric.shape
+    for axes in itertools.permutations(range(m.numeric.ndim)):
+        turned = m.numeric.transpose(axes)
+        order = [axis for axis in axes if shape[axis] > 1]
+        if order != sorted(order) and fits(m.analytic, turned.reshape(shape)):
             return f"its axes changed places, as by transpose{axes} before a reshape"
-    if not fits(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
+    if not fits(np.sort(m.analytic, axis=None), np.sort(m.numeric, axis=None)):
         return None
-    for axis in range(numeric.ndim):
-        rows = np.moveaxis(numeric, axis, 0).reshape(numeric.shape[axis], -1)
-        found = np.moveaxis(analytic, axis, 0).reshape(numeric.shape[axis], -1)
+    for axis in range(m.numeric.ndim):
+        rows = np.moveaxis(m.numeric, axis, 0).reshape(shape[axis], -1)
+        found = np.moveaxis(m.analytic, axis, 0).reshape(shape[axis], -1)
         order = [int(np.abs(rows - row).max(axis=1).argmin()) for row in found]
         if fits(found, rows[order]):
-            return f"the slices along axis {axis} are permuted: they stand in the order {order}"
+            return f"the slices along axis {axis} are permuted: they stand in {_order(order)}"
     return "the right numbers stand in the wrong places: a reshape, or heads in another order"
 
 
-def _rows(analytic, numeric, _):
-    """Some slices along an axis are right and the others are not."""
-    scale = np.abs(numeric).max()
-    for axis in range(numeric.ndim):
-        others = tuple(i for i in range(numeric.ndim) if i != axis)
-        right = np.abs(analytic - numeric).max(axis=others) <= FITS * scale
-        if right.any() and len(right) > 1:
-            wrong = np.flatnonzero(~right).tolist()
-            zero = not np.take(analytic, wrong, axis=axis).any()
+def _order(order):
+    """The order of slices in words; whole blocks of them, such as heads, as blocks."""
+    for size in range(len(order) // 2, 1, -1):
+        blocks = [order[start : start + size] for start in range(0, len(order), size)]
+        if all(block == list(range(block[0], block[0] + size)) for block in blocks):
+            firsts = [block[0] // size for block in blocks]
+            return f"blocks of {size} (heads?), in the order {firsts}"
+    return f"the order {order}"
+
+
+def _one_mask(m):
+    """The zeros of a random mask, in other places than the forward's."""
+    kept, should = m.analytic != 0, m.numeric != 0
+    both = kept & should
+    elsewhere = both.any() and (kept & ~should).any() and (should & ~kept).any()
+    if elsewhere and fits(m.analytic[both], m.numeric[both]):
+        return (
+            "the numbers are right, but the zeros are in other places: forward and backward "
+            "disagree on a random mask"
+        )
+
+
+def _summed_too_far(m):
+    """A sum or mean over an axis that should have been kept, broadcast back over it."""
+    all_axes = tuple(range(m.numeric.ndim))
+    for axes in [*((axis,) for axis in all_axes), all_axes]:
+        for word, total in (("summed", m.numeric.sum), ("averaged", m.numeric.mean)):
+            flat = np.broadcast_to(total(axis=axes, keepdims=True), m.numeric.shape)
+            if math.prod(m.numeric.shape[axis] for axis in axes) > 1 and fits(m.analytic, flat):
+                where = f"axis {axes[0]}" if len(axes) == 1 else "all its axes"
+                return f"it is {word} over {where} too, along which it should differ"
+
+
+def _rows(m):
+    """Some slices along an axis are right and the others are not; what is wrong with those?"""
+    scale = np.abs(m.numeric).max()
+    for axis in range(m.numeric.ndim):
+        others = tuple(i for i in range(m.numeric.ndim) if i != axis)
+        right = np.abs(m.analytic - m.numeric).max(axis=others) <= 1e-7 * scale
+        wrong = np.flatnonzero(~right)
+        if right.any() and len(wrong):
+            parts = [np.take(a, wrong, axis=axis) for a in (m.analytic, m.numeric)]
+            inner = Mismatch(*parts, m.x_shape)
+            cause = _first(inner, _zero_part, _should_be_zero, _factor, *ARRANGEMENTS)
             return (
                 f"only {right.sum()} of {len(right)} slices along axis {axis} are right; wrong are "
-                f"{_short(wrong)}" + (", which are zero" if zero else "")
+                f"{_places(wrong, len(right), m.name)}" + (f"; in these, {cause}" if cause else "")
             )
+
+
+def _zero_part(m):
+    if not m.analytic.any():
+        return "it is zero"
+
+
+def _places(wrong, size, name):
+    """Indices in short; those of q, k and v by name."""
+    if "qkv" in name and size % 3 == 0:
+        letters = [letter for i, letter in enumerate("qkv") if (wrong // (size // 3) == i).any()]
+        return f"{_short(wrong)}, which belong to {' and '.join(letters)}"
+    return _short(wrong)
 
 
 def _short(numbers):
+    numbers = numbers.tolist()
     return str(numbers) if len(numbers) <= 8 else f"{str(numbers[:8])[:-1]}, …]"
 
 
-def _constant_term(analytic, numeric, _):
-    difference = analytic - numeric
-    for axis in reversed(range(numeric.ndim)):
-        mean = difference.mean(axis=axis, keepdims=True)
-        if numeric.shape[axis] > 1 and fits(np.broadcast_to(mean, difference.shape), difference):
-            return (
-                f"a term is missing or too much that is the same all along axis {axis}, such as a "
-                "mean"
-            )
+ARRANGEMENTS = (_transposed, _moved, _one_mask)
+PARTS = (
+    _rows,
+    _summed_too_far,
+    terms.factor_along,
+    terms.missing_factor,
+    terms.missing_term,
+    terms.other_product,
+)

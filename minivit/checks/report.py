@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+UNKNOWN = "the cause is not known: no multiple, rearrangement, part or term of what it should be"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -30,10 +32,14 @@ class Row:
 
 @dataclass
 class Report:
-    """What `gradcheck` found: `rows`, one for each array; `notes`, what made it worth less;
-    `problems`, what made it worthless, or is wrong in the layer as a whole.
+    """What `gradcheck` found.
 
-    ok: every gradient is right, and there is no problem
+    rows:     a Row for each array
+    notes:    what made the comparison worth less
+    problems: what made it worthless, or is wrong in the layer as a whole
+    culprits: {path: Report} of the smallest layers inside that are wrong by themselves
+    handed:   where none is, which of them is the first to be handed a wrong gradient, and why
+    ok:       every gradient is right, and there is no problem
     """
 
     method: str
@@ -41,6 +47,8 @@ class Report:
     rows: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     problems: list = field(default_factory=list)
+    culprits: dict = field(default_factory=dict)
+    handed: str | None = None
 
     def problem(self, text):
         """Note, once, what makes the comparison worthless or the layer wrong as a whole."""
@@ -51,6 +59,19 @@ class Report:
     def ok(self):
         return bool(self.rows) and not self.problems and all(row.ok for row in self.rows)
 
+    def explanation(self):
+        """What went wrong and most likely why, in one line for each array that shows it."""
+        lines = [self.handed] if self.handed else []
+        causes = {}  # those of one cause in one line, those without any last
+        for row in sorted(self.rows, key=lambda row: row.cause == UNKNOWN):
+            if row.cause:
+                causes.setdefault(row.cause, []).append(row.name)
+        lines += [f"{_short(names)}: {cause}" for cause, names in causes.items()]
+        for path, report in self.culprits.items():
+            why = report.explanation() + report.problems
+            lines += [f"{path}, wrong by itself: {line}" for line in why]
+        return lines
+
     def __str__(self):
         head = ("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")
         table = [head]
@@ -60,15 +81,20 @@ class Report:
             table.append((row.name, str(tuple(row.shape)), *numbers, row.verdict))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
-        lines += [f"{row.name}: {row.cause}" for row in self.rows if row.cause]
+        lines += self.explanation()
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         wrong = [row.name for row in self.rows if not row.ok]
         if self.ok:
             lines.append(f"All {len(self.rows)} gradients agree ({self.method}, {self.mode}).")
         elif wrong:
-            lines.append(f"Not right: {', '.join(wrong)}.")
+            lines.append(f"Not right: {_short(wrong)}.")
         return "\n".join(lines)
+
+
+def _short(names):
+    more = f" and {len(names) - 4} more" if len(names) > 5 else ""
+    return ", ".join(names[:4] if more else names) + more
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,20 @@ class Slopes:
     The loss is Σ y · dy, or loss(y)[0] if there is one.
     """
 
-    def __init__(self, layer, params, x, dy, loss):
-        self.layer, self.params, self.x, self.dy, self.loss = layer, params, x, dy, loss
+    def __init__(self, forward, params, x, dy, loss):
+        self.forward, self.params, self.x, self.dy, self.loss = forward, params, x, dy, loss
         self.copies = {  # what is moved along a direction, and put back
             dtype: (params.astype(dtype), x.astype(dtype)) for dtype in (np.float64, np.complex128)
         }
+
+    def array(self, name, dtype=np.float64):
+        """The array of that name, "x" or a parameter, that is moved along directions."""
+        params, x = self.copies[dtype]
+        return x if name == "x" else dict(params.named())[name]
+
+    def with_dy(self, dy):
+        """The slopes of another loss, Σ y · dy."""
+        return Slopes(self.forward, self.params, self.x, dy, None)
 
     def complex(self, name, direction, **step):
         return self._slope(complex_step, np.complex128, name, direction, **step)
@@ -43,10 +52,10 @@ class Slopes:
 
     def _slope(self, rule, dtype, name, direction, **step):
         params, x = self.copies[dtype]
-        array = x if name == "x" else dict(params.named())[name]
+        array = self.array(name, dtype)
 
         def objective():
-            y, _ = self.layer.forward(params, x)
+            y, _ = self.forward(params, x)
             return self.loss(y)[0] if self.loss else (y * self.dy).sum()
 
         with warnings.catch_warnings():

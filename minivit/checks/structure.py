@@ -45,6 +45,21 @@ def structure(model, seed=0):
         "every token reaches every token", reach.all(), f"{(~reach).sum()} of {reach.size} do not"
     )
 
+    error = _identity(model, params, rng)
+    findings.add("branches add to the residual stream", error < 1e-9, f"it changes by {error:.1e}")
+    error = _normalised(model.ln, rng)
+    findings.add("layer norm leaves mean 0, variance 1", error < 1e-5, f"off by {error:.1e}")
+    token = rng.standard_normal(model.config["dim"])
+    pooled, _ = model.pool.forward({}, np.tile(token, (2, 5, 1)))
+    error = abs(pooled - token).max()
+    findings.add("equal tokens pool to that token", error < 1e-9, f"off by {error:.1e}")
+
+    ones = np.ones((50, 20, 3))
+    mean = model.dropout.forward({}, ones, rng)[0].mean()
+    findings.add("dropout keeps the mean", abs(mean - 1) < 0.1, f"1 becomes {mean:.2f} on average")
+    finite = np.isfinite(_with_large_scores(model, params, images)).all()
+    findings.add("large scores do not overflow", finite, "logits are not finite")
+
     moved, _ = model.forward(params, _swap_patches(images, patches.patch_size))
     changes = _difference(moved, logits) > 1e-9
     if "pos" in model.extras and patches.count > 1:
@@ -93,6 +108,31 @@ def _reach(model, params, rng):
         after, _ = block.forward(block_params, changed)
         reached.append((abs(after - before)[0] > 1e-12).any(axis=-1))
     return np.array(reached)
+
+
+def _with_large_scores(model, params, images):
+    """Logits with scores of the attention around a million."""
+    large = params.astype(np.float64)
+    for block in large["blocks"]:
+        block["attn"]["qkv"]["w"] *= 1e3
+    with np.errstate(all="ignore"):
+        return model.forward(large, images)[0]
+
+
+def _identity(model, params, rng):
+    """How much a block changes the stream if both of its branches end in zeros."""
+    silent = params.astype(np.float64)["blocks"][0]
+    for way_out in (silent["attn"]["proj"], silent["mlp"]["fc2"]):
+        for leaf in way_out.values():
+            leaf[...] = 0
+    x = rng.standard_normal((1, model.tokens, model.config["dim"]))
+    return _difference(model.blocks[0].forward(silent, x)[0], x)
+
+
+def _normalised(ln, rng):
+    """How far the tokens of a layer norm with w = 1, b = 0 are from mean 0 and variance 1."""
+    y, _ = ln.forward(ln.init(rng, np.float64), 3 + 2 * rng.standard_normal((2, 3, ln.dim)))
+    return max(abs(y.mean(axis=-1)).max(), abs((y**2).mean(axis=-1) - 1).max())
 
 
 def _swap_patches(images, patch_size):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .numeric import random_params
+from .protocol import forward_of
 from .slopes import Slopes
 
 
@@ -15,11 +16,12 @@ def step_sweep(layer, x, steps, *, loss=None, seed=0):
     rng = np.random.default_rng(seed)
     params, x = random_params(layer, rng), np.asarray(x, np.float64)
     direction = rng.standard_normal(x.shape)
-    y, cache = layer.forward(params, x)
+    forward = forward_of(layer, seed)
+    y, cache = forward(params, x)
     dy = loss(y)[1] if loss else rng.standard_normal(y.shape)
     dx = layer.backward(params, dy, cache, params.zeros_like())
     truth = (dx * direction).sum()
-    slopes = Slopes(layer, params, x, dy, loss)
+    slopes = Slopes(forward, params, x, dy, loss)
     return {
         method: np.array([abs(slope("x", direction, step=h) - truth) for h in steps]) / abs(truth)
         for method, slope in {"central": slopes.central, "complex": slopes.complex}.items()

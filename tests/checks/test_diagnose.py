@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.checks.diagnose import UNKNOWN, diagnose
+from minivit.checks.diagnose import Mismatch, diagnose, diagnose_sample
+from minivit.checks.report import UNKNOWN
 from minivit.layers import Attention, LayerNorm, Linear, Patches, Positions, Softmax
 
 RIGHT = np.random.default_rng(0).standard_normal((5, 7))
 SQUARE = np.random.default_rng(1).standard_normal((6, 6))
+BLOCKS = np.random.default_rng(2).standard_normal((4, 9))
+MASKS = np.random.default_rng(3).random((2, 5, 7)) < 0.5
 SHAPE = (3, 4, 12)  # B, T, D of the input
 
 
@@ -38,11 +41,47 @@ SHAPE = (3, 4, 12)  # B, T, D of the input
         ),
         (RIGHT + RIGHT.mean(axis=1, keepdims=True), RIGHT, "the same all along axis 1"),
         (RIGHT + 1, RIGHT, "the same all along axis 1"),
+        (
+            RIGHT * (np.arange(7) < 4) + 2 * RIGHT * (np.arange(7) >= 4),
+            RIGHT,
+            "in these, it is 2 or",
+        ),
+        (np.vstack([RIGHT[:3], 0 * RIGHT[3:]]), RIGHT, "wrong are [3, 4]; in these, it is zero"),
+        (
+            BLOCKS[:, [3, 4, 5, 0, 1, 2, 6, 7, 8]],
+            BLOCKS,
+            "blocks of 3 (heads?), in the order [1, 0, 2]",
+        ),
+        (np.vstack([RIGHT.sum(axis=0)] * 5), RIGHT, "it is summed over axis 0 too"),
+        (np.vstack([RIGHT.mean(axis=0)] * 5), RIGHT, "it is averaged over axis 0 too"),
+        (np.full((5, 7), RIGHT.sum()), RIGHT, "it is summed over all its axes too"),
+        (RIGHT, 1e-13 * RIGHT, "it should be zero: the loss does not depend on this"),
+        (RIGHT * MASKS[0], RIGHT * MASKS[1], "forward and backward disagree on a random mask"),
+        (
+            RIGHT.reshape(5, 7, 1).transpose(1, 0, 2).reshape(5, 7, 1),
+            RIGHT[:, :, None],
+            "by transpose(1",
+        ),
         (RIGHT**2, RIGHT, UNKNOWN),
+        (np.ones((1, 1)), 3 * np.ones((1, 1)), UNKNOWN),  # one number is a multiple of any other
     ],
 )
 def test_the_cause_of_a_wrong_array(wrong, right, expected):
-    assert expected in diagnose(wrong, right, SHAPE)
+    assert expected in diagnose(Mismatch(wrong, right, SHAPE))
+
+
+def test_a_sample_shows_zeros_and_factors_alone():
+    sample = RIGHT.ravel()
+    assert "it is −1 times" in diagnose_sample(Mismatch(-sample, sample, SHAPE))
+    assert "it is zero" in diagnose_sample(Mismatch(0 * sample, sample, SHAPE))
+    assert diagnose_sample(Mismatch(sample[::-1], sample, SHAPE)) is None
+
+
+def test_the_columns_of_q_k_and_v_have_names():
+    wrong = RIGHT[:, :6] * [1, 1, 1, 1, 2, 2]
+    assert "wrong are [4, 5], which belong to v" in diagnose(
+        Mismatch(wrong, RIGHT[:, :6], SHAPE, "blocks.0.attn.qkv.w")
+    )
 
 
 def linear(dw=None, db=None):
@@ -94,9 +133,19 @@ class Misplaced(Patches):
     [
         (linear(dw=lambda x, dout: dout.T @ x), (2, 3, 7), "w", "the transpose of"),
         (linear(db=lambda dy, dout: dout.mean(axis=0)), (2, 3, 7), "b", "1/B·T = 1/6"),
-        (linear(db=lambda dy, dout: dy[0].sum(axis=0)), (2, 3, 7), "b", "that of image 0 alone"),
-        (NotSummed(3, 5), (4, 3, 5), "pos", "that of image 3 alone: it must be summed over the"),
-        (NoMean(7), (2, 3, 7), "x", "the same all along axis 2, such as a mean"),
+        (
+            linear(db=lambda dy, dout: dy[0].sum(axis=0)),
+            (2, 3, 7),
+            "b",
+            "that of the first image alone",
+        ),
+        (
+            NotSummed(3, 5),
+            (4, 3, 5),
+            "pos",
+            "that of the last image alone: it must be summed over the",
+        ),
+        (NoMean(7), (2, 3, 7), "x", "the same all along axis 2: a mean?"),
         (ScaledAgain(32, 2), (2, 3, 32), "qkv.b", "1/√d = 1/√16"),
         (DividedByBatch(), (3, 5, 7), "x", "1/B = 1/3"),
         (Misplaced(4, 4, 2, 3, 7), (2, 4, 4, 3), "x", "its axes changed places"),

@@ -1,5 +1,8 @@
 """The checker is checked: it passes what is right and fails what is wrong, for the right reason."""
 
+import functools
+import math
+
 import numpy as np
 import pytest
 
@@ -128,6 +131,48 @@ def test_what_is_assigned_and_not_added_is_named():
     assert not report.ok
 
 
+def test_a_model_of_a_million_parameters_can_be_checked_along_directions():
+    model = minivit.ViT(
+        image_size=28, patch_size=7, channels=1, dim=144, depth=4, heads=4, mlp_dim=576, classes=10
+    )
+    images = np.random.default_rng(0).standard_normal((2, 28, 28, 1))
+    loss = functools.partial(minivit.cross_entropy, labels=[3, 8])
+    report = minivit.gradcheck(model, images, loss=loss, mode="directional")
+    assert sum(math.prod(row.shape) for row in report.rows[1:]) > 1_000_000
+    assert report.ok, report
+
+
+def test_the_smallest_layer_that_is_wrong_by_itself_is_named():
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3
+    )
+    softmax = model.blocks[1].attn.softmax
+    changed(softmax, backward=lambda real, *rest: 3 * real(*rest))
+    for mode in ("full", "directional"):
+        report = minivit.gradcheck(
+            model, np.ones((2, 4, 4, 1)) * np.arange(4.0)[:, None], mode=mode
+        )
+        assert list(report.culprits) == ["blocks.1.attn.softmax"]
+        assert "blocks.1.attn.softmax, wrong by itself: x: it is 3 times" in str(report)
+    assert not any(row.cause for row in report.rows)  # they are wrong for that reason alone
+
+
+def test_a_wrong_loss_is_named():
+    def loss(y):
+        value, dy = minivit.cross_entropy(y, [0, 2])
+        return value, -dy
+
+    report = minivit.gradcheck(Linear(5, 3), X[0, :2, :5], loss=loss)
+    assert "loss, wrong by itself: x: it is −1 times" in str(report)
+
+
+def test_a_sample_and_directions_are_explained_as_far_as_they_go():
+    layer = changed(Linear(7, 5), backward=lambda real, *rest: 2 * real(*rest))
+    for options in (dict(entries=6), dict(mode="directional")):
+        report = minivit.gradcheck(layer, X[..., :7], **options)
+        assert "x: it is 2 or B = 2 times what it should be" in str(report)
+
+
 def test_a_gradient_of_another_shape_is_named():
     layer = changed(LayerNorm(5), backward=lambda real, *rest: real(*rest)[0])
     report = minivit.gradcheck(layer, X[0, :, :5])
@@ -182,7 +227,7 @@ def test_what_hides_errors_is_noted():
     assert [note.split()[0] for note in report.notes] == ["x", "dy"]
     params = minivit.Params(layer.init(np.random.default_rng(0)))
     report = minivit.gradcheck(layer, x, params=params)
-    assert report.notes == ["all zero, which hides errors behind them: b"]
+    assert report.notes == ["the same number everywhere, which hides errors behind it: b"]
 
 
 def test_a_true_zero_is_structurally_zero():

@@ -93,7 +93,7 @@ FAULTS = {
     no_scale: {"attention is softmax(q kᵀ / √d)"},
     positions_not_added: {"positions matter"},
     dropout_in_evaluation: {"evaluation is deterministic"},
-    batch_mixed: {"images of a batch do not touch"},
+    batch_mixed: {"images of a batch do not touch", "equal tokens pool to that token"},
     over_heads: {"every token reaches every token"},
     patches_out_of_order: {"without positions, order does not matter"},
     weights_too_large: {"gradients start at a sane size"},

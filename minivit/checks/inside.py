@@ -1,0 +1,120 @@
+"""What is inside a layer, found from outside: the arrays of a pass, and the sub-layers."""
+
+import contextlib
+import copy
+import functools
+import sys
+
+import numpy as np
+
+
+def arrays_of(layer, forward, params, x, dy):
+    """The named arrays of one pass: {name: array} of the forward, {name: array} of the backward.
+
+    Of the forward: dy, x, y, the layer's own parameters, its own entries of the cache, and its
+    local variables as they stood at its end. Of the backward: its local variables, likewise. An
+    array that has several names has the first of them.
+    """
+    (y, cache), local = _call(layer.forward, forward, params, x)
+    known = {}
+    _add(known, {"dy": dy, "x": x, "y": y}, params.nest, cache, local)
+    _, local = _call(
+        layer.backward, layer.backward, params, dy, copy.deepcopy(cache), params.zeros_like()
+    )
+    both = dict(known)
+    _add(both, local)
+    return known, {name: array for name, array in both.items() if name not in known}
+
+
+def _add(known, *more):
+    """Add the arrays of dicts, but for those that are there under another name."""
+    for named in more:
+        for name, array in named.items() if isinstance(named, dict) else ():
+            real = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+            if real and not any(np.array_equal(array, other) for other in known.values()):
+                known.setdefault(name, array)
+
+
+def _call(watched, function, *arguments):
+    """Return function(*arguments), and the local variables of `watched` when it returned."""
+    code = getattr(watched, "__code__", None)
+    kept = {}
+
+    def watch(frame, event, _):
+        if event == "return" and frame.f_code is code:
+            kept.update(frame.f_locals)
+
+    profiler = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        return function(*arguments), kept
+    finally:
+        sys.setprofile(profiler)
+
+
+def sublayers(layer):
+    """Yield (name, sub-layer) of all the layers that a layer holds, in lists and dicts too."""
+    for name, held in getattr(layer, "__dict__", {}).items():
+        if isinstance(held, dict):
+            named = held.items()
+        elif isinstance(held, list):
+            named = ((f"{name}.{place}", item) for place, item in enumerate(held))
+        else:
+            named = [(name, held)]
+        for path, item in named:
+            if all(hasattr(item, method) for method in ("init", "forward", "backward")):
+                yield path, item
+
+
+@contextlib.contextmanager
+def replaced(layer, method, wrapper):
+    """While this lasts, layer.method is wrapper(layer.method)."""
+    own, real = vars(layer).get(method), getattr(layer, method)
+    setattr(layer, method, functools.wraps(real)(wrapper(real)))
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(layer, method)
+        else:
+            setattr(layer, method, own)
+
+
+def inputs_of_sublayers(layer, forward, params, x, loss=None):
+    """Return [(name, sub-layer, its input in a forward pass), …] in order; a loss is the last."""
+    inputs = []
+
+    def keep_input(name, sub):
+        def wrapper(real):
+            def forward_of_sub(params, x, *rest, **more):
+                inputs.append((name, sub, x.copy()))
+                return real(params, x, *rest, **more)
+
+            return forward_of_sub
+
+        return wrapper
+
+    with contextlib.ExitStack() as stack:
+        for name, sub in sublayers(layer):
+            stack.enter_context(replaced(sub, "forward", keep_input(name, sub)))
+        y, _ = forward(params, x)
+    if loss:
+        inputs.append(("loss", Loss(loss), y))
+    return inputs
+
+
+class Loss:
+    """A loss, y -> (loss, dy), as a layer without parameters: the last one of a network."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def init(self, rng, dtype=None):
+        return {}
+
+    def forward(self, params, x):
+        loss, dx = self.function(x)
+        return loss, {"dx": dx}
+
+    def backward(self, params, dy, cache, grads):
+        return dy * cache["dx"]
