@@ -17,8 +17,8 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.losses", "minivit.optim"],
     ["minivit.muon"],
     ["minivit.vit"],
-    ["minivit.checks"],
     ["minivit.training"],
+    ["minivit.checks"],
     ["minivit.study"],
     ["demos"],
 ]

@@ -25,7 +25,8 @@ def test_a_wheel_installed_elsewhere_loads_mnist(tmp_path):
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", wheel], check=True)
     code = (
-        "import minivit, minivit.training, minivit.study.figures; "
+        "import minivit, minivit.training, minivit.study.figures, minivit.checks.faults; "
+        "assert minivit.checks.faults.faults(); "
         "data = minivit.load_digits(); "
         "print(minivit.__file__, data.train.images.shape, data.test.labels[:3])"
     )

@@ -1,0 +1,115 @@
+"""A catalogue of bugs that people really make, each of which can be switched on in the real code.
+
+A fault is a change of a few lines, in the form of a diff (faults.toml). `planted(fault)` gives the
+functions that it changes new code, for as long as a `with` lasts: every layer, everywhere, then has
+the bug, as if somebody had just made it.
+"""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import linecache
+import textwrap
+import tomllib
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A bug, and what must be said about it.
+
+    bug:    what was done, in a sentence
+    source: where it happened in public, or "constructed"
+    check:  the check that finds it, by its name in `cases.CHECKS`
+    says:   what that check's report must contain: the cause
+    change: {"layers.softmax.Softmax.backward": diff}, the lines to take out (-) and put in (+)
+    """
+
+    name: str
+    bug: str
+    source: str
+    check: str
+    says: str
+    change: dict
+
+    def __str__(self):
+        changes = [f"{place}\n{diff.rstrip()}" for place, diff in self.change.items()]
+        return "\n".join([f"{self.name}: {self.bug} ({self.source})", *changes])
+
+
+@functools.cache
+def faults():
+    """Return the catalogue, {name: Fault}."""
+    text = Path(__file__).with_name("faults.toml").read_text(encoding="utf-8")
+    return {name: Fault(name, **entry) for name, entry in tomllib.loads(text).items()}
+
+
+@contextlib.contextmanager
+def planted(fault):
+    """While this lasts, the engine has the fault. Not for use beside other threads.
+
+    Errors: ValueError if the lines to change do not stand in the source.
+    """
+    new = [(function_at(place), diff) for place, diff in fault.change.items()]
+    new = [(function, changed(function, diff, fault.name)) for function, diff in new]
+    kept = [function.__code__ for function, _ in new]
+    try:
+        for function, code in new:
+            function.__code__ = code
+        yield
+    finally:
+        for (function, _), code in zip(new, kept, strict=True):
+            function.__code__ = code
+
+
+def function_at(place):
+    """The function of a dotted name below minivit, such as "layers.softmax.Softmax.backward"."""
+    parts = f"minivit.{place}".split(".")
+    for end in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module(".".join(parts[:end]))
+            return functools.reduce(getattr, parts[end:], found)
+
+
+def changed(function, diff, name):
+    """The code of the function with the diff's hunks, which empty lines part, carried out."""
+    source = textwrap.dedent(inspect.getsource(function))
+    for hunk in diff.strip("\n").split("\n\n"):
+        source = _replaced(source, hunk, name)
+    return compiled(function, source, name)
+
+
+def _replaced(source, hunk, name):
+    lines = source.split("\n")
+    out = [line[1:].strip() for line in hunk.split("\n") if line.startswith("-")]
+    into = [line[1:] for line in hunk.split("\n") if line.startswith("+")]
+    stripped = [line.partition("  #")[0].strip() for line in lines]
+    places = [i for i in range(len(lines)) if stripped[i : i + len(out)] == out]
+    if len(places) != 1 or not out:
+        raise ValueError(
+            f"fault {name}: {out} stand {len(places)} times in the source, expected once"
+        )
+    (start,) = places
+    indent = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
+    into = textwrap.dedent("\n".join(into)).split("\n") if into else []
+    lines[start : start + len(out)] = [indent + line for line in into]
+    return "\n".join(lines)
+
+
+def compiled(function, source, name):
+    """The code object of the function's new source, with the same closure (`super()` needs one)."""
+    names = ", ".join(function.__code__.co_freevars)
+    source = f"def closure({names}):\n{textwrap.indent(source, '    ')}"
+    filename = f"<{function.__qualname__} with {name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    code = compile(source, filename, "exec")
+    for wanted in ("closure", function.__name__):
+        (code,) = [
+            constant
+            for constant in code.co_consts
+            if isinstance(constant, types.CodeType) and constant.co_name == wanted
+        ]
+    return code

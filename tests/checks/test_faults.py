@@ -1,0 +1,79 @@
+"""Every bug of the catalogue is caught, and nearly all of them for the right reason."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from minivit.checks.faults import Fault, faults, function_at, planted
+from minivit.checks.report import UNKNOWN
+from minivit.checks.suite import CHECKS
+from minivit.layers import Linear
+
+
+@pytest.mark.parametrize("name", faults())
+def test_a_fault_is_caught_and_its_cause_is_named(name):
+    fault = faults()[name]
+    with planted(fault):
+        report = CHECKS[fault.check]()
+    assert not report.ok
+    assert fault.says in str(report), report
+
+
+def test_the_catalogue_is_large_and_most_causes_are_known():
+    known = [fault for fault in faults().values() if not UNKNOWN.startswith(fault.says[3:])]
+    assert len(faults()) >= 75
+    assert len(known) == len(faults()) - 1
+    public = [f for f in faults().values() if not f.source.startswith("constructed")]
+    assert len(public) >= 55
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_without_a_fault_every_check_is_right(name):
+    report = CHECKS[name]()
+    assert report.ok, report
+
+
+def test_a_fault_is_gone_afterwards_even_after_an_error():
+    function, before = Linear.backward, Linear.backward.__code__
+    with pytest.raises(KeyError), planted(faults()["bias_averaged"]):
+        assert function.__code__ is not before
+        raise KeyError
+    assert function.__code__ is before
+
+
+def test_the_changed_source_can_be_read():
+    with planted(faults()["bias_averaged"]):
+        assert '    grads["b"] += sum_rows(dout) / len(dout)\n' in inspect.getsource(
+            Linear.backward
+        )
+    assert "len(dout)" not in inspect.getsource(Linear.backward)
+
+
+def test_a_function_is_found_by_its_name():
+    assert function_at("layers.linear.Linear.backward") is Linear.backward
+    assert function_at("losses.cross_entropy").__name__ == "cross_entropy"
+
+
+@pytest.mark.parametrize(
+    "diff, times", [("-x = 5\n+x = 6", 0), ("+x = 6", 1), ('-x = cache["x"]\n-rows = 1', 0)]
+)
+def test_refuses_a_change_of_lines_that_are_not_there(diff, times):
+    fault = Fault("odd", "", "", "linear", "", {"layers.linear.Linear.backward": diff})
+    with (
+        pytest.raises(ValueError, match="fault odd: .* in the source, expected once"),
+        planted(fault),
+    ):
+        pass
+
+
+def test_a_change_may_take_lines_out_add_some_and_stand_in_several_places():
+    diff = (
+        '-x = cache["x"]\n+x = cache["x"]\n+twice = 2\n\n'
+        "-dx = drows.reshape(x.shape)\n+dx = twice * drows.reshape(x.shape)"
+    )
+    fault = Fault("twice", "", "", "linear", "", {"layers.linear.Linear.backward": diff})
+    with planted(fault):
+        report = CHECKS["linear"]()
+    assert [row.name for row in report.rows if not row.ok] == ["x"]
+    assert np.isclose(report.rows[0].analytic, 2 * report.rows[0].numeric)
