@@ -1,0 +1,263 @@
+"""Break the engine in one small place at a time, and see whether the tests notice.
+
+    python -m tests.mutants --count 320 --seed 0 --report mutants.txt
+
+A mutant is the source with one operator, axis, transposition, sign, slice or constant changed. Each
+is written into a copy of the repository, where the tests run until the first that fails; for one
+inside a `backward`, gradcheck is also asked alone. Hundreds take an hour, so it is no part of CI.
+"""
+
+import argparse
+import ast
+import itertools
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+ROOT = Path(__file__).parent.parent
+FILES = [
+    *sorted(path.relative_to(ROOT) for path in (ROOT / "minivit" / "layers").glob("*.py")),
+    *(Path("minivit", name) for name in ("losses.py", "vit.py", "optim.py", "muon.py")),
+    Path("minivit", "training", "step.py"),
+]
+OPERATORS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr,
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+# The tests that are most likely to notice come first.
+TESTS = [
+    "layers",
+    "test_losses.py",
+    "test_optim.py",
+    "test_muon.py",
+    "test_vit.py",
+    "training",
+    ".",
+]
+# What quotes the source is not asked: it would notice any change.
+PYTEST = [sys.executable, "-m", "pytest", "-xqq", "-p", "no:cacheprovider", "--ignore=tests/docs"]
+GRADCHECK_ALONE = """
+import sys
+from minivit.checks.cases import CASES, check
+sys.exit(not all(check(name).ok for name in CASES))
+"""
+
+
+@dataclass
+class Mutant:
+    path: Path
+    function: str
+    line: int
+    kind: str
+    before: str
+    after: str
+    source: str
+    tests: str = ""  # "killed", "SURVIVED" or "timeout"
+    gradcheck: str = "-"
+
+    def __str__(self):
+        return (
+            f"{self.tests:8} gradcheck {self.gradcheck:8} {self.path}:{self.line} {self.function} "
+            f"({self.kind})\n    - {self.before}\n    + {self.after}"
+        )
+
+
+def changes(parent):
+    """Yield (kind, container, key, new value) of all small changes to one node's children."""
+    for field, value in ast.iter_fields(parent):
+        kind_of = type(value)
+        if kind_of in OPERATORS:
+            yield "operator", parent, field, OPERATORS[kind_of]()
+        if field == "ops":
+            for place, operator in enumerate(value):
+                if type(operator) in OPERATORS:
+                    yield "operator", value, place, OPERATORS[type(operator)]()
+        children = enumerate(value) if isinstance(value, list) else [(field, value)]
+        container = value if isinstance(value, list) else parent
+        for key, child in children:
+            if isinstance(child, ast.Attribute) and child.attr in ("T", "mT"):
+                yield "transposition", container, key, child.value
+            elif isinstance(child, ast.UnaryOp) and isinstance(child.op, ast.USub):
+                yield "sign", container, key, child.operand
+            elif isinstance(child, ast.Constant):
+                yield from (
+                    (kind_of_constant(parent), container, key, ast.Constant(new))
+                    for new in other_constants(child.value)
+                )
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.MatMult):
+        yield "transposition", parent, "left", ast.Attribute(parent.left, "T", ast.Load())
+    if isinstance(parent, (ast.Assign, ast.AugAssign)) and may_be_a_number(parent.value):
+        yield "sign", parent, "value", ast.UnaryOp(ast.USub(), parent.value)
+    if isinstance(parent, ast.Call) and getattr(parent.func, "attr", "") == "transpose":
+        for place in range(len(parent.args) - 1):
+            swapped = list(parent.args)
+            swapped[place : place + 2] = swapped[place : place + 2][::-1]
+            yield "axis", parent, "args", swapped
+    if isinstance(parent, ast.Slice):
+        for bound in ("lower", "upper"):
+            if getattr(parent, bound):
+                yield "slice", parent, bound, None
+
+
+def may_be_a_number(value):
+    """Whether a minus before it could pass unseen: not before a list, a text or a new object."""
+    if isinstance(value, ast.Call):
+        name = getattr(value.func, "attr", getattr(value.func, "id", ""))
+        return not name[:1].isupper()
+    return isinstance(value, (ast.BinOp, ast.Name, ast.Attribute, ast.Subscript, ast.Constant))
+
+
+def kind_of_constant(parent):
+    if isinstance(parent, ast.keyword) and parent.arg == "axis":
+        return "axis"
+    return "slice" if isinstance(parent, (ast.Subscript, ast.Slice)) else "constant"
+
+
+def other_constants(value):
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1]
+    return [2 * value] if isinstance(value, float) else []
+
+
+def mutants_of(path):
+    """Yield every mutant of a file."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    tree, lines = ast.parse(text), text.splitlines(keepends=True)
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for statement in statements_of(function):
+            before = ast.unparse(statement)
+            start, end = statement.lineno - 1, statement.end_lineno
+            for node in expressions_of(statement):
+                for kind, container, key, new in changes(node):
+                    old = replace(container, key, new)
+                    after = ast.unparse(ast.fix_missing_locations(statement))
+                    replace(container, key, old)
+                    changed = textwrap.indent(after, " " * statement.col_offset) + "\n"
+                    source = "".join([*lines[:start], changed, *lines[end:]])
+                    old, new = differing(before, after)
+                    if old != new:
+                        yield Mutant(path, function.name, start + 1, kind, old, new, source)
+
+
+def differing(before, after):
+    """The first line that differs, in both."""
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+
+
+def replace(container, key, new):
+    """Put `new` in the place and return what was there."""
+    if isinstance(container, list):
+        old, container[key] = container[key], new
+    else:
+        old = getattr(container, key)
+        setattr(container, key, new)
+    return old
+
+
+def statements_of(function):
+    """The statements of a function, but for its docstring and what it refuses."""
+    waiting = list(function.body)
+    while waiting:
+        statement = waiting.pop(0)
+        if isinstance(statement, (ast.Raise, ast.FunctionDef)):
+            continue
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue
+        yield statement
+        for field in ("body", "orelse", "finalbody", "handlers"):
+            waiting += getattr(statement, field, [])
+
+
+def expressions_of(statement):
+    """The nodes of one statement, without the statements inside it and without texts."""
+    waiting = [statement]
+    while waiting:
+        node = waiting.pop(0)
+        yield node
+        waiting += [
+            child
+            for child in ast.iter_child_nodes(node)
+            if not isinstance(child, (ast.stmt, ast.JoinedStr, ast.ExceptHandler))
+        ]
+
+
+def judge(mutant, folder):
+    """Run the tests, and gradcheck alone, on the mutant in a copy of the repository."""
+    target = folder / mutant.path
+    original = target.read_text(encoding="utf-8")
+    target.write_text(mutant.source, encoding="utf-8")
+    try:
+        mutant.tests = outcome(
+            [*PYTEST, *(f"tests/{name}" for name in TESTS), "tests"], folder, 900
+        )
+        if mutant.function == "backward":
+            mutant.gradcheck = outcome([sys.executable, "-c", GRADCHECK_ALONE], folder, 120)
+    finally:
+        target.write_text(original, encoding="utf-8")
+    return mutant
+
+
+def outcome(command, folder, seconds):
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return "timeout"
+    return "killed" if done.returncode else "SURVIVED"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=320, help="mutants to draw")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="copies that run side by side")
+    parser.add_argument("--backward", action="store_true", help="inside backward only")
+    parser.add_argument("--report", type=Path, required=True, help="text file with every mutant")
+    options = parser.parse_args()
+    every = list(itertools.chain.from_iterable(map(mutants_of, FILES)))
+    if options.backward:
+        every = [mutant for mutant in every if mutant.function == "backward"]
+    drawn = random.Random(options.seed).sample(every, min(options.count, len(every)))
+    print(f"{len(every)} mutants, {len(drawn)} drawn")
+    with tempfile.TemporaryDirectory() as top, ThreadPoolExecutor(options.jobs) as pool:
+        folders = [Path(top, str(job)) for job in range(options.jobs)]
+        ignored = shutil.ignore_patterns(".venv", ".git", "runs", "__pycache__", "*.egg-info")
+        for folder in folders:
+            shutil.copytree(ROOT, folder, ignore=ignored)
+            assert outcome(PYTEST, folder, 900) == "SURVIVED"
+        free = list(folders)
+
+        def run(mutant):
+            folder = free.pop()
+            try:
+                return judge(mutant, folder)
+            finally:
+                free.append(folder)
+
+        with options.report.open("w", encoding="utf-8") as report:
+            for mutant in tqdm(pool.map(run, drawn), total=len(drawn)):
+                print(mutant, file=report, flush=True)
+    survivors = [mutant for mutant in drawn if mutant.tests == "SURVIVED"]
+    print(f"tests: {len(drawn) - len(survivors)} of {len(drawn)} killed; survivors:")
+    print("\n".join(map(str, survivors)))
+    backward = [mutant for mutant in drawn if mutant.function == "backward"]
+    killed = sum(mutant.gradcheck != "SURVIVED" for mutant in backward)
+    print(f"gradcheck alone: {killed} of {len(backward)} inside backward")
+
+
+if __name__ == "__main__":
+    main()
