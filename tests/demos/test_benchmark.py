@@ -167,7 +167,7 @@ def test_prints_and_writes_a_row_for_each_engine(tmp_path, monkeypatch, capsys, 
         assert row["ratio"] == pytest.approx(
             rows[0]["images_per_second"] / row["images_per_second"], rel=0.01
         )
-        assert 0 < row["peak_share"] < 1
+        assert 0 <= row["peak_share"] < 1  # rounded: nearly 0 on a busy machine
         assert f"{row['engine']:<15}{row['images_per_second']:>9,.0f}" in printed
 
 
