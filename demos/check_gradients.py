@@ -67,10 +67,10 @@ def check(names, options):
 
 def sweep(name, options):
     """Draw the error of the slope along one random direction, for steps from 1e-16 to 1."""
-    layer, shape, loss = CASES[name]
+    make, shape, loss = CASES[name]
     x = np.random.default_rng([options.seed, 1]).standard_normal(shape)
     steps = 10.0 ** np.arange(-16, 0.5, 0.5)
-    errors = step_sweep(layer, x, steps, seed=options.seed, loss=loss)
+    errors = step_sweep(make(), x, steps, seed=options.seed, loss=loss)
     write_file(options.sweep, figures.png(figures.step_sweep(steps, errors, name)))
     print(f"Error against step, of {name}: {options.sweep}\n")
 

@@ -72,7 +72,8 @@ class Report:
             lines += [f"{path}, wrong by itself: {line}" for line in why]
         return lines
 
-    def __str__(self):
+    def table(self):
+        """The rows as text: what was found, without what is made of it."""
         head = ("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")
         table = [head]
         for row in self.rows:
@@ -80,8 +81,10 @@ class Report:
             numbers = f"{row.error:.1e}", where, f"{row.analytic:.6g}", f"{row.numeric:.6g}"
             table.append((row.name, str(tuple(row.shape)), *numbers, row.verdict))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
-        lines += self.explanation()
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+
+    def __str__(self):
+        lines = [self.table(), *self.explanation()]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         wrong = [row.name for row in self.rows if not row.ok]

@@ -29,4 +29,6 @@ TWINS = {
     "mean_pool": lambda ref, p, x: x.mean(dim=1),
     "first_token": lambda ref, p, x: x[:, 0],
 }
-CASES = {name: Case(*CHECKED[name][:2], twin) for name, twin in TWINS.items()}
+CASES = {
+    name: Case(CHECKED[name].make(), CHECKED[name].shape, twin) for name, twin in TWINS.items()
+}

@@ -1,0 +1,84 @@
+"""Write the backward of a layer yourself: this makes the file, grades it, and trains with it."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minivit
+from minivit.data.digits import hold_out
+from minivit.data.preparation import Preparation
+from minivit.files import write_file
+from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
+from minivit.training import evaluate, fit
+
+from .options import new_file, parser_of
+
+EPOCHS = 6  # about a minute with the engine's own layers on two cores
+HELD_OUT = 5_000  # images
+
+
+def arguments(argv=None):
+    parser = parser_of("write_backward", __doc__)
+    parser.add_argument("layer", choices=EXERCISES, help="whose backward is to be written")
+    parser.add_argument("--file", type=new_file, help="the exercise; None: LAYER_backward.py, here")
+    parser.add_argument("--train", action="store_true", help="train MNIST with a right answer")
+    options = parser.parse_args(argv)
+    options.command = f"python -m demos.write_backward {options.layer}"
+    if options.file:
+        options.command += f" --file {shlex.quote(options.file)}"
+    options.file = Path(options.file or f"{options.layer}_backward.py")
+    return options
+
+
+def main(argv=None):
+    options = arguments(argv)
+    if not options.file.exists():
+        write_file(options.file, exercise(options.layer, options.command).encode())
+        print(f"Written: {options.file}. Fill in its backward, then run the same command again.")
+        return 0
+    try:
+        answer = load_answer(options.file, options.layer)
+    except NotRight as problem:
+        print(f"Not right yet: {problem}")
+        return 1
+    report, problem = grade(answer, options.file, options.layer)
+    print(report or "", end="\n\n" if report else "")
+    if problem:
+        print(f"Not right yet: {problem}")
+        return 1
+    print(f"Right: {options.file} has the gradients of {answer.__name__}.")
+    if options.train:
+        train(options, answer)
+    else:
+        print(f"See it learn: {options.command} --train")
+    return 0
+
+
+def train(options, answer):
+    data = minivit.load_digits("mnist")
+    rng = np.random.default_rng(0)
+    training, validation = hold_out(data.train, HELD_OUT, rng)
+    preparation = Preparation.of(training.images)
+    model = minivit.ViT(
+        image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=2, mlp_dim=128, classes=10,
+        pool="cls" if options.layer in ("class_token", "first_token") else "mean",
+        dropout=0.1 if options.layer == "dropout" else 0.0,
+    )  # fmt: skip
+    params = minivit.Params(model.init(rng))
+    count = put_into(model, answer)
+    print(
+        f"A ViT of {params.flat.size:,} parameters, in which your {answer.__name__} works", end=""
+    )
+    print(f" {count} times, learns MNIST.")
+    fit(
+        model, params, minivit.Muon(params), training, validation, preparation,
+        epochs=EPOCHS, batch_size=250,
+    )  # fmt: skip
+    loss, accuracy, _ = evaluate(model, params, data.test, preparation)
+    print(f"Test accuracy {accuracy:.2%}, loss {loss:.4f}, with your {answer.__name__}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from minivit.checks.faults import faults
+from minivit.study import bug_hunt
+from minivit.study.bug_hunt import Hunt
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (100, 28, 28), np.uint8)
+LABELS = np.arange(100) % 10
+
+
+def hunt(name):
+    """A hunt for the fault of that name."""
+    for seed in range(10_000):
+        found = Hunt(seed, IMAGES, LABELS)
+        if found.fault.name == name:
+            return found
+    raise AssertionError(name)
+
+
+def test_a_seed_decides_and_every_bug_is_drawn():
+    drawn = [Hunt(seed, IMAGES, LABELS).fault.name for seed in range(1500)]
+    assert drawn == [Hunt(seed, IMAGES, LABELS).fault.name for seed in range(1500)]
+    assert set(drawn) == set(faults())
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        ("softmax_diagonal", "softmax\nname  shape"),
+        ("scale_forgotten", "structure\nok     evaluation is deterministic"),
+        ("weights_assigned", "1 problem(s) besides; a hint says which"),
+    ],
+)
+def test_symptoms_are_shown_without_the_cause(name, shown):
+    symptoms = hunt(name).symptoms()
+    assert shown in symptoms
+    assert "diagonal" not in symptoms
+    assert "+=" not in symptoms
+
+
+def test_hints_tell_more_and_more():
+    found = hunt("keys_not_transposed")
+    place, cause, names, lines = (found.hint() for _ in range(4))
+    assert place == "It is in layers.attention.Attention.backward."
+    assert "which belong to k" in cause
+    assert names.count("\n") == bug_hunt.CHOICES
+    assert f"\nkeys_not_transposed: {found.fault.bug}" in names
+    assert lines == "These lines should stand there:\nxp.matmul(dscores.mT, q, out=dk)"
+    assert found.hint() is None
+    assert found.hints_given == 4
+    assert "WRONG" not in hunt("uphill").hint()
+    of_findings = hunt("uphill")
+    assert [of_findings.hint() for _ in range(2)][1].startswith(
+        "the first step is lr · velocity: it"
+    )
+
+
+def test_the_source_has_the_bug_while_it_is_looked_at():
+    found = hunt("keys_not_transposed")
+    assert "xp.matmul(dscores, q, out=dk)" in found.source("layers.attention.Attention.backward")
+    assert "rows.T @ dout" in found.source("layers.linear.Linear.backward")
+    assert found.source("os.system") is None
+
+
+def test_the_curves_stand_side_by_side():
+    lines = hunt("uphill").curves().splitlines()
+    assert len(lines) == 1 + 12
+    assert lines[0].split() == ["step", "without", "the", "bug", "with", "it"]
+    assert [line.split()[0] for line in lines[1:]] == [str(5 * i) for i in range(12)]
+    assert lines[1].split()[1] == lines[1].split()[3]  # SGD's bug does nothing to AdamW
+    broken = hunt("adam_without_correction").curves().splitlines()
+    assert any(line.split()[1:2] != line.split()[3:4] for line in broken[1:])
+
+
+def test_a_training_that_breaks_down_is_shown_as_such(monkeypatch):
+    def fit(*arguments, **options):
+        raise FloatingPointError
+
+    monkeypatch.setattr(bug_hunt, "fit", fit)
+    assert hunt("uphill").curves().count("broke down") == 24
