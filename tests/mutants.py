@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2  # noqa: F401  loaded once, for all the processes that are forked
-import hypothesis  # noqa: F401
 import matplotlib.figure  # noqa: F401
 import numpy  # noqa: F401
 import pytest
@@ -46,10 +45,12 @@ OPERATORS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
-# The tests that are most likely to notice come first. What quotes the source is not asked: it would
-# notice any change.
+# The tests that are most likely to notice come first. Not asked are those that quote the source, as
+# they would notice any change, and those of the benchmark, which start processes of their own.
 TESTS = ["layers", "test_losses.py", "test_optim.py", "test_muon.py", "test_vit.py", "training", ""]
-OPTIONS = ["-xqq", "-p", "no:cacheprovider", "--ignore=tests/docs"]
+QUIET = "ignore::pytest.PytestAssertRewriteWarning"
+IGNORED = ["--ignore=tests/docs", "--ignore=tests/demos/test_benchmark.py"]
+OPTIONS = ["-xqq", "-p", "no:cacheprovider", "-W", QUIET, *IGNORED]
 
 
 @dataclass
