@@ -37,12 +37,12 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     B, K = logits.shape
     rows = xp.arange(B)
 
-    shifted = logits - logits.max(axis=-1, keepdims=True)
+    shifted = logits - logits.max(axis=1, keepdims=True)
     numer = xp.exp(shifted)
-    total = numer.sum(axis=-1, keepdims=True)  # (B, 1)
+    total = numer.sum(axis=1, keepdims=True)  # (B, 1)
     losses = xp.log(total[:, 0]) - (1 - smoothing) * shifted[rows, labels]  # (B,)
     if smoothing:
-        losses -= ((smoothing / K) * shifted).sum(axis=-1)
+        losses -= ((smoothing / K) * shifted).sum(axis=1)
     loss = (losses / B).sum()
 
     dlogits = numer / total

@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import minivit
-from minivit.training.step import cores, loss_and_gradients, threads
+from minivit.training.step import cores, keep_freed_memory, loss_and_gradients, threads
 
 
 def case(dtype=np.float64, batch=7):
@@ -137,3 +137,14 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity")
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     assert cores() == 7
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert cores() == 1
+
+
+def test_the_block_that_teaches_malloc_is_just_below_its_limit_with_its_header(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        np, "empty", lambda size, dtype: made.append(size * np.dtype(dtype).itemsize)
+    )
+    keep_freed_memory()
+    assert 2**25 - 2**15 < made[0] < 2**25 - 64
