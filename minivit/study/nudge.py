@@ -1,0 +1,125 @@
+"""Move one number of a pass, right after the line that made it, and see what the loss does."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from ..losses import cross_entropy
+from ..params import Params
+from .tracer import Tracer
+
+STEP = 1e-30  # of the complex step, see checks/numeric.py
+
+
+class Nudge(NamedTuple):
+    """slope: the central difference of the loss. gradient: what the trace says, at this number."""
+
+    slope: float
+    gradient: float
+
+
+def nudge(trace, name, index, eps=1e-4):
+    """Run the pass again with ±eps at one number; return the slope of the loss and the gradient.
+
+    Arguments
+        name:  of an array of the forward, the input or a parameter; the number is moved right after
+               the last line that changes the array of this name. Or one of the trace's Records, to
+               choose another line: trace.versions("blocks.1.attn.scores")[0]
+        index: of the number, such as (0, 1, 3, 5)
+    Only this name is moved: if other names stand for the same array, such as x for the branch of a
+    block that begins here and for the way past it, they keep the old numbers.
+
+    The passes run in float64, whatever the trace was made in. Errors: KeyError for an unknown name;
+    ValueError for what no loss depends on: integers, and what the backward computes; IndexError.
+    """
+    record = trace[name] if isinstance(name, str) else name
+    if record.gradient_source is None or record.variable == "return":
+        raise ValueError(
+            f"nudge: {record.name} of the {record.phase}, {record.value.dtype}, cannot be moved; "
+            "choose a parameter, or an array of floats that has a name in the forward"
+        )
+    index = tuple(np.atleast_1d(index).tolist())
+    if len(index) != record.value.ndim:
+        raise IndexError(
+            f"nudge: {record.name} has the shape {record.shape}; got the index {index}"
+        )
+    by_hand = record.gradient_source == "hand"
+    gradient = record.gradient[index] if by_hand else _complex_slope(trace, record, index)
+    above, below = (_loss_with(trace, record, index, change) for change in (eps, -eps))
+    return Nudge((above - below) / (2 * eps), float(gradient))
+
+
+def _loss_with(trace, record, index, change):
+    """The loss of the whole pass with something added to one number."""
+    params, x = trace.params.astype(np.float64), trace.x.astype(np.float64)
+    if record.phase == "parameter":
+        dict(params.named())[record.name][index] += change
+        return float(trace.loss_of(trace.layer.forward(params, x)[0])[0])
+    tracer = _mover(trace, record, 0, index, change)
+    y, _ = tracer.run(trace.layer.forward, params, x)
+    return float(tracer.run(trace.loss_of, y)[0])
+
+
+def _mover(trace, record, start, index, change):
+    """A Tracer that adds `change` right after the line of `record`; it starts at number `start`."""
+
+    def meet(met, array, local):
+        if met.number == record.number - start:
+            if met.name != record.name:
+                raise ValueError(f"{record.name}: another pass took another way, to {met.name}")
+            if record.bound and not record.rewritten:  # its other names keep the old numbers
+                array = local[met.variable] = np.array(array)
+            array[index] += change
+
+    return Tracer(trace.layer, meet)
+
+
+def complex_step(trace, record):
+    """dLoss/dvalue of a Record by the complex step: exact to rounding, number by number.
+
+    Errors: ValueError where the forward of the layer is not analytic, as with abs(x).
+    """
+    try:
+        gradient = np.empty(record.shape)
+        for index in np.ndindex(record.shape):
+            gradient[index] = _complex_slope(trace, record, index)
+        direction = np.random.default_rng(0).standard_normal(record.shape)
+        above, below = (_layer_loss(trace, record, ..., h * direction) for h in (1e-5, -1e-5))
+    except (TypeError, np.exceptions.ComplexWarning) as error:
+        raise ValueError(
+            f"{record.name}: no complex step goes through its layer: {error}"
+        ) from error
+    slopes = np.array([(gradient * direction).sum(), (above - below) / 2e-5])
+    if abs(slopes[0] - slopes[1]) > 1e-4 * np.abs(gradient * direction).sum() + 1e-9:
+        raise ValueError(
+            f"{record.name}: its layer is not analytic, as the slope along a random direction is "
+            f"{slopes[0]:.6g} by the complex step and {slopes[1]:.6g} by central differences"
+        )
+    return gradient.astype(record.value.dtype)
+
+
+def _complex_slope(trace, record, index):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        return _layer_loss(trace, record, index, 1j * STEP).imag / STEP
+
+
+def _layer_loss(trace, record, index, change):
+    """The loss as far as the layer of the record makes it: its output times the gradient of that.
+
+    Only the layer's own forward runs again, in float64 or complex128, as the change is.
+    """
+    call = record.call
+    while call.parent and call not in trace.pairs:
+        call = call.parent
+    dtype = np.result_type(np.asarray(change).dtype, np.float64)
+    x = trace.records[call.start].value.astype(dtype)
+    tracer = _mover(trace, record, call.start, index, change)
+    if call.function == "cross_entropy":
+        return tracer.run(cross_entropy, x, trace.labels)[0]
+    layer, params = call.arguments[:2]
+    y, _ = tracer.run(layer.forward, Params(getattr(params, "nest", params)).astype(dtype), x)
+    if call not in trace.pairs:  # the outermost one, around layers that have a backward
+        return trace.loss_of(y)[0]
+    return (y * trace.records[trace.pairs[call].start].value).sum()

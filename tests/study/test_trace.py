@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+
+import minivit
+from minivit.checks.numeric import random_params
+from minivit.layers import GELU, Attention, Linear
+from minivit.study import trace
+from tests.numeric import analytic, passes
+from tests.study.cases import Scaled, traced, traced_vit
+
+
+def test_a_trace_is_the_pass_and_leaves_everything_as_it_was():
+    record = traced_vit()
+    loss, logits, gradients = passes(record.layer, record.params, record.x, record.labels)
+    assert record.loss == loss
+    np.testing.assert_array_equal(record["logits"].value, logits)
+    np.testing.assert_array_equal(record["images"].value, record.x)
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(record[name].gradient, gradient)
+        assert record[name].gradient_source == "hand"
+    for name, leaf in record.params.named():
+        assert record[name].phase == "parameter"
+        np.testing.assert_array_equal(record[name].value, leaf)
+        assert "grads[" in record[name].answer.source
+
+
+def test_holds_what_the_cache_holds():
+    record = traced_vit()
+    _, cache = record.layer.forward(record.params, record.x)
+    for name in ("q", "k", "v", "att"):
+        np.testing.assert_array_equal(
+            record[f"blocks.1.attn.{name}"].value, cache["blocks"][1]["attn"][name]
+        )
+    np.testing.assert_array_equal(record["ln.normed"].value, cache["ln"]["normed"])
+
+
+@pytest.mark.parametrize(
+    "name, layer, shape",
+    [("attention", Attention(15, 3), (2, 7, 15)), ("mine", Scaled(), (2, 5, 3))],
+)
+def test_traces_any_layer(name, layer, shape):
+    record = traced(layer, shape)
+    y, gradients = analytic(layer, record.params, record.x, record.dy)
+    assert record.loss == (y * record.dy).sum()
+    np.testing.assert_array_equal(record["y"].value, y)
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(record[name].gradient, gradient)
+
+
+def test_keeps_its_own_copies():
+    layer, rng = Linear(3, 5), np.random.default_rng(0)
+    params, x, dy = random_params(layer, rng), rng.standard_normal((2, 3)), np.ones((2, 5))
+    record = trace(layer, params, x, dy=dy)
+    w, gradient = params["w"].copy(), record["w"].gradient.copy()
+    params.flat[...] = 0
+    x[...] = 0
+    np.testing.assert_array_equal(record.params["w"], w)
+    np.testing.assert_array_equal(record["w"].value, w)
+    np.testing.assert_array_equal(record["w"].gradient, gradient)
+    assert record.x.any()
+
+
+def test_takes_a_bare_nest_and_a_layer_without_parameters():
+    layer = Linear(3, 5)
+    nest = layer.init(np.random.default_rng(0))
+    record = trace(layer, nest, np.ones((2, 3), np.float32), dy=np.ones((2, 5), np.float32))
+    np.testing.assert_array_equal(record["w"].gradient, np.full((3, 5), 2))
+    assert trace(GELU(), {}, np.ones(3), dy=np.ones(3))["gate"].shape == (3,)
+
+
+def test_an_unused_parameter_has_a_gradient_of_zero():
+    class Idle(Linear):
+        def init(self, rng, dtype=np.float32):
+            return {**super().init(rng, dtype), "idle": np.ones(2, dtype)}
+
+    record = traced(Idle(3, 5), (2, 3))
+    np.testing.assert_array_equal(record["idle"].gradient, [0, 0])
+
+
+def test_the_forward_comes_before_the_backward_where_both_use_a_name():
+    record = traced_vit()
+    assert record["blocks.0.attn.q"].phase == "forward"
+    assert record["blocks.0.ln1.w"].phase == "parameter"
+    assert record["blocks.0.attn.dq"].phase == "backward"
+    assert record["blocks.0.attn.dq"].gradient is None
+    assert record["loss.labels"].gradient is None
+
+
+def test_the_gradients_by_complex_step_are_those_of_the_formulas():
+    """Those that the docstrings of layer norm, GELU and softmax give, line by line."""
+    record = traced_vit()
+    ln = {name: record[f"ln.{name}"] for name in ("y", "normed", "rstd", "var", "centered", "mean")}
+    assert {r.gradient_source for r in list(ln.values())[1:]} == {"complex step"}
+    dnormed = ln["y"].gradient * record["ln.w"].value
+    centered, rstd, D = ln["centered"].value, ln["rstd"].value, 14
+    drstd = (dnormed * centered).sum(-1, keepdims=True)
+    dvar = drstd * -0.5 * rstd**3
+    dcentered = dnormed * rstd + dvar * 2 / D * centered
+    expected = dict(normed=dnormed, rstd=drstd, var=dvar, centered=dcentered)
+    expected["mean"] = -dcentered.sum(-1, keepdims=True)
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(ln[name].gradient, gradient, rtol=1e-10, atol=1e-15)
+
+    act = "blocks.1.mlp.act"
+    gate = record[f"{act}.gate"]
+    np.testing.assert_allclose(
+        gate.gradient, record[f"{act}.y"].gradient * record[f"{act}.x"].value, rtol=1e-12
+    )
+    slope = 2 * gate.value * (1 - gate.value)
+    np.testing.assert_allclose(
+        record[f"{act}.inner"].gradient, gate.gradient * slope, rtol=1e-10, atol=1e-17
+    )
+
+    softmax = "blocks.0.attn.softmax"
+    dy, numer, total = (record[f"{softmax}.{name}"] for name in ("y", "numer", "total"))
+    dtotal = -(dy.gradient * numer.value).sum(-1, keepdims=True) / total.value**2
+    np.testing.assert_allclose(total.gradient, dtotal, rtol=1e-9, atol=1e-16)
+    np.testing.assert_allclose(
+        numer.gradient, dy.gradient / total.value + dtotal, rtol=1e-9, atol=1e-15
+    )
+    np.testing.assert_allclose(
+        record[f"{softmax}.shifted"].gradient, numer.gradient * numer.value, rtol=1e-9, atol=1e-15
+    )
+
+
+def test_float32_stays_float32():
+    record = traced_vit()
+    images = record.x.astype(np.float32)
+    single = trace(record.layer, record.params.astype(np.float32), images, record.labels)
+    assert {r.value.dtype for r in single if r.value.dtype.kind == "f"} == {np.dtype(np.float32)}
+    for name in ("blocks.0.attn.scores", "ln.mean"):
+        assert single[name].gradient.dtype == np.float32
+        np.testing.assert_allclose(
+            single[name].gradient, record[name].gradient, rtol=1e-2, atol=1e-6
+        )
+
+
+def test_needs_either_labels_or_dy():
+    layer = Linear(3, 5)
+    params = minivit.Params(layer.init(np.random.default_rng(0), np.float64))
+    for given in ({}, dict(labels=[0, 1], dy=np.ones((2, 5)))):
+        with pytest.raises(ValueError, match="give either labels, .* or dy"):
+            trace(layer, params, np.ones((2, 3)), **given)
+
+
+def test_an_unknown_name_is_told_its_neighbours():
+    with pytest.raises(KeyError, match=r"no array is called 'blocks.1.attn.score'; .*attn.scores"):
+        traced_vit()["blocks.1.attn.score"]
+
+
+class Shrunk(GELU):
+    """What it computes in between has no name in the backward, and is not always analytic."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def forward(self, params, x):
+        half = 0.5 * x
+        y = self.size(half)
+        return y, {"x": x}
+
+    def backward(self, params, dy, cache, grads):
+        return 0.5 * np.sign(cache["x"]) * dy
+
+
+def test_says_when_the_complex_step_cannot_give_a_gradient():
+    with pytest.raises(ValueError, match="half: its layer is not analytic, .* 0 by the complex"):
+        _ = traced(Shrunk(np.abs), (2, 3))["half"].gradient
+    with pytest.raises(ValueError, match="half: no complex step goes through its layer"):
+        _ = traced(Shrunk(lambda x: np.arctan2(x, 1)), (2, 3))["half"].gradient
+    assert traced(Shrunk(np.sin), (2, 3))["half"].gradient.shape == (2, 3)

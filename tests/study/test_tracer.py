@@ -1,0 +1,132 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minivit.study.tracer
+from minivit.layers import Attention, Linear
+from minivit.layers.refusals import expect_shape
+from tests.study.cases import Scaled, traced, traced_vit
+
+
+def steps(trace, path, function="forward"):
+    return [r for r in trace if (r.path, r.function) == (path, function)]
+
+
+def test_follows_attention_line_by_line():
+    record = traced(Attention(15, 3), (2, 7, 15))
+    assert [(r.variable, r.bound, r.source.split(" ")[0]) for r in steps(record, "")] == [
+        ("x", True, "def"),
+        ("qkv", True, "qkv,"),
+        ("q", True, "q,"),
+        ("k", True, "q,"),
+        ("v", True, "q,"),
+        ("scores", True, "scores"),
+        ("scores", False, "scores"),
+        ("att", True, "att,"),
+        ("merged", True, "merged"),
+        ("mix", True, "mix"),
+        ("merged", False, "xp.matmul(att,"),  # mix is a view of it
+        ("mix", False, "xp.matmul(att,"),
+        ("y", True, "y,"),
+    ]
+    filled = ["dqkv", "dq", "dqkv", "dk", "dqkv", "dv", "dx"]  # dq, dk and dv are views of dqkv
+    assert [r.variable for r in steps(record, "", "backward")][-7:] == filled
+    assert [r.number for r in record] == list(range(len(record)))
+
+
+def test_a_value_is_what_it_was_right_after_its_line():
+    record = traced(Attention(15, 3), (2, 7, 15))
+    q, k, v = (record[name].value for name in "qkv")
+    before, after = record.versions("scores")
+    np.testing.assert_array_equal(before.value, np.matmul(q, k.mT))
+    np.testing.assert_array_equal(after.value, before.value * 5**-0.5)
+    att = record["att"].value
+    np.testing.assert_array_equal(record["mix"].value, np.matmul(att, v))
+    rows = record["mix"].value.transpose(0, 2, 1, 3).reshape(2, 7, 15)
+    np.testing.assert_array_equal(record["merged"].value, rows)
+    assert [len(record.versions(f"softmax.{name}")) for name in ("shifted", "numer", "y")] == [
+        1
+    ] * 3
+    shifted = record["softmax.shifted"].value  # its memory was taken for numer, and then for y
+    np.testing.assert_array_equal(shifted, after.value - after.value.max(-1, keepdims=True))
+    np.testing.assert_array_equal(record["softmax.numer"].value, np.exp(shifted))
+
+
+def test_places_are_right():
+    record = traced_vit()
+    for r in record:
+        assert (
+            r.line is None
+            or r.source.split("\n")[0] in Path(r.file).read_text().split("\n")[r.line - 1]
+        ), r
+    r = record["blocks.1.mlp.act.gate"]
+    assert (r.path, r.function, Path(r.file).name) == ("blocks.1.mlp.act", "forward", "gelu.py")
+    assert r.source == "gate *= 0.5"
+    assert record["pos.y"].source == 'y = x + params["pos"]  # (B, T, D)'
+    assert record["patches.cut_patches.grid"].function == "cut_patches"
+    assert record["loss.dlogits"].phase == "backward"
+
+
+def test_writes_through_views_and_helpers_are_seen():
+    record = traced(Scaled(), (2, 5, 3))
+    assert [(r.variable, r.bound) for r in steps(record, "")] == [
+        ("x", True),
+        ("skip", True),
+        ("hidden", True),
+        ("hidden", False),
+        ("hidden", False),
+        ("y", True),
+        ("half", True),
+        ("y", False),  # np.copyto says nothing of y's change
+        ("half", False),
+        ("y", False),  # nor does add_to
+        ("half", False),
+        ("y", False),
+        ("half", False),  # it shares y's memory, if not the part that was written
+        ("y", False),
+        ("half", False),
+    ]
+    assert record["add_to.target"].source == "target += amount"
+    assert [r.source for r in steps(record, "", "add_to")] == ["target += amount"]
+    x = record["parts.0.x"].value
+    linear = x @ record["parts.0.w"].value + record["parts.0.b"].value
+    expected = 3 * linear + 1
+    expected[..., :2] += x[..., :2]
+    expected[..., 2:] -= x[..., 2:]
+    np.testing.assert_allclose(record["y"].value, expected, rtol=1e-13)
+
+
+def test_two_traces_are_the_same_record():
+    first, second = traced_vit(), traced_vit()
+    assert [(r.name, r.phase, r.line, r.bound) for r in first] == [
+        (r.name, r.phase, r.line, r.bound) for r in second
+    ]
+
+
+def test_neither_numpy_nor_small_checks_are_followed():
+    record = traced_vit()
+    assert not any(r.file and "numpy" in Path(r.file).parts for r in record)
+    assert not any(expect_shape.__name__ in r.name for r in record)
+
+
+def test_gives_back_the_trace_function_even_after_an_error():
+    def watch(frame, event, argument):
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        traced(Linear(3, 5), (2, 3))
+        assert sys.gettrace() is watch
+        try:
+            traced(Linear(3, 5), (2, 4))
+        except ValueError as error:
+            assert "expected shape" in str(error)
+        assert sys.gettrace() is watch
+    finally:
+        sys.settrace(before)
+
+
+def test_the_tracer_is_short():
+    assert len(Path(minivit.study.tracer.__file__).read_text().splitlines()) <= 100
