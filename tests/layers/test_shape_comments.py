@@ -1,0 +1,176 @@
+"""Every shape comment of the engine is held to the shape that the line really makes.
+
+A comment tells a shape if it has a bracket with a comma, such as `# (B, h, T, d)`. It is about each
+array that its statement binds, or returns; on a line of its own, about all that come after it in
+the function. `3 x (B, h, T, d)` says how many there are, and `at last (B, N, D)` speaks of the last
+turn of a loop. The letters are those of the legend in `layers/__init__.py`.
+"""
+
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.checks.numeric import random_params
+from minivit.layers import Dropout, Linear
+from minivit.study import trace
+from minivit.study.statements import statement_at
+
+ENGINE = Path(minivit.__file__).parent
+FILES = [*sorted((ENGINE / "layers").glob("*.py")), ENGINE / "vit.py", ENGINE / "losses.py"]
+OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
+# No two letters have the same size, so that none can stand for another.
+SIZES = dict(B=8, H=6, W=15, C=4, P=3, N=10, h=7, d=9, D=63, F=17, K=12)
+
+
+def shape_comments(path):
+    """(line, comment, whether it stands alone) of each comment that tells a shape."""
+    text = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and re.search(r"\([^()]*,[^()]*\)", token.string):
+            yield token.start[0], token.string, token.line.strip().startswith("#")
+
+
+def shape_error(comment, shape, sizes):
+    """None if a comment tells the shape, else what is wrong. A letter of size None is given one."""
+    inside = re.search(r"\(([^()]*,[^()]*)\)", comment)[1]
+    axes = [axis.strip() for axis in inside.split(",") if axis.strip()]
+    if "..." in axes:
+        place = axes.index("...")
+        after = len(axes) - place - 1
+        if len(shape) < len(axes) - 1:
+            return f"{comment} has more axes than {shape}"
+        axes = axes[:place] + axes[place + 1 :]
+        shape = shape[:place] + shape[len(shape) - after :]
+    if len(axes) != len(shape):
+        return f"{comment} has other axes than {shape}"
+    for axis, size in zip(axes, shape, strict=True):
+        if not re.fullmatch(r"[\w/·+ ]+", axis):
+            return f"{comment}: {axis!r} cannot be read"
+        formula = re.sub(r"(\d)([A-Za-z])", r"\1*\2", axis).replace("·", "*").replace("/", "//")
+        letters = set(re.findall(r"[A-Za-z]\w*", formula))
+        if sizes.get(formula, 0) is None:
+            sizes[formula] = size
+        if not letters <= sizes.keys():
+            return f"{comment}: {axis!r} is no letter of the legend"
+        if eval(formula, {}, sizes) != size:
+            return f"{comment} is {shape}"
+    return None
+
+
+class Seeded(Dropout):
+    """Dropout at work; a trace runs layers without a generator."""
+
+    def forward(self, params, x, rng=None):
+        return super().forward(params, x, np.random.default_rng(0))
+
+
+def traces():
+    """(Trace, the sizes of its letters) of passes that go through every line with a shape."""
+    rng = np.random.default_rng(0)
+    for changes in CONFIGS:
+        model = minivit.ViT(
+            image_size=(6, 15), patch_size=3, channels=4, dim=63, depth=1, heads=7, mlp_dim=17,
+            classes=12, **changes,
+        )  # fmt: skip
+        images, labels = rng.standard_normal((8, 6, 15, 4)), rng.integers(0, 12, 8)
+        yield trace(model, random_params(model, rng), images, labels), SIZES | {"T": model.tokens}
+    x = rng.standard_normal((8, 11, 63))
+    yield trace(Seeded(0.3, 0.2), {}, x, dy=x), SIZES | {"T": 11}
+
+
+CONFIGS = [dict(pool="mean"), dict(pool="cls")]
+
+
+@pytest.fixture(scope="module")
+def calls():
+    """[(Call, its records, the sizes of the letters)] of all the passes."""
+    found = []
+    for record, sizes in traces():
+        of_call = {}
+        for r in record:
+            of_call.setdefault(r.call, []).append(r)
+        for call, records in of_call.items():
+            letters = dict(sizes)
+            if own := OWN_LETTERS.get(Path(call.file).name):
+                layer = call.arguments[0]
+                letters = vars(layer) if isinstance(layer, Linear) else {}
+                letters = letters | dict.fromkeys(own)
+            found.append((call, records, letters))
+    return found
+
+
+def told(calls, path, line, comment, alone):
+    """The arrays of which a comment speaks: [(shape, letters)], and how many a turn."""
+    statement = statement_at(str(path), line)
+    found = []
+    for call, records, letters in calls:
+        if call.file != str(path):
+            continue
+        if alone:
+            last = call.statement.line
+            here = [r for r in records if call.head.line < line < r.line <= last]
+        elif statement.source.startswith("return"):
+            here = [call.returned] if call.statement is statement else []
+        else:
+            here = [
+                r for r in records if r.statement is statement and r.variable in statement.bound
+            ]
+        if "at last" in comment:
+            here = here[-1:]
+        count = re.search(r"(\d+) x \(", comment)
+        if count and here:
+            assert len(here) == int(count[1]), f"{path.name}:{line} {comment} are {len(here)}"
+        found += [(r.shape, letters) for r in here]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_shape_comment_lies(path, calls):
+    for line, comment, alone in shape_comments(path):
+        spoken_of = told(calls, path, line, comment, alone)
+        assert spoken_of, f"{path.name}:{line} {comment}: no pass goes there"
+        for shape, letters in spoken_of:
+            error = shape_error(comment, shape, letters)
+            assert not error, f"{path.name}:{line} {error}"
+
+
+def test_there_are_many():
+    counts = {path.name: len(list(shape_comments(path))) for path in FILES}
+    assert sum(counts.values()) >= 80, counts
+    assert counts["attention.py"] >= 10
+
+
+@pytest.mark.parametrize(
+    "comment, shape, error",
+    [
+        ("# (B, 3D)", (8, 189), None),
+        ("# 3 x (B, h), views", (8, 7), None),
+        ("# (..., D)", (63,), None),
+        ("# (..., D)", (5, 8, 63), None),
+        ("# (B, ...)  of any shape", (8, 1, 2), None),
+        ("# (B, 1, ...)", (8, 1), None),
+        ("# (D,)", (63,), None),
+        ("# (B, N + 1, P·P·C, W/P)", (8, 11, 36, 5), None),
+        ("# (B, D)", (8, 9), "is (8, 9)"),
+        ("# (B, T, D)", (8, 63), "other axes"),
+        ("# (..., D, D)", (63,), "more axes"),
+        ("# (..., D)", (63, 9), "is (9,)"),
+        ("# (B, X)", (8, 9), "no letter of the legend"),
+        ("# (B, √d)", (8, 3), "cannot be read"),
+    ],
+)
+def test_lies_are_told_apart(comment, shape, error):
+    found = shape_error(comment, shape, dict(SIZES))
+    assert found is None if error is None else error in found
+
+
+def test_the_letters_of_a_helper_must_agree_with_each_other():
+    letters = {"R": None, "D": None}
+    assert shape_error("# (R, D)", (3, 5), letters) is None
+    assert shape_error("# (D,)", (5,), letters) is None
+    assert "is (3,)" in shape_error("# (D,)", (3,), letters)
