@@ -64,6 +64,7 @@ def train(options, answer):
     model = minivit.ViT(
         image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=2, mlp_dim=128, classes=10,
         pool="cls" if options.layer in ("class_token", "first_token") else "mean",
+        norm="post" if options.layer == "post_norm" else "pre",
         dropout=0.1 if options.layer == "dropout" else 0.0,
     )  # fmt: skip
     params = minivit.Params(model.init(rng))

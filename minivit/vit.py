@@ -1,4 +1,4 @@
-"""The Vision Transformer, pre-norm (Dosovitskiy et al. 2020, arXiv:2010.11929, figure 1)."""
+"""The Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929, figure 1)."""
 
 import math
 
@@ -8,14 +8,18 @@ from .layers import (
     ClassToken,
     Dropout,
     FirstToken,
+    Identity,
     LayerNorm,
     Linear,
     MeanPool,
     Patches,
     Positions,
+    PostNormBlock,
     PreNormBlock,
+    SinusoidalPositions,
+    SinusoidalPositions2D,
 )
-from .layers.refusals import positive_integers
+from .layers.refusals import expect_dtype, expect_one_of, positive_integers
 
 
 class ViT:
@@ -23,8 +27,8 @@ class ViT:
 
         images → patches (→ class token) → positions → blocks → layer norm → pool → head → logits
 
-    Params   patches, cls (pool="cls" only), pos, dropout, blocks [ln1, attn, drop1, ln2, mlp,
-             drop2], ln, pool, head
+    Params   patches, cls (pool="cls" only), pos (if learned), dropout, blocks [ln1, attn, drop1,
+             ln2, mlp, drop2], ln (empty if norm="post"), pool, head
     Forward  images (B, H, W, C), normalised floats -> logits (B, K), a score for each class
     Cache    nests like the parameters
 
@@ -35,7 +39,9 @@ class ViT:
         dim, depth, heads, mlp_dim: width D, blocks L, heads h (must divide dim), width F of the MLP
         classes:    K
         pool:       "mean", or "cls" for a class token
-        positions:  "learned", or None for a model that cannot tell where a patch was
+        positions:  "learned", fixed "sincos1d" or "sincos2d" (sinusoids.py), or None for a model
+                    that cannot tell where a patch was
+        norm:       "pre" (block.py), or "post" (post_norm.py), which has no layer norm at the end
         eps:        of every layer norm
         dropout:    rate, while training, at the tokens with their positions and at the end of each
                     branch of a block (Vaswani et al. 2017, section 5.4)
@@ -43,9 +49,9 @@ class ViT:
                     (Huang et al. 2016, equation 4)
 
     Initial values: weights from a normal cut at two standard deviations with std 1/√d_in (corrected
-    for the cut); the two ways into the residual stream of each block times 1/√(2L), so that the
-    stream does not grow with depth (GPT-2, section 2.3); positions with std 0.02; head, class token
-    and biases zero. A new model's logits are therefore all zero.
+    for the cut); the two ways into the residual stream of a pre-norm block times 1/√(2L), so that
+    the stream does not grow with depth (GPT-2, section 2.3); positions with std 0.02; head, class
+    token and biases zero. A new model's logits are therefore all zero.
 
     Errors: ValueError or TypeError naming the value, for what cannot work.
     """
@@ -63,6 +69,7 @@ class ViT:
         classes,
         pool="mean",
         positions="learned",
+        norm="pre",
         eps=1e-6,
         dropout=0.0,
         drop_path=0.0,
@@ -73,31 +80,35 @@ class ViT:
         dim, depth, heads, mlp_dim = positive_integers(
             "ViT", dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim
         )
-        if pool not in ("mean", "cls"):
-            raise ValueError(f'ViT: pool must be "mean" or "cls", got {pool!r}')
-        if positions not in ("learned", None):
-            raise ValueError(f'ViT: positions must be "learned" or None, got {positions!r}')
-
+        expect_one_of("ViT", "pool", pool, ["mean", "cls"])
+        expect_one_of("ViT", "positions", positions, ["learned", "sincos1d", "sincos2d", None])
+        expect_one_of("ViT", "norm", norm, ["pre", "post"])
         for name, rate in {"dropout": dropout, "drop_path": drop_path}.items():
             if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
                 raise ValueError(f"ViT: {name} must be at least 0 and less than 1, got {rate!r}")
 
         self.patches = Patches(*_pair(image_size), patch_size, channels, dim)
-        self.tokens = self.patches.count + (pool == "cls")  # T
+        N, rows = self.patches.count, self.patches.height // patch_size
+        self.tokens = N + (pool == "cls")  # T
         # What joins the patches. Their parameters are single arrays at the top level of the nest,
         # so these layers get all of params.
         self.extras = {}
-        if pool == "cls":
+        if positions == "sincos1d":
+            self.extras["pos"] = SinusoidalPositions(N, dim)
+        if positions == "sincos2d":
+            self.extras["pos"] = SinusoidalPositions2D(rows, N // rows, dim)
+        if pool == "cls":  # after sinusoidal positions: it stands nowhere
             self.extras["cls"] = ClassToken(dim)
         if positions == "learned":
             self.extras["pos"] = Positions(self.tokens, dim)
-        gain = 1 / math.sqrt(2 * depth)
         self.dropout = Dropout(dropout)
-        self.blocks = [
-            PreNormBlock(dim, heads, mlp_dim, gain, eps, dropout, drop_path * (number / depth))
-            for number in range(1, depth + 1)
-        ]
-        self.ln = LayerNorm(dim, eps)
+        rates = [(dropout, drop_path * (number / depth)) for number in range(1, depth + 1)]
+        if norm == "pre":
+            gain = 1 / math.sqrt(2 * depth)
+            self.blocks = [PreNormBlock(dim, heads, mlp_dim, gain, eps, *rate) for rate in rates]
+        else:
+            self.blocks = [PostNormBlock(dim, heads, mlp_dim, eps, *rate) for rate in rates]
+        self.ln = LayerNorm(dim, eps) if norm == "pre" else Identity()
         self.pool = MeanPool() if pool == "mean" else FirstToken()
         self.head = Linear(dim, classes, gain=0.0)
         self.config = dict(  # ViT(**config) is the same model
@@ -111,7 +122,8 @@ class ViT:
             classes=classes,
             pool=pool,
             positions=positions,
-            eps=self.ln.eps,
+            norm=norm,
+            eps=self.blocks[0].ln1.eps,
             dropout=self.dropout.rate,
             drop_path=self.blocks[-1].drop1.path_rate,
         )
@@ -135,11 +147,11 @@ class ViT:
         nothing is left out. `keep=False` is for evaluation: every block's cache is dropped at once,
         and None is returned in its place.
         """
-        self._check_dtype(params, "images", images)
+        expect_dtype("ViT", "images", images, params["head"]["w"].dtype)
         cache = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
         for name, extra in self.extras.items():
-            x, cache[name] = extra.forward(params, x)  # (B, T, D)
+            x, cache[name] = extra.forward(params, x)  # at last (B, T, D)
         x, cache["dropout"] = self.dropout.forward(params["dropout"], x, rng)  # (B, T, D)
         for block, block_params in zip(self.blocks, params["blocks"], strict=True):
             x, block_cache = block.forward(block_params, x, rng)  # (B, T, D)
@@ -154,7 +166,7 @@ class ViT:
         """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
         if cache is None:
             raise ValueError("ViT: no cache to go backward with; call forward with keep=True")
-        self._check_dtype(params, "dlogits", dlogits)
+        expect_dtype("ViT", "dlogits", dlogits, params["head"]["w"].dtype)
         head, pool = cache["head"], cache["pool"]
         dpooled = self.head.backward(params["head"], dlogits, head, grads["head"])  # (B, D)
         dnormed = self.pool.backward(params["pool"], dpooled, pool, grads["pool"])  # (B, T, D)
@@ -169,16 +181,6 @@ class ViT:
         patches = cache["patches"]
         dimages = self.patches.backward(params["patches"], dx, patches, grads["patches"])
         return dimages  # (B, H, W, C)
-
-    def _check_dtype(self, params, name, array):
-        """Raise TypeError unless the array is of the parameters' dtype: NumPy would mix them."""
-        expected = params["head"]["w"].dtype
-        dtype = getattr(array, "dtype", type(array).__name__)
-        if dtype != expected:
-            raise TypeError(
-                f"ViT: {name} are {dtype}; expected an array of {expected}, the parameters' dtype. "
-                f"Raw pixels are normalised first: (pixels / 255 - mean) / std, as {expected}"
-            )
 
 
 def _pair(image_size):

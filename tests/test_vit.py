@@ -21,6 +21,13 @@ SMALL = dict(
 MNIST = dict(
     image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=4, mlp_dim=128, classes=10
 )
+KINDS = [
+    dict(pool="mean"),
+    dict(pool="cls"),
+    dict(pool="mean", positions="sincos1d", norm="post"),
+    dict(pool="cls", positions="sincos2d", norm="post", dim=12),
+]
+every_kind = pytest.mark.parametrize("kind", KINDS)
 both_pools = pytest.mark.parametrize("pool", ["mean", "cls"])
 
 
@@ -34,9 +41,9 @@ def case(seed=0, batch=3, **changes):
     return model, params, images, rng.integers(0, model.config["classes"], batch)
 
 
-@both_pools
-def test_gradients_equal_central_differences(pool):
-    model, params, images, labels = case(pool=pool)
+@every_kind
+def test_gradients_equal_central_differences(kind):
+    model, params, images, labels = case(**kind)
     _, _, gradients = passes(model, params, images, labels)
 
     def loss():
@@ -47,9 +54,9 @@ def test_gradients_equal_central_differences(pool):
         assert relative_error(gradients[name], central_differences(loss, array)) <= 1e-7, name
 
 
-@both_pools
-def test_gradients_equal_the_complex_step(pool):
-    model, params, images, labels = case(pool=pool, seed=1)
+@every_kind
+def test_gradients_equal_the_complex_step(kind):
+    model, params, images, labels = case(**kind, seed=1)
     _, _, gradients = passes(model, params, images, labels, smoothing=0.1)
     params, images = params.astype(complex), images.astype(complex)
 
@@ -71,19 +78,22 @@ def test_random_configurations_equal_pytorch(seed):
     rows, columns, width, depth, channels, mlp_dim, classes, batch = (
         int(n) for n in rng.integers(1, 6, 8)
     )
+    positions = ["learned", "sincos1d", "sincos2d", "learned", None][seed % 5]
     model, params, images, labels = case(
         seed,
         batch,
         image_size=(rows * patch_size, columns * patch_size),
         patch_size=patch_size,
         channels=channels,
-        dim=heads * (width + 1),  # layer norm of one feature has no gradient to compare
+        # layer norm of one feature has no gradient to compare; sinusoids need multiples of 4
+        dim=heads * (4 * width if "sincos" in str(positions) else width + 1),
         depth=depth,
         heads=heads,
         mlp_dim=mlp_dim,
         classes=classes + 1,
         pool=["mean", "cls"][seed % 2],
-        positions=["learned", None][seed % 5 == 4],
+        positions=positions,
+        norm=["pre", "post"][seed % 4 == 3],
         eps=[1e-6, 1e-3][seed % 3 == 2],
     )
     smoothing = [0.0, 0.1][seed % 7 == 3]
@@ -191,6 +201,25 @@ def test_parameter_names_and_counts():
     assert names[-4:] == ["ln.w", "ln.b", "head.w", "head.b"]
 
 
+def test_a_post_norm_model_has_no_last_norm_and_its_stream_no_gain():
+    model = minivit.ViT(**{**MNIST, "norm": "post"})
+    params = minivit.Params(model.init(params_rng()))
+    assert params["ln"] == {}
+    assert params.flat.size == 138_890 - 2 * 64
+    assert params["blocks"][0]["attn"]["proj"]["w"].std() == pytest.approx(1 / 8, rel=0.03)
+    assert minivit.ViT(**model.config).config == model.config
+
+
+def test_sinusoidal_positions_are_no_parameters_and_leave_out_the_class_token():
+    model, params, images, _ = case(pool="cls", positions="sincos1d")
+    assert "pos" not in dict(params.named())
+    _, cache = model.forward(params, images)
+    first = cache["blocks"][0]["ln1"]
+    cls = params["cls"] - params["cls"].mean()
+    for row in first["normed"][:, 0]:
+        np.testing.assert_allclose(row, cls * first["rstd"][0, 0], rtol=1e-12)
+
+
 def params_rng():
     return np.random.default_rng(0)
 
@@ -234,7 +263,7 @@ def shuffled_patches(images, patch_size, order):
 
 
 @both_pools
-@pytest.mark.parametrize("positions", ["learned", None])
+@pytest.mark.parametrize("positions", ["learned", "sincos1d", None])
 def test_only_positions_tell_where_a_patch_is(pool, positions):
     model, params, images, _ = case(pool=pool, positions=positions)
     order = [3, 1, 5, 0, 4, 2]
@@ -328,7 +357,9 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
         ({"image_size": 28.0}, TypeError, "height must be an integer, got 28.0"),
         ({"channels": "RGB"}, TypeError, "channels must be an integer, got 'RGB'"),
         ({"pool": "max"}, ValueError, 'pool must be "mean" or "cls", got \'max\''),
-        ({"positions": "none"}, ValueError, "positions must be \"learned\" or None, got 'none'"),
+        ({"positions": "none"}, ValueError, '"sincos1d", "sincos2d" or None, got \'none\''),
+        ({"positions": "sincos2d", "dim": 66, "heads": 2}, ValueError, "dim 66 must be divisible"),
+        ({"norm": "none"}, ValueError, 'norm must be "pre" or "post", got \'none\''),
         ({"eps": 0}, ValueError, "eps must be positive, got 0"),
     ],
 )

@@ -4,6 +4,8 @@ Parameters come as nests of tensors in minivit's layout. Nothing here shares cod
 patches are a convolution, attention is `multi_head_attention_forward`.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -54,6 +56,11 @@ def block(p, x, heads, eps=1e-6):
     return x + mlp(p["mlp"], layer_norm(p["ln2"], x, eps))
 
 
+def post_norm_block(p, x, heads, eps=1e-6):
+    x = layer_norm(p["ln1"], x + attention(p["attn"], x, heads), eps)
+    return layer_norm(p["ln2"], x + mlp(p["mlp"], x), eps)
+
+
 def patches(p, images, patch_size):
     dim = p["w"].shape[1]
     kernel = p["w"].reshape(patch_size, patch_size, -1, dim).permute(3, 2, 0, 1)  # (D, C, P, P)
@@ -69,15 +76,46 @@ def positions(p, x):
     return x + p["pos"]
 
 
+def sinusoids_1d(places, features):
+    """Pairs (sin, cos) as the parts of a complex exponential."""
+    place = torch.arange(places, dtype=torch.float64)
+    exponents = torch.arange(0, features, 2, dtype=torch.float64) / features
+    angles = torch.outer(place, torch.exp(-math.log(10000) * exponents))
+    turned = torch.polar(torch.ones_like(angles), angles)
+    return torch.stack([turned.imag, turned.real], dim=2).flatten(1)
+
+
+def sinusoids_2d(rows, columns, features):
+    of_row = sinusoids_1d(rows, features // 2)[:, None].expand(-1, columns, -1)
+    of_column = sinusoids_1d(columns, features // 2)[None].expand(rows, -1, -1)
+    return torch.cat([of_row, of_column], dim=2).flatten(0, 1)
+
+
+def all_positions(p, config, dim):
+    """What is added to all tokens; sinusoids have a row of zeros for the class token."""
+    if config["positions"] is None:
+        return 0
+    if config["positions"] == "learned":
+        return p["pos"]
+    rows, columns = (side // config["patch_size"] for side in config["image_size"])
+    table = (
+        sinusoids_1d(rows * columns, dim)
+        if config["positions"] == "sincos1d"
+        else sinusoids_2d(rows, columns, dim)
+    )
+    return torch.cat([torch.zeros(int(config["pool"] == "cls"), dim), table])
+
+
 def vit(p, images, config):
     x = patches(p["patches"], images, config["patch_size"])
     if config["pool"] == "cls":
         x = class_token(p, x)
-    if config["positions"]:
-        x = positions(p, x)
+    x = x + all_positions(p, config, x.shape[-1])
+    one_block = block if config["norm"] == "pre" else post_norm_block
     for block_params in p["blocks"]:
-        x = block(block_params, x, config["heads"], config["eps"])
-    x = layer_norm(p["ln"], x, config["eps"])
+        x = one_block(block_params, x, config["heads"], config["eps"])
+    if config["norm"] == "pre":
+        x = layer_norm(p["ln"], x, config["eps"])
     return linear(p["head"], x[:, 0] if config["pool"] == "cls" else x.mean(dim=1))
 
 

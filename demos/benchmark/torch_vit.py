@@ -52,8 +52,9 @@ class TorchViT(nn.Module):
     def __init__(self, config):
         """config: the arguments of minivit's ViT; learned positions and mean pooling only."""
         super().__init__()
-        if config.get("pool", "mean") != "mean" or not config.get("positions", True):
-            raise ValueError(f"the rival has learned positions and mean pooling, got {config}")
+        own = dict(pool="mean", positions="learned", norm="pre")
+        if own != {name: config.get(name, value) for name, value in own.items()}:
+            raise ValueError(f"the rival has {own}, got {config}")
         height, width = config["image_size"]
         dim, eps = config["dim"], config.get("eps", 1e-6)
         self.patch_size = P = config["patch_size"]

@@ -1,8 +1,9 @@
 """The mathematics: one file a layer, forward and backward side by side.
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
-class_token, positions, pool. (initial, sums and refusals are small helpers: initial values, sums as
-products, and the checks of sizes and shapes.)
+class_token, positions, pool; then the variants post_norm (with identity) and sinusoids. (initial,
+sums and refusals are small helpers: initial values, sums as products, and the checks of sizes and
+shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -33,12 +34,15 @@ from .block import PreNormBlock
 from .class_token import ClassToken
 from .dropout import Dropout
 from .gelu import GELU
+from .identity import Identity
 from .layernorm import LayerNorm
 from .linear import Linear
 from .mlp import MLP
 from .patches import Patches
 from .pool import FirstToken, MeanPool
 from .positions import Positions
+from .post_norm import PostNormBlock
+from .sinusoids import SinusoidalPositions, SinusoidalPositions2D
 from .softmax import Softmax
 
 __all__ = [
@@ -48,11 +52,15 @@ __all__ = [
     "ClassToken",
     "Dropout",
     "FirstToken",
+    "Identity",
     "LayerNorm",
     "Linear",
     "MeanPool",
     "Patches",
     "Positions",
+    "PostNormBlock",
     "PreNormBlock",
+    "SinusoidalPositions",
+    "SinusoidalPositions2D",
     "Softmax",
 ]

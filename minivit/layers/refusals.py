@@ -1,4 +1,4 @@
-"""What every layer refuses: sizes that are no positive integers, and arrays that do not fit."""
+"""What layers refuse: sizes and choices that cannot be, and arrays that do not fit."""
 
 import operator
 
@@ -14,6 +14,23 @@ def positive_integers(where, **sizes):
         if size < 1 or isinstance(size, bool):
             raise ValueError(f"{where}: {name} must be at least 1, got {size!r}")
     return integers
+
+
+def expect_one_of(where, name, value, choices):
+    """Raise ValueError unless the value is one of the choices."""
+    if value not in choices:
+        *others, last = [f'"{choice}"' if isinstance(choice, str) else choice for choice in choices]
+        raise ValueError(f"{where}: {name} must be {', '.join(others)} or {last}, got {value!r}")
+
+
+def expect_dtype(where, name, array, dtype):
+    """Raise TypeError unless the array is of the parameters' dtype: NumPy would mix them."""
+    found = getattr(array, "dtype", type(array).__name__)
+    if found != dtype:
+        raise TypeError(
+            f"{where}: {name} are {found}; expected an array of {dtype}, the parameters' dtype. "
+            f"Raw pixels are normalised first: (pixels / 255 - mean) / std, as {dtype}"
+        )
 
 
 def expect_shape(where, x, *expected):

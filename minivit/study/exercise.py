@@ -15,7 +15,8 @@ from ..checks.inside import sublayers
 from ..checks.numeric import random_params
 from ..checks.protocol import forward_of
 
-EXERCISES = [name for name in CASES if name not in ("cross_entropy", "vit")]
+NONE = ("identity", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "vit")  # nothing to write
+EXERCISES = [name for name in CASES if name not in NONE]
 
 
 class NotRight(Exception):

@@ -118,7 +118,7 @@ def _layer_loss(trace, record, index, change):
     tracer = _mover(trace, record, call.start, index, change)
     if call.function == "cross_entropy":
         return tracer.run(cross_entropy, x, trace.labels)[0]
-    layer, params = call.arguments[:2]
+    layer, params, *_ = call.arguments.values()
     y, _ = tracer.run(layer.forward, Params(getattr(params, "nest", params)).astype(dtype), x)
     if call not in trace.pairs:  # the outermost one, around layers that have a backward
         return trace.loss_of(y)[0]

@@ -38,7 +38,7 @@ class Call:
     phase: str
     function: str
     file: str
-    arguments: list
+    arguments: dict
     parent: "Call | None"
     start: int  # number of its first record
     head: Statement  # of the function

@@ -51,7 +51,7 @@ class Tracer:
         else:
             return None
         file, start = code.co_filename, len(self.records)
-        arguments = list(local.values())[: code.co_argcount]
+        arguments = {name: local[name] for name in code.co_varnames[: code.co_argcount]}
         head = statement_at(file, code.co_firstlineno)
         call = Call(path, phase, code.co_name, file, arguments, parent, start, head, head)
         self.innermost = call

@@ -17,12 +17,17 @@ def failed(model, **options):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("pool", ["mean", "cls"])
-@pytest.mark.parametrize("positions", ["learned", None])
-def test_right_models_have_every_property(pool, positions, seed):
-    model = minivit.ViT(**SMALL, pool=pool, positions=positions, dropout=0.1, drop_path=0.1)
+@pytest.mark.parametrize(
+    "positions, norm",
+    [("learned", "pre"), (None, "pre"), ("sincos1d", "pre"), ("sincos2d", "post")],
+)
+def test_right_models_have_every_property(pool, positions, norm, seed):
+    model = minivit.ViT(
+        **SMALL, pool=pool, positions=positions, norm=norm, dropout=0.1, drop_path=0.1
+    )
     findings = minivit.structure(model, seed=seed)
     assert findings.ok, findings
-    assert ("positions matter" in {f.name for f in findings.found}) == (positions == "learned")
+    assert ("positions matter" in {f.name for f in findings.found}) == (positions is not None)
 
 
 class OverQueries(Softmax):

@@ -30,7 +30,8 @@ def test_a_wrong_gradient_is_named_and_the_status_is_1(monkeypatch, capsys):
     monkeypatch.setattr(minivit.layers.Linear, "backward", lambda *rest: 2 * backward(*rest))
     assert check_gradients.main([]) == 1
     printed = capsys.readouterr().out
-    assert printed.splitlines()[-1].startswith("NOT RIGHT: linear, mlp, attention, block, patches")
+    wrong = "NOT RIGHT: linear, mlp, attention, block, post_norm, patches"
+    assert printed.splitlines()[-1].startswith(wrong)
     assert "Not right: x." in printed
 
 

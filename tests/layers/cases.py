@@ -23,9 +23,13 @@ TWINS = {
     "softmax": lambda ref, p, x: ref.softmax(p, x),
     "attention": lambda ref, p, x: ref.attention(p, x, 3),
     "block": lambda ref, p, x: ref.block(p, x, 2),
+    "post_norm": lambda ref, p, x: ref.post_norm_block(p, x, 2),
+    "identity": lambda ref, p, x: x.clone(),
     "patches": lambda ref, p, x: ref.patches(p, x, 2),
     "class_token": lambda ref, p, x: ref.class_token(p, x),
     "positions": lambda ref, p, x: ref.positions(p, x),
+    "sinusoids_1d": lambda ref, p, x: x + ref.sinusoids_1d(3, 10),
+    "sinusoids_2d": lambda ref, p, x: x + ref.sinusoids_2d(2, 5, 12),
     "mean_pool": lambda ref, p, x: x.mean(dim=1),
     "first_token": lambda ref, p, x: x[:, 0],
 }

@@ -3,7 +3,7 @@ import pytest
 
 import minivit
 from minivit.checks.numeric import random_params
-from minivit.layers import Dropout, PreNormBlock
+from minivit.layers import Dropout, PostNormBlock, PreNormBlock
 from tests.numeric import analytic, complex_step, relative_error
 
 MODEL = minivit.ViT(
@@ -29,6 +29,7 @@ class Seeded:
         (Dropout(0.0, 0.4), (13, 5, 2)),
         (Dropout(0.3, 0.4), (13, 5, 2)),
         (PreNormBlock(6, 2, 11, dropout=0.3, drop_path=0.4), (7, 5, 6)),
+        (PostNormBlock(6, 2, 11, dropout=0.3, drop_path=0.4), (7, 5, 6)),
         (MODEL, (5, 4, 6, 1)),
     ],
 )

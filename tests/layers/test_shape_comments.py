@@ -24,7 +24,7 @@ ENGINE = Path(minivit.__file__).parent
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), ENGINE / "vit.py", ENGINE / "losses.py"]
 OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
 # No two letters have the same size, so that none can stand for another.
-SIZES = dict(B=8, H=6, W=15, C=4, P=3, N=10, h=7, d=9, D=63, F=17, K=12)
+SIZES = dict(B=8, H=6, W=15, C=4, P=3, N=10, h=7, d=12, D=84, F=17, K=13)
 
 
 def shape_comments(path):
@@ -74,16 +74,20 @@ def traces():
     rng = np.random.default_rng(0)
     for changes in CONFIGS:
         model = minivit.ViT(
-            image_size=(6, 15), patch_size=3, channels=4, dim=63, depth=1, heads=7, mlp_dim=17,
-            classes=12, **changes,
+            image_size=(6, 15), patch_size=3, channels=4, dim=84, depth=1, heads=7, mlp_dim=17,
+            classes=13, **changes,
         )  # fmt: skip
-        images, labels = rng.standard_normal((8, 6, 15, 4)), rng.integers(0, 12, 8)
+        images, labels = rng.standard_normal((8, 6, 15, 4)), rng.integers(0, 13, 8)
         yield trace(model, random_params(model, rng), images, labels), SIZES | {"T": model.tokens}
-    x = rng.standard_normal((8, 11, 63))
+    x = rng.standard_normal((8, 11, 84))
     yield trace(Seeded(0.3, 0.2), {}, x, dy=x), SIZES | {"T": 11}
 
 
-CONFIGS = [dict(pool="mean"), dict(pool="cls")]
+CONFIGS = [
+    dict(pool="mean", positions="sincos1d"),
+    dict(pool="cls"),
+    dict(pool="cls", positions="sincos2d", norm="post"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +99,10 @@ def calls():
         for r in record:
             of_call.setdefault(r.call, []).append(r)
         for call, records in of_call.items():
-            letters = dict(sizes)
+            own_sizes = {k: v for k, v in call.arguments.items() if isinstance(v, int)}
+            letters = sizes | own_sizes
             if own := OWN_LETTERS.get(Path(call.file).name):
-                layer = call.arguments[0]
+                layer = call.arguments.get("self")
                 letters = vars(layer) if isinstance(layer, Linear) else {}
                 letters = letters | dict.fromkeys(own)
             found.append((call, records, letters))
@@ -148,18 +153,18 @@ def test_there_are_many():
 @pytest.mark.parametrize(
     "comment, shape, error",
     [
-        ("# (B, 3D)", (8, 189), None),
+        ("# (B, 3D)", (8, 252), None),
         ("# 3 x (B, h), views", (8, 7), None),
-        ("# (..., D)", (63,), None),
-        ("# (..., D)", (5, 8, 63), None),
+        ("# (..., D)", (84,), None),
+        ("# (..., D)", (5, 8, 84), None),
         ("# (B, ...)  of any shape", (8, 1, 2), None),
         ("# (B, 1, ...)", (8, 1), None),
-        ("# (D,)", (63,), None),
+        ("# (D,)", (84,), None),
         ("# (B, N + 1, P·P·C, W/P)", (8, 11, 36, 5), None),
         ("# (B, D)", (8, 9), "is (8, 9)"),
-        ("# (B, T, D)", (8, 63), "other axes"),
-        ("# (..., D, D)", (63,), "more axes"),
-        ("# (..., D)", (63, 9), "is (9,)"),
+        ("# (B, T, D)", (8, 84), "other axes"),
+        ("# (..., D, D)", (84,), "more axes"),
+        ("# (..., D)", (84, 9), "is (9,)"),
         ("# (B, X)", (8, 9), "no letter of the legend"),
         ("# (B, √d)", (8, 3), "cannot be read"),
     ],

@@ -1,0 +1,72 @@
+"""The post-norm transformer block (Vaswani et al. 2017, arXiv:1706.03762, section 3.1)."""
+
+import numpy as np
+
+from .attention import Attention
+from .dropout import Dropout
+from .layernorm import LayerNorm
+from .mlp import MLP
+
+
+class PostNormBlock:
+    """The first transformer's block: what a branch adds is normalised together with the stream.
+
+        mid = ln1(x + drop1(attn(x)))
+        y   = ln2(mid + drop2(mlp(mid)))
+
+    Params   attn, drop1, ln1, mlp, drop2, ln2
+    Forward  x (B, T, D), rng or None to drop nothing -> y (B, T, D)
+    Cache    attn, drop1, ln1, mlp, drop2, ln2: the caches of the six
+
+    Compare block.py: there, dy runs straight through to dx. Here, the way past the branches leads
+    through two layer norms a block, each of which takes a part of the gradient away and divides by
+    the deviation of its sum. So gradients differ in size from block to block, most at the start:
+    such a model learns only if the learning rate grows slowly at first (Xiong et al. 2020,
+    arXiv:2002.04745, section 3), which `python -m demos.post_norm` shows.
+
+        dsum2 = dy back through ln2         dmid = dsum2 + (dsum2 back through drop2 and mlp)
+        dsum1 = dmid back through ln1       dx   = dsum1 + (dsum1 back through drop1 and attn)
+    """
+
+    def __init__(self, dim, heads, mlp_dim, eps=1e-6, dropout=0.0, drop_path=0.0):
+        """dropout, drop_path: the rates at which a branch loses numbers, or an image all of it."""
+        self.attn = Attention(dim, heads)
+        self.drop1 = Dropout(dropout, drop_path)
+        self.ln1 = LayerNorm(dim, eps)
+        self.mlp = MLP(dim, mlp_dim)
+        self.drop2 = Dropout(dropout, drop_path)
+        self.ln2 = LayerNorm(dim, eps)
+
+    def init(self, rng, dtype=np.float32):
+        return {
+            "attn": self.attn.init(rng, dtype),
+            "drop1": self.drop1.init(rng, dtype),
+            "ln1": self.ln1.init(rng, dtype),
+            "mlp": self.mlp.init(rng, dtype),
+            "drop2": self.drop2.init(rng, dtype),
+            "ln2": self.ln2.init(rng, dtype),
+        }
+
+    def forward(self, params, x, rng=None):
+        cache = {}
+        attn_out, cache["attn"] = self.attn.forward(params["attn"], x)  # (B, T, D)
+        attn_kept, cache["drop1"] = self.drop1.forward(params["drop1"], attn_out, rng)  # (B, T, D)
+        sum1 = x + attn_kept  # (B, T, D)
+        mid, cache["ln1"] = self.ln1.forward(params["ln1"], sum1)  # (B, T, D)
+        mlp_out, cache["mlp"] = self.mlp.forward(params["mlp"], mid)  # (B, T, D)
+        mlp_kept, cache["drop2"] = self.drop2.forward(params["drop2"], mlp_out, rng)  # (B, T, D)
+        sum2 = mid + mlp_kept  # (B, T, D)
+        y, cache["ln2"] = self.ln2.forward(params["ln2"], sum2)  # (B, T, D)
+        return y, cache
+
+    def backward(self, params, dy, cache, grads):
+        # every array below is (B, T, D)
+        dsum2 = self.ln2.backward(params["ln2"], dy, cache["ln2"], grads["ln2"])
+        dmlp_out = self.drop2.backward(params["drop2"], dsum2, cache["drop2"], grads["drop2"])
+        dmid_branch = self.mlp.backward(params["mlp"], dmlp_out, cache["mlp"], grads["mlp"])
+        dmid = dsum2 + dmid_branch  # past the MLP, and through it
+        dsum1 = self.ln1.backward(params["ln1"], dmid, cache["ln1"], grads["ln1"])
+        dattn_out = self.drop1.backward(params["drop1"], dsum1, cache["drop1"], grads["drop1"])
+        dx_branch = self.attn.backward(params["attn"], dattn_out, cache["attn"], grads["attn"])
+        dx = dsum1 + dx_branch  # past the attention, and through it
+        return dx

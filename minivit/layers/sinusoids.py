@@ -1,0 +1,82 @@
+"""Sinusoidal positions (Vaswani et al. 2017, arXiv:1706.03762, section 3.5; 2-D: as in MAE)."""
+
+import numpy as np
+
+from ..backend import array_module
+from .refusals import expect_shape, positive_integers
+
+
+def sinusoids(N, D):
+    """The positions of the places 0 to N − 1: (N, D), in float64.
+
+    Features 2i and 2i + 1 of place p are sin(p · rate) and cos(p · rate), rate = 10000^(−2i/D).
+    """
+    place = np.arange(N)[:, None]  # (N, 1)
+    rates = 10000.0 ** (-np.arange(0, D, 2) / D)  # (D/2,)
+    pairs = np.stack([np.sin(place * rates), np.cos(place * rates)], axis=-1)  # (N, D/2, 2)
+    return pairs.reshape(N, D)  # (N, D)
+
+
+class SinusoidalPositions:
+    """Each place has a fixed vector of sines and cosines, added to its token: y = x + pos.
+
+        pos[p, 2i] = sin(p · 10000^(−2i/D))          pos[p, 2i + 1] = cos(p · 10000^(−2i/D))
+
+    Params   none
+    Forward  x (B, N, D) -> y (B, N, D)
+    Cache    nothing
+    Errors   ValueError if dim is odd, or x is not (B, N, D)
+
+    Like the hands of many clocks, from fast to slow, they tell places apart; and to go some places
+    further turns each hand by a fixed angle, wherever one starts, so that a linear map can say "the
+    neighbour". Nothing is learned here, so the backward has only to hand dy on.
+    """
+
+    def __init__(self, tokens, dim):
+        self.tokens, self.dim = positive_integers("SinusoidalPositions", tokens=tokens, dim=dim)
+        if self.dim % 2:
+            raise ValueError(
+                f"SinusoidalPositions: dim {dim} must be even, a sine and a cosine of each rate"
+            )
+
+    def init(self, rng, dtype=None):
+        return {}
+
+    def table(self):
+        return sinusoids(self.tokens, self.dim)
+
+    def forward(self, params, x):
+        expect_shape("SinusoidalPositions", x, "B", self.tokens, self.dim)
+        pos = array_module(x).asarray(self.table().astype(x.dtype))  # (N, D)
+        y = x + pos  # (B, N, D)
+        return y, {}
+
+    def backward(self, params, dy, cache, grads):
+        dx = dy.copy()  # (B, N, D)
+        return dx
+
+
+class SinusoidalPositions2D(SinusoidalPositions):
+    """The same for a grid: half of the features tell the row of a patch, the others its column.
+
+    Params, Forward and Cache are those of SinusoidalPositions, with N = rows · columns.
+    Errors   ValueError if dim is not divisible by 4, or x is not (B, N, D)
+
+    In 1-D, the patch below is as far away as a whole row of patches; here it is a neighbour.
+    """
+
+    def __init__(self, rows, columns, dim):
+        self.rows, self.columns, self.dim = positive_integers(
+            "SinusoidalPositions2D", rows=rows, columns=columns, dim=dim
+        )
+        if self.dim % 4:
+            raise ValueError(
+                f"SinusoidalPositions2D: dim {dim} must be divisible by 4, a sine and a cosine of "
+                "each rate for the rows and for the columns"
+            )
+        self.tokens = self.rows * self.columns
+
+    def table(self):
+        of_rows = np.repeat(sinusoids(self.rows, self.dim // 2), self.columns, axis=0)  # (N, D/2)
+        of_columns = np.tile(sinusoids(self.columns, self.dim // 2), (self.rows, 1))  # (N, D/2)
+        return np.concatenate([of_rows, of_columns], axis=1)  # (N, D)
