@@ -49,7 +49,7 @@ def structure(model, seed=0):
 
     error = _identity(model, params, rng)
     findings.add("branches add to the residual stream", error < 1e-9, f"it changes by {error:.1e}")
-    error = _normalised(model.ln, rng)
+    error = _normalised(model.blocks[0].ln1, rng)
     findings.add("layer norm leaves mean 0, variance 1", error < 1e-5, f"off by {error:.1e}")
     token = rng.standard_normal(model.config["dim"])
     pooled, _ = model.pool.forward({}, np.tile(token, (2, 5, 1)))
@@ -122,13 +122,17 @@ def _with_large_scores(model, params, images):
 
 
 def _identity(model, params, rng):
-    """How much a block changes the stream if both of its branches end in zeros."""
+    """How much a block changes the stream, but for norms in it, if both branches end in zeros."""
     silent = params.astype(np.float64)["blocks"][0]
     for way_out in (silent["attn"]["proj"], silent["mlp"]["fc2"]):
         for leaf in way_out.values():
             leaf[...] = 0
     x = rng.standard_normal((1, model.tokens, model.config["dim"]))
-    return _difference(model.blocks[0].forward(silent, x)[0], x)
+    block, expected = model.blocks[0], x
+    if model.config["norm"] == "post":  # both layer norms stand in the stream
+        for name in ("ln1", "ln2"):
+            expected, _ = getattr(block, name).forward(silent[name], expected)
+    return _difference(block.forward(silent, x)[0], expected)
 
 
 def _normalised(ln, rng):
