@@ -28,6 +28,13 @@ def arguments(argv=None):
     options = parser.parse_args(argv)
     if options.seed < 0:
         parser.error(f"--seed must not be negative, got {options.seed}")
+    if options.sweep and (options.fault or options.layer not in (None, *CASES)):
+        parser.error("--sweep draws a layer as it is: give --layer LAYER, or neither")
+    asked = {"method", "mode", "seed"} & {
+        name for name, value in vars(options).items() if value != parser.get_default(name)
+    }
+    if asked and options.layer not in (None, *CASES):
+        parser.error(f"--{min(asked)} is for layers, and {options.layer} is none")
     return options
 
 
@@ -48,7 +55,7 @@ def main(argv=None):
     names = [options.layer] if options.layer else list(CHECKS)
     status = check(names, options)
     if options.sweep:
-        sweep(options.layer if options.layer in CASES else "attention", options)
+        sweep(options.layer or "attention", options)
     return status
 
 

@@ -48,7 +48,7 @@ def loss(logits):
 
 MODEL = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
-    pool="cls",
+    pool="cls", dropout=0.2, drop_path=0.2,
 )  # fmt: skip
 CASES = {
     "linear": Case(partial(Linear, 7, 5), (2, 3, 7)),
@@ -58,8 +58,8 @@ CASES = {
     "softmax": Case(partial(Softmax), (2, 3, 7)),
     "attention": Case(partial(Attention, 15, 3), (2, 7, 15)),
     "dropout": Case(partial(Dropout, 0.3, 0.2), (5, 3, 7)),
-    "block": Case(partial(PreNormBlock, 6, 2, 11), (3, 5, 6)),
-    "post_norm": Case(partial(PostNormBlock, 6, 2, 11), (3, 5, 6)),
+    "block": Case(partial(PreNormBlock, 6, 2, 11, dropout=0.3, drop_path=0.2), (3, 5, 6)),
+    "post_norm": Case(partial(PostNormBlock, 6, 2, 11, dropout=0.3, drop_path=0.2), (3, 5, 6)),
     "identity": Case(partial(Identity), (2, 3, 7)),
     "patches": Case(partial(Patches, 6, 10, 2, 3, 7), (2, 6, 10, 3)),
     "class_token": Case(partial(ClassToken, 5), (2, 3, 5)),

@@ -69,21 +69,23 @@ def _not_finite(m):
 
 def _factor(m):
     factor = float((m.analytic * m.numeric).sum()) / (float((m.numeric**2).sum()) or 1.0)
+    if math.isclose(factor, 1, rel_tol=1e-6) and fits(m.analytic, m.numeric):
+        return "it is right to a few digits only: float32 somewhere, or a constant cut short"
     if factor and m.numeric.size > 1 and fits(m.analytic, factor * m.numeric):
         return f"it is {name_of_factor(factor, m.x_shape)} times what it should be, in every entry"
 
 
 def name_of_factor(factor, x_shape):
     """A factor by the name of what it is likely to be: 1/B, √d, −1, …"""
-    sizes = {"B": x_shape[0], "D": x_shape[-1]}
+    sizes = {"B": x_shape[0], "D": x_shape[-1]} if x_shape else {}
     if len(x_shape) == 3:
         sizes |= {"T": x_shape[1], "B·T": x_shape[0] * x_shape[1]}
     known = {"−1": -1.0, "2": 2.0, "½": 0.5}
     for name, size in sizes.items():
         known |= {f"{name} = {size}": size, f"1/{name} = 1/{size}": 1 / size}
-    for d in range(2, x_shape[-1] + 1):  # the width of a head divides D
-        if x_shape[-1] % d == 0:
-            root = "√D" if d == x_shape[-1] else "√d"
+    for d in range(2, sizes.get("D", 1) + 1):  # the width of a head divides D
+        if sizes["D"] % d == 0:
+            root = "√D" if d == sizes["D"] else "√d"
             known |= {f"{root} = √{d}": math.sqrt(d), f"1/{root} = 1/√{d}": 1 / math.sqrt(d)}
     names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=1e-6)]
     return " or ".join(names) or f"{factor:.6g}"

@@ -21,7 +21,7 @@ from .slopes import Slopes, directions_of
 def explain(report, pairs, layer, slopes, entries):
     """Give the wrong rows of a report their cause; no layer inside is wrong by itself.
 
-    pairs:   {name: (n, 2)} the hand-written and the numerical slopes that a row was made from
+    pairs:   {name: (analytic, numeric)} the slopes that a row was made from
     entries: the largest array that is looked at whole
     """
     known = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
@@ -39,14 +39,16 @@ def explain(report, pairs, layer, slopes, entries):
         report.handed = f"{name} is handed a wrong gradient by {type(layer).__name__}: {cause}"
     spoilt = [f"{name}." for name, _, _ in wrong]  # what comes after it is wrong for that reason
     for place, row in enumerate(report.rows):
-        if row.verdict == "WRONG" and not row.name.startswith(tuple(spoilt)):
+        follows = wrong and (row.name == "x" or row.name.startswith(tuple(spoilt)))
+        if row.verdict == "WRONG" and not follows:
             cause = _cause(row, pairs[row.name], layer, slopes, known)
-            report.rows[place] = dataclasses.replace(row, cause=cause)
+            if cause != UNKNOWN or not wrong:
+                report.rows[place] = dataclasses.replace(row, cause=cause)
 
 
 def _cause(row, pairs, layer, slopes, known):
     full = row.index is not None and row.checked == math.prod(row.shape)
-    analytic, numeric = pairs.T.reshape(2, *(row.shape if full else [-1]))
+    analytic, numeric = np.reshape(pairs, (2, *(row.shape if full else [-1])))
     mismatch = Mismatch(analytic, numeric, slopes.x.shape, row.name, *known)
     cause = diagnose(mismatch) if full else diagnose_sample(mismatch)
     if full and cause == UNKNOWN:
@@ -64,18 +66,19 @@ def _gradient(name, slopes):
 
 
 def _of_a_part(name, gradient, slopes):
-    """The cause, if the gradient is that of one image, token or row of dy alone."""
+    """The cause, if the gradient of a parameter is that of one image, token or row alone."""
     dy = slopes.dy
-    parts = {"image": (0,), "token": (slice(None), 0), "row": (0, 0)}
-    for (part, first), all_of_them in zip(
-        parts.items(), ("the batch", "the tokens", "batch and tokens"), strict=True
-    ):
-        for which in ("first", "last"):
-            chosen = tuple(-1 if which == "last" and i == 0 else i for i in first)
-            if name == "x" or dy.ndim <= len(chosen):
+    parts = [  # what it is that of, which part of dy that is, over what it should be summed
+        ("image", lambda place: (place,), "the batch"),
+        ("token", lambda place: (slice(None), place), "the tokens"),
+        ("row", lambda place: (place, place), "batch and tokens"),
+    ]
+    for part, chosen, all_of_them in parts:
+        for which, place in {"first": 0, "last": -1}.items():
+            if name == "x" or dy.ndim <= len(chosen(place)):
                 continue
             alone = np.zeros_like(dy)
-            alone[chosen] = dy[chosen]
+            alone[chosen(place)] = dy[chosen(place)]
             if fits(gradient, _gradient(name, slopes.with_dy(alone))):
                 return (
                     f"it is that of the {which} {part} alone: it must be summed over {all_of_them}"
@@ -98,15 +101,15 @@ def _diagonal(name, gradient, slopes):
 
 
 def _right_elsewhere(name, layer, slopes):
-    """The cause, by a circumstance in which the same backward is right."""
+    """An observation in place of a cause: where the same backward is right."""
     rng = np.random.default_rng(0)
     for circumstance, params, x in _circumstances(slopes.params, slopes.x):
-        try:
+        try:  # a trial: the layer may take no such input
             y, cache = slopes.forward(params, x)
-        except ValueError:
-            continue  # the layer takes no such input
-        dy, grads = rng.standard_normal(y.shape), params.zeros_like()
-        dx = layer.backward(params, dy, cache, grads)
+            dy, grads = rng.standard_normal(y.shape), params.zeros_like()
+            dx = layer.backward(params, dy, cache, grads)
+        except Exception:
+            continue
         gradient = dx if name == "x" else dict(grads.named())[name]
         if fits(gradient, _gradient(name, Slopes(slopes.forward, params, x, dy, None))):
             return f"it is right {circumstance}"
@@ -114,19 +117,12 @@ def _right_elsewhere(name, layer, slopes):
 
 def _circumstances(params, x):
     if x.ndim > 1 and len(x) > 1:
-        words = "for a single image: what is wrong is how the images of a batch are put together"
-        yield words, params, x[:1]
+        yield "for a single image: look at what joins the images of a batch", params, x[:1]
     if x.ndim > 2 and x.shape[1] > 1:
-        words = "for a single token: what is wrong is how the tokens of an image are put together"
-        yield words, params, x[:, :1]
+        yield "for a single token: look at what joins the tokens of an image", params, x[:, :1]
     for name, leaf in params.named():
-        for value in (1, 0):
-            if leaf.ndim == 1:
-                changed = params.astype(np.float64)
-                dict(changed.named())[name][...] = value
-                yield (
-                    f"where {name} is {value} everywhere: {name} is left out or misplaced",
-                    changed,
-                    x,
-                )
-    yield "where x is small: a term that grows with x is wrong", params, 1e-6 * x
+        if leaf.ndim == 1:
+            ones = params.astype(np.float64)
+            dict(ones.named())[name][...] = 1
+            yield f"where {name} is 1 everywhere: look at where {name} enters", ones, x
+    yield "where x is small: look at the terms that grow with x", params, 1e-6 * x

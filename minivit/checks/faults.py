@@ -23,7 +23,7 @@ class Fault:
 
     bug:    what was done, in a sentence
     source: where it happened in public, or "constructed"
-    check:  the check that finds it, by its name in `cases.CHECKS`
+    check:  the check that finds it, by its name in `suite.CHECKS`
     says:   what that check's report must contain: the cause
     change: {"layers.softmax.Softmax.backward": diff}, the lines to take out (-) and put in (+)
     """

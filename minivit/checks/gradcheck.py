@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from .compare import TOLERANCE, compare
+from .compare import TOLERANCE, judge, measure, report_noise, unknown
 from .explain import explain
 from .inside import inputs_of_sublayers
 from .numeric import random_params
-from .protocol import forward_of, gradients_of, output_of
+from .protocol import forward_of, gradients_of, output_of, refuse, without_rng
 from .report import Report
 from .slopes import Slopes, directions_of
 
@@ -29,74 +29,99 @@ def gradcheck(
                  sample of so many; "directional" compares slopes along random directions
         seed:    of all that is random, also of what the layer draws: a forward that takes `rng`
                  is checked as in training, with the same draws in every pass
-    Errors: ValueError for another method or mode. What the layer does wrong is in the report.
+    Errors: ValueError for another method, mode or number of entries; TypeError for what is no
+    layer, input or parameters; and what the layer itself raises.
 
     The gradient g of an array a is right if, for every direction u, Σ g · u is the slope of the
     loss along u. An entry is the direction that is 1 there and else 0.
 
-    Where a gradient is wrong, the layers inside are checked by themselves, down to the smallest one
+    Where something is wrong, the layers inside are checked by themselves, down to the smallest one
     that is wrong alone; the report names it and the most likely cause.
     """
-    if method not in TOLERANCE or mode not in ("full", "directional"):
+    if method not in TOLERANCE or mode not in ("full", "directional") or entries < 1:
         raise ValueError(
             f'gradcheck: method must be "complex" or "central", mode "full" or "directional", '
-            f"got {method!r} and {mode!r}"
+            f"entries at least 1, got {method!r}, {mode!r} and {entries!r}"
         )
-    rng, report = np.random.default_rng(seed), Report(method, mode)
     x = np.array(x)
+    refuse(layer, x, params)
+    # BLAS in threads is many times slower on the small complex products of a check.
+    from threadpoolctl import threadpool_limits  # not needed by the engine
+
+    with threadpool_limits(1, "blas"):
+        return _checked(layer, x, loss, params, Report(method, mode), seed, entries)
+
+
+def _checked(layer, x, loss, params, report, seed, entries):
+    rng = np.random.default_rng(seed)
     if x.dtype != np.float64:
-        report.notes.append(f"x is {x.dtype}; checked in float64, as float32 has too few digits")
+        report.notes.append(f"x is {x.dtype}; checked in float64, as it has too few digits")
         x = x.astype(np.float64)
-    if params is None:
-        params = random_params(layer, rng)
-    else:
-        params = params.astype(np.float64)
-        same = [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
-        if same:
-            report.notes.append(
-                f"the same number everywhere, which hides errors behind it: {', '.join(same)}"
-            )
+    params = random_params(layer, rng) if params is None else _given(params, report)
+    if quiet := without_rng(layer):
+        report.notes.append(f"checked as in evaluation, as it gets no rng: {', '.join(quiet)}")
 
     forward = forward_of(layer, seed)
     y = output_of(forward, params, x, report)
-    if report.problems:
-        return report
-    dy = loss(y)[1] if loss else np.asarray(rng.standard_normal(y.shape))
-    if dy.size > 1 and np.ptp(dy) == 0:
-        report.notes.append("dy is the same everywhere, which softmax and layer norm ignore")
-    gradients = gradients_of(layer, forward, params, x, dy, report)
+    if y is not None:
+        dy = np.asarray(loss(y)[1] if loss else rng.standard_normal(y.shape))
+        if dy.size > 1 and np.ptp(dy) == 0:
+            report.notes.append("dy is the same everywhere, which softmax and layer norm ignore")
+        slopes = Slopes(forward, params, x, dy, loss)
+        gradients = gradients_of(layer, forward, params, x, dy, report)
+        numeric = _compare(gradients, slopes, report, entries, rng)
+    if not report.ok:
+        options = dict(method=report.method, mode=report.mode, seed=seed, entries=entries)
+        _find_culprits(layer, forward, params, x, loss, options, report)
+        if y is not None and not report.culprits:
+            explain(report, numeric, layer, slopes, entries)
+    return report
 
-    slopes = Slopes(forward, params, x, dy, loss)
-    largest = max(np.abs(g).max(initial=0) for g in [dy, *gradients.values()])
-    largest = float(largest) if np.isfinite(largest) else 0.0
-    pairs = {}
-    for name, array in {"x": x, **dict(params.named())}.items():
-        gradient = gradients.get(name)
-        if gradient is None:
-            continue
+
+def _given(params, report):
+    """The caller's parameters in float64; notes those that may hide errors."""
+    same = [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
+    if same:
+        report.notes.append(
+            f"the same number everywhere, which hides errors behind it: {', '.join(same)}"
+        )
+    return params.astype(np.float64)
+
+
+def _compare(gradients, slopes, report, entries, rng):
+    """Add a Row for each array to the report; return {name: (analytic, numeric) slopes}."""
+    arrays = {"x": slopes.x, **dict(slopes.params.named())}
+    measured = {}
+    for name, gradient in gradients.items():
+        array = arrays[name]
         if gradient.shape != array.shape:
             report.problem(
                 f"the gradient of {name} is {gradient.shape}, but {name} is {array.shape}"
             )
+        elif array.size:
+            directions = directions_of(array, report.mode, entries, rng)
+            measured[name] = measure(name, array, gradient, directions, slopes, report)
+    found = [each.numeric for each in measured.values() if each]
+    largest = max((float(np.abs(a).max()) for a in [slopes.dy, *found]), default=0.0)
+    if report.method == "central":
+        report_noise(slopes, report)
+    pairs = {}
+    for name, each in measured.items():
+        if each is None:
+            report.rows.append(unknown(name, arrays[name].shape))
             continue
-        directions = directions_of(array, mode, entries, rng)
-        row, pairs[name] = compare(name, array, gradient, directions, slopes, report, largest)
+        row, numeric = judge(each, slopes, report, largest if np.isfinite(largest) else 0.0)
         report.rows.append(row)
-    sampled = [r.name for r in report.rows if mode == "full" and r.checked < math.prod(r.shape)]
-    if sampled:
+        pairs[name] = each.analytic, numeric
+    sampled = [r.name for r in report.rows if 0 < r.checked < math.prod(r.shape)]
+    if sampled and report.mode == "full":
         report.notes.append(f"only {entries} entries were drawn of: {', '.join(sampled)}")
-    if any(row.verdict == "WRONG" for row in report.rows):
-        options = dict(method=method, mode=mode, seed=seed, entries=entries)
-        _find_culprits(layer, forward, params, x, loss, options, report)
-        if not report.culprits:
-            explain(report, pairs, layer, slopes, entries)
-    return report
+    return pairs
 
 
 def _find_culprits(layer, forward, params, x, loss, options, report):
     """Put the smallest layers inside that are wrong by themselves into report.culprits."""
-    inside = inputs_of_sublayers(layer, forward, params, x, loss)
-    for name, sub, sub_x in inside:
+    for name, sub, sub_x in inputs_of_sublayers(layer, forward, params, x, loss):
         found = gradcheck(sub, sub_x, **options)
         if not found.ok:
             deeper = {f"{name}.{path}": culprit for path, culprit in found.culprits.items()}

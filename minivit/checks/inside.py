@@ -53,17 +53,21 @@ def _call(watched, function, *arguments):
 
 
 def sublayers(layer):
-    """Yield (name, sub-layer) of all the layers that a layer holds, in lists and dicts too."""
+    """Yield (name, layer) of all that a layer holds, in lists, tuples and dicts too."""
     for name, held in getattr(layer, "__dict__", {}).items():
-        if isinstance(held, dict):
-            named = held.items()
-        elif isinstance(held, list):
-            named = ((f"{name}.{place}", item) for place, item in enumerate(held))
-        else:
-            named = [(name, held)]
-        for path, item in named:
-            if all(hasattr(item, method) for method in ("init", "forward", "backward")):
-                yield path, item
+        yield from _layers_in(name, held)
+
+
+def _layers_in(path, held):
+    """The same of one attribute; a dict's keys stand for themselves, as in the parameters."""
+    if isinstance(held, dict):
+        for key, item in held.items():
+            yield from _layers_in(str(key), item)
+    elif isinstance(held, (list, tuple)):
+        for place, item in enumerate(held):
+            yield from _layers_in(f"{path}.{place}", item)
+    elif all(hasattr(held, method) for method in ("init", "forward", "backward")):
+        yield path, held
 
 
 @contextlib.contextmanager
@@ -81,13 +85,17 @@ def replaced(layer, method, wrapper):
 
 
 def inputs_of_sublayers(layer, forward, params, x, loss=None):
-    """Return [(name, sub-layer, its input in a forward pass), …] in order; a loss is the last."""
+    """Return [(name, sub-layer, its input in a forward pass), …] in order; a loss is the last.
+
+    Layers with a second input beside x are left out: the protocol has none.
+    """
     inputs = []
 
     def keep_input(name, sub):
         def wrapper(real):
             def forward_of_sub(params, x, *rest, **more):
-                inputs.append((name, sub, x.copy()))
+                if not any(isinstance(other, np.ndarray) for other in [*rest, *more.values()]):
+                    inputs.append((name, sub, x.copy()))
                 return real(params, x, *rest, **more)
 
             return forward_of_sub
@@ -114,7 +122,7 @@ class Loss:
 
     def forward(self, params, x):
         loss, dx = self.function(x)
-        return loss, {"dx": dx}
+        return np.asarray(loss), {"dx": dx}
 
     def backward(self, params, dy, cache, grads):
         return dy * cache["dx"]

@@ -11,9 +11,11 @@ def random_params(layer, rng):
     Initial values would hide errors: layer norm's w = 1 and zero biases, head and class token.
     Matrices drawn from N(0, 1) would saturate the softmax.
     """
-    params = Params(layer.init(rng, np.float64))
+    params = Params(layer.init(rng, np.float64)).astype(np.float64)
     for name, leaf in params.named():
-        scale = leaf.shape[0] ** -0.5 if name.endswith("w") and leaf.ndim == 2 else 0.5
+        scale = (
+            leaf.shape[0] ** -0.5 if name.endswith("w") and leaf.ndim == 2 and leaf.size else 0.5
+        )
         leaf[...] = scale * rng.standard_normal(leaf.shape)
         if leaf.ndim == 1 and name.endswith("w"):
             leaf += 1  # of a layer norm

@@ -1,6 +1,7 @@
 """What an optimizer must do, seen from outside: in its steps under gradients chosen for it.
 
-    print(minivit.checks.optimizers.adam(minivit.Adam))
+    from minivit.checks import optimizers
+    print(optimizers.adam(minivit.Adam))
 
 An optimizer has no gradient to check. But each of its formulas leaves a mark: the bias correction
 in the size of the first step, ε where gradients are tiny, the decay where they are zero.

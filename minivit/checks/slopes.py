@@ -50,13 +50,20 @@ class Slopes:
     def one_sided(self, name, direction):
         return self._slope(one_sided, np.float64, name, direction)
 
+    def value(self):
+        """The loss, at no distance."""
+        return self._loss(*self.copies[np.float64])
+
+    def _loss(self, params, x):
+        y, _ = self.forward(params, x)
+        return self.loss(y)[0] if self.loss else (y * self.dy).sum()
+
     def _slope(self, rule, dtype, name, direction, **step):
         params, x = self.copies[dtype]
         array = self.array(name, dtype)
 
         def objective():
-            y, _ = self.forward(params, x)
-            return self.loss(y)[0] if self.loss else (y * self.dy).sum()
+            return self._loss(params, x)
 
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)

@@ -131,6 +131,8 @@ def matrix_products(arrays, shape):
         if a.shape[1:] == shape:
             yield f"Σ {name}", a.sum(axis=0)
             yield f"the mean of {name}", a.mean(axis=0)
+    if not shape:
+        return
     size = int(np.prod(shape))
     for (left, a), (right, b) in itertools.product(rows.items(), repeat=2):
         for name, first, second in (

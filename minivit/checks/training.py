@@ -22,8 +22,8 @@ CONFIG = dict(
 IMAGES = 7
 
 
-def training_step(step=steps.loss_and_gradients):
-    """Check a function with the arguments of `loss_and_gradients`; return Findings."""
+def training_step():
+    """Check `loss_and_gradients` on a small model; return Findings."""
     rng, findings = np.random.default_rng(0), Findings()
     model = ViT(**CONFIG)
     params = random_params(model, rng)
@@ -38,7 +38,7 @@ def training_step(step=steps.loss_and_gradients):
         grads = [params.zeros_like() for _ in range(shards)]
         for shard_grads in grads:
             shard_grads.flat += 1  # of the step before
-        return *step(model, params, images, labels, grads), grads[0].flat
+        return *steps.loss_and_gradients(model, params, images, labels, grads), grads[0].flat
 
     def compare(name, result):
         found, accuracy, flat = result
@@ -63,16 +63,16 @@ def training_step(step=steps.loss_and_gradients):
     blank, _ = model.forward(start, images)
     first = float(cross_entropy(blank, labels)[0])
     findings.add("a new model has a loss of log K", abs(first - math.log(3)) < 1e-9, f"{first:.4g}")
-    findings.add("every parameter learns", *_unmoved(model, start, images, labels, step))
+    findings.add("every parameter learns", *_unmoved(model, start, images, labels))
     return findings
 
 
-def _unmoved(model, params, images, labels, step):
+def _unmoved(model, params, images, labels):
     """Whether all arrays move in three steps of SGD (the zero head hides the others at first)."""
     before = params.astype(np.float64)
     optimizer, grads = SGD(params, 0.5), params.zeros_like()
     for _ in range(3):
-        step(model, params, images, labels, [grads])
+        steps.loss_and_gradients(model, params, images, labels, [grads])
         optimizer.step(grads)
     pairs = zip(params.named(), before.named(), strict=True)
     still = [name for (name, leaf), (_, old) in pairs if np.array_equal(leaf, old)]

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import io
 import random
+import textwrap
 import warnings
 
 import numpy as np
@@ -13,12 +14,14 @@ from ..checks.faults import faults, function_at, planted
 from ..checks.suite import CHECKS
 from ..data.digits import Split
 from ..data.preparation import Preparation
-from ..optim import AdamW
+from ..muon import Muon
+from ..optim import SGD, Adam, AdamW
 from ..params import Params
 from ..training.fit import fit
 from ..vit import ViT
 
 CHOICES = 5
+OPTIMIZERS = {"sgd": (SGD, 0.1), "adam": (Adam, 3e-3), "muon": (Muon, 0.02)}  # else AdamW
 BAR = 40  # characters for a loss of log 10, that of a model that knows nothing
 
 
@@ -51,9 +54,12 @@ class Hunt:
         """The training loss of a small model with the bug and without it, as text."""
         with planted(self.fault):
             faulty = self._losses()
+        good = self._losses()
         lines = ["step   without the bug" + " " * (BAR - 9) + "with it"]
-        for step, (right, wrong) in enumerate(zip(self._losses(), faulty, strict=True)):
+        for step, (right, wrong) in enumerate(zip(good, faulty, strict=True)):
             lines.append(f"{step * 5:4}   {_bar(right)}   {_bar(wrong)}")
+        if np.array_equal(good, faulty):
+            lines.append("To the last digit the same: this training does not go through the bug.")
         return "\n".join(lines)
 
     def _losses(self):
@@ -61,15 +67,16 @@ class Hunt:
         rows, steps = [], 12 * 5
         model = ViT(
             image_size=28, patch_size=7, channels=1, dim=32, depth=2, heads=2, mlp_dim=64,
-            classes=10, pool="cls", dropout=0.1,
+            classes=10, pool="mean" if self.fault.check == "mean_pool" else "cls", dropout=0.1,
         )  # fmt: skip
         params = Params(model.init(np.random.default_rng(0)))
+        optimizer, lr = OPTIMIZERS.get(self.fault.check, (AdamW, 3e-3))
         count = len(self.train.labels)
         quiet = contextlib.redirect_stdout(io.StringIO())
         with quiet, contextlib.suppress(FloatingPointError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows = fit(
-                model, params, AdamW(params, lr=3e-3), self.train, self.train,
+                model, params, optimizer(params, lr), self.train, self.train,
                 Preparation.of(self.train.images), epochs=-(-steps * 50 // count), batch_size=50,
                 shards=2,
             )  # fmt: skip
@@ -107,10 +114,10 @@ class Hunt:
         if place not in self.places():
             return None
         with planted(self.fault):
-            return inspect.getsource(function_at(place))
+            return textwrap.dedent(inspect.getsource(function_at(place)))
 
     def places(self):
-        """The functions that any bug of this check may be in."""
+        """The functions that any bug of the catalogue is in."""
         return sorted({place for f in faults().values() for place in f.change})
 
 

@@ -1,6 +1,7 @@
 """An exercise for each layer: its source with an empty backward, and what grades the answer."""
 
 import ast
+import contextlib
 import inspect
 import runpy
 import textwrap
@@ -42,6 +43,8 @@ def exercise(name, command):
         elif not isinstance(node, ast.ClassDef):
             gap = "\n\n" if isinstance(node, ast.FunctionDef) else ""
             parts.append(gap + "\n".join(lines[node.lineno - 1 : node.end_lineno]))
+    if "import numpy as np" not in parts:
+        parts.insert(0, "import numpy as np")
     return f'"""{_instructions(solved.__name__, command)}"""\n\n' + "\n".join(parts) + "\n"
 
 
@@ -125,7 +128,9 @@ def grade(answer, path, name):
     make, shape, _ = CASES[name]
     layer, params, x = _drawn(name)
     try:
-        mine = answer(*make.args)
+        mine = answer(*make.args, **make.keywords)
+        if vars(mine).keys() != vars(layer).keys():
+            return None, "__init__ keeps other things on self than before: put it back as it was"
         expected, _ = forward_of(layer, 0)(params, x)
         y, _ = forward_of(mine, 0)(params, x)
         if y.shape != expected.shape or not np.allclose(y, expected, rtol=1e-9):
@@ -133,13 +138,23 @@ def grade(answer, path, name):
         report = gradcheck(mine, x)
         if not report.ok:
             return report, "see above"
-        for seed in (1, 2):
-            other = gradcheck(mine, np.random.default_rng(seed).standard_normal(shape), seed=seed)
+        for seed, other_shape in enumerate(_other_shapes(layer, params, shape), 1):
+            other_x = np.random.default_rng(seed).standard_normal(other_shape)
+            other = gradcheck(mine, other_x, seed=seed)
             if not other.ok:
-                return other, "right for one input and wrong for another"
+                return other, f"right for x of shape {shape}, wrong for another of {other_shape}"
         return report, _other_dtype(mine, params, x)
     except Exception as error:
         return None, _where(error, path)
+
+
+def _other_shapes(layer, params, shape):
+    """Shapes of other inputs: the same again, more images, and more tokens if the layer can."""
+    shapes = [shape, (shape[0] + 2, *shape[1:]), (shape[0], shape[1] + 3, *shape[2:])]
+    for other in shapes:
+        with contextlib.suppress(ValueError):
+            forward_of(layer, 0)(params, np.zeros(other))
+            yield other
 
 
 def _other_dtype(layer, params, x):

@@ -60,8 +60,8 @@ class Cubic(GELU):
         (OfOneImage(np.s_[-1:, -1:]), "w", "that of the last row alone"),
         (Diagonal(), "x", "only the diagonal of the Jacobian is there"),
         (WithoutW(5), "x", "it is right where w is 1 everywhere"),
-        (BatchMixed(), "x", "it is right for a single image: what is wrong is how the images"),
-        (Cubic(), "x", "it is right where x is small: a term that grows with x is wrong"),
+        (BatchMixed(), "x", "it is right for a single image: look at what joins the images"),
+        (Cubic(), "x", "it is right where x is small: look at the terms that grow with x"),
     ],
 )
 def test_the_circumstance_says_the_cause(layer, name, cause):

@@ -158,6 +158,72 @@ def test_the_smallest_layer_that_is_wrong_by_itself_is_named():
     assert not any(row.cause for row in report.rows)  # they are wrong for that reason alone
 
 
+def test_what_a_layer_inside_does_wrong_is_named_with_its_place():
+    class OnSelf(Linear):
+        def forward(self, params, x):
+            self.x = x
+            return super().forward(params, x)
+
+        def backward(self, params, dy, cache, grads):
+            return super().backward(params, dy, {"x": self.x}, grads)
+
+    layer = MLP(5, 7)
+    layer.fc1 = OnSelf(5, 7)
+    report = minivit.gradcheck(layer, X[..., :5])
+    assert "fc1, wrong by itself: another forward pass before backward changes" in str(report)
+
+
+def test_a_layer_with_a_second_input_is_left_out_of_the_search():
+    class Product:
+        init = Softmax.init
+
+        def forward(self, params, x, other):
+            return x * other, {"x": x, "other": other}
+
+        def backward(self, params, dy, cache, grads):
+            return 2 * dy * cache["other"], dy * cache["x"]
+
+    class Square:
+        init = Softmax.init
+
+        def __init__(self):
+            self.product = Product()
+
+        def forward(self, params, x):
+            return self.product.forward({}, x, x)
+
+        def backward(self, params, dy, cache, grads):
+            return sum(self.product.backward({}, dy, cache, {}))
+
+    report = minivit.gradcheck(Square(), X)
+    assert report.culprits == {}
+    assert report.rows[0].verdict == "WRONG"
+
+
+def test_central_differences_of_a_huge_loss_are_said_to_be_worthless():
+    layer, x = Linear(5, 3), 1e9 + X[0, :, :5]
+    report = minivit.gradcheck(layer, x, method="central")
+    assert "so that its differences are rounded to" in report.problems[0]
+    assert not report.ok
+    assert minivit.gradcheck(layer, x).ok
+
+
+def test_a_small_gradient_that_is_wrong_is_not_taken_for_zero():
+    class Gain:
+        def init(self, rng, dtype):
+            return {"gain": np.ones(3, dtype)}
+
+        def forward(self, params, x):
+            return x + 1e-10 * params["gain"], {}
+
+        def backward(self, params, dy, cache, grads):
+            grads["gain"] += 2e-10 * dy.sum(axis=0)
+            return dy.copy()
+
+    report = minivit.gradcheck(Gain(), X[0, :, :3])
+    assert verdicts(report) == {"x": "ok", "gain": "WRONG"}
+
+
 def test_a_wrong_loss_is_named():
     def loss(y):
         value, dy = minivit.cross_entropy(y, [0, 2])
@@ -203,9 +269,12 @@ def test_what_makes_a_comparison_worthless_is_told_apart():
     assert 'use method="central"' in absolute.problems[0]
     assert minivit.gradcheck(Function(np.abs, np.sign), x, method="central").ok
     cast = Function(lambda x: x.astype(np.float64) * 2, lambda x: 2)
-    assert "forward is not analytic" in minivit.gradcheck(cast, x).problems[0]
+    assert "forward or loss is not analytic" in minivit.gradcheck(cast, x).problems[0]
 
     at_kink = np.zeros(3)
+    exactly = minivit.gradcheck(Function(lambda x: (x + np.abs(x)) / 2, np.sign), at_kink)
+    assert verdicts(exactly) == {"x": "a kink"}
+    assert "check at another x" in exactly.problems[0]
     kink = minivit.gradcheck(Function(np.abs, np.sign), at_kink + 1e-9, method="central")
     assert verdicts(kink) == {"x": "a kink"}
 
@@ -253,7 +322,7 @@ def test_nothing_handed_in_is_changed():
     np.testing.assert_array_equal(x, kept[1])
 
 
-@pytest.mark.parametrize("options", [dict(method="numeric"), dict(mode="fast")])
+@pytest.mark.parametrize("options", [dict(method="numeric"), dict(mode="fast"), dict(entries=0)])
 def test_refuses_methods_and_modes_that_it_has_not(options):
     with pytest.raises(ValueError, match="gradcheck: method must be"):
         minivit.gradcheck(Softmax(), X, **options)

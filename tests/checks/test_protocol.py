@@ -55,9 +55,30 @@ class Assigns(Linear):
         return super().backward(params, dy, cache, grads)
 
 
+class Replaces(Linear):
+    def backward(self, params, dy, cache, grads):
+        new = {name: np.zeros_like(leaf) for name, leaf in grads.nest.items()}
+        dx = super().backward(params, dy, cache, new)
+        grads["w"] = new["w"]
+        return dx
+
+
+class SmallDx(Linear):
+    def backward(self, params, dy, cache, grads):
+        return super().backward(params, dy, cache, grads).astype(np.float32)
+
+
+class Coarse(Linear):
+    def forward(self, params, x):
+        return super().forward(params, x.astype(np.float32).astype(x.dtype))
+
+
 @pytest.mark.parametrize(
     "layer, problem",
     [
+        (Replaces(5, 3), "grads 'w' is replaced; backward must add to it, with +="),
+        (SmallDx(5, 3), "backward makes float32 of float64"),
+        (Coarse(5, 3), "forward does not notice changes of 1e-10: it has float32 inside"),
         (ChangesParams(5, 3), "forward changes params in place"),
         (ChangesParamsInBackward(5, 3), "backward changes params in place"),
         (ChangesTheCache(5, 3), "backward changes the cache in place"),
@@ -73,6 +94,80 @@ def test_what_breaks_the_protocol_is_named(layer, problem):
     assert not report.ok
     assert any(found.startswith(problem) for found in report.problems), report
     assert f"PROBLEM: {problem}" in str(report)
+
+
+class NoBackward:
+    def init(self, rng, dtype):
+        return {}
+
+    forward = init
+
+
+class OnlyY(Linear):
+    def forward(self, params, x):
+        return super().forward(params, x)[0]
+
+
+@pytest.mark.parametrize(
+    "layer, x, options, message",
+    [
+        (NoBackward(), X, {}, "NoBackward has no backward; expected a layer"),
+        (3, X, {}, "int has no init and no forward and no backward"),
+        (OnlyY(5, 3), X, {}, "forward returns ndarray; it must return two things"),
+        (Linear(5, 3), np.ones((2, 5), int), {}, "x is int64 of shape .* expected floats"),
+        (Linear(5, 3), np.ones((0, 5)), {}, r"x is float64 of shape \(0, 5\); .* at least one"),
+        (Linear(5, 3), X, dict(params={"w": 1}), "params is dict; expected minivit.Params"),
+    ],
+)
+def test_what_is_no_layer_input_or_parameters_is_refused(layer, x, options, message):
+    with pytest.raises(TypeError, match=message):
+        minivit.gradcheck(layer, x, **options)
+
+
+class Thinned(Linear):
+    """A layer with dropout inside that does not hand the generator on."""
+
+    def __init__(self):
+        super().__init__(5, 3)
+        self.parts = (Dropout(0.5), [Dropout(0.2)])
+
+
+def test_a_layer_inside_that_gets_no_rng_is_noted():
+    report = minivit.gradcheck(Thinned(), X)
+    assert report.ok
+    assert report.notes == ["checked as in evaluation, as it gets no rng: parts.0, parts.1.0"]
+
+
+class Cached:
+    def __init__(self, x):
+        self.x = x
+
+
+class WithObject(Linear):
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        return y, {"x": Cached(cache["x"]), "rng": np.random.default_rng(0)}
+
+    def backward(self, params, dy, cache, grads):
+        return super().backward(params, dy, {"x": cache["x"].x}, grads)
+
+
+class Pixels(Linear):
+    def forward(self, params, x):
+        if x.real.min() < 0 or x.real.max() > 1:
+            raise ValueError("pixels lie in [0, 1]")
+        return super().forward(params, x)
+
+
+class InFloat32(Linear):
+    def init(self, rng, dtype):
+        return super().init(rng, np.float32)
+
+
+@pytest.mark.parametrize("layer", [WithObject(5, 3), Pixels(5, 3), InFloat32(5, 3)])
+def test_no_false_alarm(layer):
+    x = np.random.default_rng(0).uniform(0.2, 0.8, (3, 2, 5))
+    assert minivit.gradcheck(layer, x).ok
 
 
 def test_a_forward_that_draws_is_checked_as_in_training():

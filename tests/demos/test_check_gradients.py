@@ -54,7 +54,15 @@ def test_faults_are_listed_with_their_sources(capsys):
 
 
 @pytest.mark.parametrize(
-    "option", [["--seed", "-1"], ["--sweep", "nowhere/x.png"], ["--fault", "none"]]
+    "option",
+    [
+        ["--seed", "-1"],
+        ["--sweep", "nowhere/x.png"],
+        ["--fault", "none"],
+        ["--sweep", "x.png", "--layer", "adam"],
+        ["--sweep", "x.png", "--fault", "uphill"],
+        ["--layer", "structure", "--method", "central"],
+    ],
 )
 def test_refuses_options_that_cannot_work(option):
     with pytest.raises(SystemExit):

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 
 import numpy as np
@@ -67,6 +68,7 @@ def test_what_there_is_and_what_is_asked_is_said():
 
 
 RIGHT = "y * (dy - (dy * y).sum(-1, keepdims=True))"
+RIGHT_LINES = f'y = cache["y"]\ndx = {RIGHT}\n'
 SOFTMAX = 'y = cache["y"]\nreturn {}'
 
 
@@ -98,11 +100,31 @@ def test_an_answer_that_is_right_at_one_input_only(tmp_path):
     answer = load_answer(path, "softmax")
     make, shape, _ = CASES["softmax"]
     x = np.random.default_rng(0).standard_normal(shape)
-    known = make().forward({}, x)[0], make().forward({}, x[::-1] + 1)[0]
+    known = make().forward({}, x)[0], make().forward({}, x[::-1])[0]
     answer.backward.__globals__["x_is_known"] = lambda y: any(np.allclose(y, k) for k in known)
     report, problem = grade(answer, path, "softmax")
-    assert problem == "right for one input and wrong for another"
+    assert problem == "right for x of shape (2, 3, 7), wrong for another of (2, 3, 7)"
     assert not report.ok
+
+
+@pytest.mark.parametrize(
+    "name, body, shape",
+    [
+        ("mean_pool", "return (dy / 3)[:, None].repeat(3, axis=1)", r"\(2, 6, 5\)"),
+        ("softmax", RIGHT_LINES + "return dx * len(y) / 2", r"\(4, 3, 7\)"),
+    ],
+)
+def test_an_answer_for_one_size_only(tmp_path, name, body, shape):
+    report, problem = graded(written(tmp_path, name, body), name)
+    assert re.search(rf"wrong for another of {shape}|the gradient of x is", problem + str(report))
+    assert not report.ok
+
+
+def test_numpy_is_there_and_self_keeps_what_it_kept(tmp_path):
+    assert all("\nimport numpy as np\n" in exercise(name, "") for name in EXERCISES)
+    init = "self.d_in, self.d_out = positive_integers"
+    path = written(tmp_path, "linear", also=lambda t: t.replace(init, f"self.width = 3; {init}"))
+    assert "__init__ keeps other things on self" in graded(path, "linear")[1]
 
 
 def test_a_changed_forward_is_refused(tmp_path):

@@ -1,0 +1,59 @@
+from minivit.checks.report import UNKNOWN, Findings, Report, Row
+
+
+def row(name, verdict="ok", cause=None, index=(1, 2)):
+    return Row(name, (3, 4), 1.5e-3, index, 0.25, -2.0, verdict, 12, cause)
+
+
+def test_a_report_is_right_if_all_rows_are_and_there_is_no_problem():
+    report = Report("complex", "full")
+    assert not report.ok  # nothing was compared
+    report.rows += [row("x"), row("w", "structurally zero")]
+    assert report.ok
+    assert str(report).endswith("All 2 gradients agree (complex, full).")
+    report.problem("something")
+    report.problem("something")
+    assert report.problems == ["something"]
+    assert not report.ok
+    assert str(report).endswith("PROBLEM: something")
+
+
+def test_the_table_has_a_line_for_each_array():
+    report = Report("complex", "full", rows=[row("x"), row("w", "WRONG", index=None)])
+    head, x, w = report.table().splitlines()
+    assert head.split() == [
+        "name",
+        "shape",
+        "worst",
+        "error",
+        "at",
+        "analytic",
+        "numeric",
+        "verdict",
+    ]
+    assert x.split() == ["x", "(3,", "4)", "1.5e-03", "[1,", "2]", "0.25", "-2", "ok"]
+    assert w.split()[4:6] == ["a", "direction"]
+
+
+def test_rows_of_one_cause_are_explained_in_one_line_and_the_unknown_last():
+    rows = [
+        row(name, "WRONG", cause)
+        for name, cause in zip("abcdefgh", [UNKNOWN] + ["why"] * 7, strict=True)
+    ]
+    report = Report("complex", "full", rows=rows)
+    assert report.explanation() == ["b, c, d, e and 3 more: why", f"a: {UNKNOWN}"]
+    inner = Report("complex", "full", rows=[row("x", "WRONG", "twice")], problems=["no"])
+    report.culprits["deep.down"] = inner
+    report.handed = "first of all"
+    lines = report.explanation()
+    assert lines[0] == "first of all"
+    assert lines[-2:] == ["deep.down, wrong by itself: x: twice", "deep.down, wrong by itself: no"]
+
+
+def test_findings():
+    findings = Findings()
+    findings.add("sky is blue", True, "grey")
+    assert findings.ok
+    findings.add("grass is green", False, "brown")
+    assert not findings.ok
+    assert str(findings) == "ok     sky is blue\nWRONG  grass is green (brown)"
