@@ -19,10 +19,10 @@ class PostNormBlock:
     Cache    attn, drop1, ln1, mlp, drop2, ln2: the caches of the six
 
     Compare block.py: there, dy runs straight through to dx. Here, the way past the branches leads
-    through two layer norms a block, each of which takes a part of the gradient away and divides by
-    the deviation of its sum. So gradients differ in size from block to block, most at the start:
-    such a model learns only if the learning rate grows slowly at first (Xiong et al. 2020,
-    arXiv:2002.04745, section 3), which `python -m demos.post_norm` shows.
+    through two layer norms a block, and each takes a part of the gradient away and divides by the
+    deviation of its sum. Such a model can stall for good under a learning rate that is large from
+    the first step on, and yet learn with the same rate if it grows slowly (Xiong et al. 2020,
+    arXiv:2002.04745, section 3); `python -m demos.post_norm` shows it.
 
         dsum2 = dy back through ln2         dmid = dsum2 + (dsum2 back through drop2 and mlp)
         dsum1 = dmid back through ln1       dx   = dsum1 + (dsum1 back through drop1 and attn)

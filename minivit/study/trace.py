@@ -5,6 +5,7 @@ scores = record["blocks.1.attn.scores"]
 print(scores.source, scores.value, scores.gradient)
 """
 
+import copy
 import difflib
 import functools
 
@@ -31,8 +32,8 @@ def trace(layer, params, x, labels=None, *, dy=None):
     """
     if (labels is None) == (dy is None):
         raise ValueError("trace: give either labels, for cross-entropy, or dy, the gradient of y")
-    params = Params(getattr(params, "nest", params))  # copies, to go the same way again later
-    return Trace(layer, params, np.array(x), labels, dy)
+    params = Params(getattr(params, "nest", params))  # copies all, to go the same way again later
+    return Trace(layer, params, *copy.deepcopy((np.asarray(x), labels, dy)))
 
 
 class Trace:

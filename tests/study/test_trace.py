@@ -54,10 +54,12 @@ def test_keeps_its_own_copies():
     w, gradient = params["w"].copy(), record["w"].gradient.copy()
     params.flat[...] = 0
     x[...] = 0
+    dy[...] = 0
     np.testing.assert_array_equal(record.params["w"], w)
     np.testing.assert_array_equal(record["w"].value, w)
     np.testing.assert_array_equal(record["w"].gradient, gradient)
     assert record.x.any()
+    assert record.dy.any()
 
 
 def test_takes_a_bare_nest_and_a_layer_without_parameters():

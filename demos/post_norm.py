@@ -1,0 +1,69 @@
+"""Post-norm blocks need a learning rate that grows slowly at first; pre-norm blocks do not."""
+
+import itertools
+import sys
+
+import numpy as np
+
+import minivit
+from minivit.data.digits import Split
+from minivit.data.preparation import Preparation
+from minivit.training.batches import batches
+from minivit.training.step import loss_and_gradients, threads
+
+from .options import parser_of
+
+DEPTH, LEARNING_RATE, BATCH = 10, 4e-3, 128
+LAST = 50  # steps over which the outcome is averaged; no image is seen twice
+
+
+def arguments(argv=None):
+    parser = parser_of("post_norm", __doc__)
+    parser.add_argument("--steps", type=int, default=400, help="of a run; half of them warm-up")
+    parser.add_argument("--seeds", type=int, default=4, help="runs of each kind")
+    options = parser.parse_args(argv)
+    if not LAST <= options.steps <= 60000 // BATCH:
+        parser.error(f"--steps must be from {LAST} to {60000 // BATCH}, got {options.steps}")
+    if options.seeds < 1:
+        parser.error(f"--seeds must be at least 1, got {options.seeds}")
+    return options
+
+
+def main(argv=None):
+    options = arguments(argv)
+    print(f"{DEPTH} blocks on MNIST, Adam, {options.steps} steps of {BATCH} images, learning rate")
+    print(f"{LEARNING_RATE:g} at its highest. Accuracy (and loss) over the last {LAST} steps:\n")
+    print("norm      warm-up" + "".join(f"{f'seed {seed}':>15}" for seed in range(options.seeds)))
+    train = minivit.load_digits("mnist").train
+    with threads(1):
+        for norm, warmup in itertools.product(["post", "pre"], [0, options.steps // 2]):
+            print(f"{norm:<7}{warmup:>4} steps", end="", flush=True)
+            for seed in range(options.seeds):
+                loss, accuracy = run(train, norm, warmup, options.steps, seed)
+                print(f"{accuracy:>8.0%} ({loss:.2f})", end="", flush=True)
+            print()
+    return 0
+
+
+def run(train, norm, warmup, steps, seed):
+    """Train a model; return the mean loss and accuracy of the last steps, before their updates."""
+    model = minivit.ViT(
+        image_size=28, patch_size=7, channels=1, dim=32, depth=DEPTH, heads=2, mlp_dim=64,
+        classes=10, norm=norm,
+    )  # fmt: skip
+    params = minivit.Params(model.init(np.random.default_rng(seed)))
+    optimizer, grads = minivit.Adam(params, LEARNING_RATE), [params.zeros_like()]
+    split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
+    prepare = Preparation.of(split.images)
+    outcomes = []
+    for step, (images, labels) in enumerate(
+        batches(split, prepare, epochs=1, batch_size=BATCH, seed=seed)
+    ):
+        outcomes.append(loss_and_gradients(model, params, images, labels, grads))
+        optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
+        optimizer.step(grads[0])
+    return np.mean(outcomes[-LAST:], axis=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
