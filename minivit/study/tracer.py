@@ -17,8 +17,7 @@ class Tracer:
 
     layer: a layer or model; it and its sub-layers are followed, the functions of their packages
            that they call, and the loss
-    meet:  called with each new Record, its array and the names of the function, and may put in
-           another array
+    meet:  called with each new Record, its array and the function's names; may put in another array
     """
 
     def __init__(self, layer, meet):
