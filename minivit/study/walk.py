@@ -5,12 +5,14 @@ the formulas and the words beside them are written here.
 """
 
 import math
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
 
 from .nudge import nudge
 
+WIDTH = 96  # of a line in the terminal
 FORWARD = {  # the name in the source: formula, what it means
     "x": ("x", "What comes in: a row of D numbers for each token, normalised by ln1."),
     "q": ("q = x wq + bq", "Every token asks: its query, d numbers in this head."),
@@ -129,10 +131,14 @@ def _without_heads(lines):
 def as_text(step):
     """A Step for the terminal."""
     size = "×".join(map(str, step.value.shape))
-    parts = [f"── {step.title} ──  {step.formula}   {step.shape} = {size}", "", step.words]
+    parts = [
+        f"── {step.title} ──  {step.formula}   {step.shape} = {size}",
+        "",
+        textwrap.fill(step.words, WIDTH),
+    ]
     parts += ["", *(f"    {line}" for line in step.lines)] if step.lines else []
     parts += ["", *(f"    {row}" for row in corner(step.value))]
-    return "\n".join(parts + (["", step.nudged] if step.nudged else []))
+    return "\n".join(parts + (["", textwrap.fill(step.nudged, WIDTH)] if step.nudged else []))
 
 
 def as_markdown(steps, head_line):
