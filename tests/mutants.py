@@ -48,7 +48,7 @@ OPERATORS = {
 }  # fmt: skip
 # The tests that are most likely to notice come first. Not asked are those that quote the source, as
 # they would notice any change, and those of the benchmark, which start processes of their own.
-TESTS = ["layers", "test_losses.py", "test_optim.py", "test_muon.py", "test_vit.py", "training", ""]
+NEAR = ["layers", "test_losses.py", "test_optim.py", "test_muon.py", "test_vit.py", "training"]
 QUIET = "ignore::pytest.PytestAssertRewriteWarning"
 IGNORED = ["--ignore=tests/docs", "--ignore=tests/demos/test_benchmark.py"]
 OPTIONS = ["-xqq", "-p", "no:cacheprovider", "-W", QUIET, *IGNORED]
@@ -208,7 +208,8 @@ def expressions_of(statement):
 
 
 def all_tests():
-    return pytest.main([*OPTIONS, *(f"tests/{name}" for name in TESTS)])
+    near = [f"tests/{name}" for name in NEAR]
+    return pytest.main([*OPTIONS, *near]) or pytest.main([*OPTIONS, "tests"])
 
 
 def gradcheck_alone():
