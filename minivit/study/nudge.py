@@ -46,11 +46,11 @@ def nudge(trace, name, index, eps=1e-4):
         )
     by_hand = record.gradient_source == "hand"
     gradient = record.gradient[index] if by_hand else _complex_slope(trace, record, index)
-    above, below = (_loss_with(trace, record, index, change) for change in (eps, -eps))
+    above, below = (loss_with(trace, record, index, change) for change in (eps, -eps))
     return Nudge((above - below) / (2 * eps), float(gradient))
 
 
-def _loss_with(trace, record, index, change):
+def loss_with(trace, record, index, change):
     """The loss of the whole pass with something added to one number."""
     params, x = trace.params.astype(np.float64), trace.x.astype(np.float64)
     if record.phase == "parameter":
