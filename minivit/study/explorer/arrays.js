@@ -1,0 +1,77 @@
+"use strict";
+// The numbers of the page, and the matrices that are looked at: two-dimensional views of them.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const MODEL = DATA.model;
+const PATCH = MODEL.patch_size;
+const [HEIGHT, WIDTH] = MODEL.image_size;
+const GRID = { rows: HEIGHT / PATCH, cols: WIDTH / PATCH }; // of the patches
+const FIRST = MODEL.tokens - MODEL.patches; // 1 where a class token stands before the patches
+
+function unpack({ shape, float64 }) {
+  const bytes = Uint8Array.from(atob(float64), (letter) => letter.charCodeAt(0));
+  return { shape, numbers: new Float64Array(bytes.buffer) };
+}
+
+const unpacked = new Map();
+
+/** The array of this name in the trace, with its shape. */
+function arrayOf(name) {
+  if (!unpacked.has(name)) unpacked.set(name, unpack(DATA.arrays[name]));
+  return unpacked.get(name);
+}
+
+function numberAt({ shape, numbers }, index) {
+  return numbers[index.reduce((offset, place, axis) => offset * shape[axis] + place, 0)];
+}
+
+/**
+ * A matrix on the page.
+ *
+ * symbol: what the formulas call it        name: of the array in the trace
+ * index:  (row, column) -> place in the array
+ * of:     for a gradient, the name of the array in the forward that it is the gradient of
+ */
+function matrix(symbol, name, rows, cols, index, of = null) {
+  const array = arrayOf(name);
+  return { symbol, name, rows, cols, index, of, at: (i, j) => numberAt(array, index(i, j)) };
+}
+
+/** (1, T, D): a row for each token. */
+function tokens(symbol, name, of) {
+  const [, rows, cols] = arrayOf(name).shape;
+  return matrix(symbol, name, rows, cols, (i, j) => [0, i, j], of);
+}
+
+/** (1, h, T, ...): what belongs to one head. */
+function ofHead(symbol, name, head, of) {
+  const [, , rows, cols] = arrayOf(name).shape;
+  return matrix(symbol, name, rows, cols, (i, j) => [0, head, i, j], of);
+}
+
+/** (d_in, d_out) or (d_out,): weights or a bias, or some columns of them. */
+function columns(symbol, name, of = null, from = 0, count = null) {
+  const { shape } = arrayOf(name);
+  const [rows, all] = shape.length === 2 ? shape : [1, shape[0]];
+  const index = (i, j) => (shape.length === 2 ? [i, from + j] : [from + j]);
+  return matrix(symbol, name, rows, count ?? all, index, of);
+}
+
+/** What the page works out itself, such as the length of each row of another matrix. */
+function derived(symbol, rows, cols, at) {
+  return { symbol, name: null, rows, cols, index: () => null, of: null, at };
+}
+
+/** A number with four digits, as everywhere on the page. */
+function format(value) {
+  const size = Math.abs(value);
+  const plain = value === 0 || (size >= 1e-3 && size < 1e5);
+  const text = value === 0 ? "0" : plain ? value.toPrecision(4) : value.toExponential(3);
+  return text.replaceAll("-", "−");
+}
+
+function tokenName(token) {
+  if (token < FIRST) return "class token";
+  const place = token - FIRST;
+  return `patch ${Math.floor(place / GRID.cols) + 1},${(place % GRID.cols) + 1}`;
+}

@@ -1,0 +1,117 @@
+// One line at a time: its matrices side by side, and the sum that makes the number pointed at.
+
+const keyOf = (matrix) => `${matrix.name} ${matrix.symbol}`;
+
+/** What part of the width a matrix gets: cells as large as fit, so that all of it is seen. */
+function sideOf({ rows, cols }) {
+  const widest = cols > 100 ? 768 : cols > 40 ? 256 : 232;
+  return Math.max(4, Math.min(16, Math.floor(widest / cols), Math.floor(512 / rows)));
+}
+
+/** Draw the line's matrices into the page; what is shown is kept for marking. */
+function drawEquation(line) {
+  const box = document.getElementById("equation");
+  const parts = [line.result, "=", ...line.operands];
+  shown.length = 0;
+  box.replaceChildren(...parts.map((part, place) =>
+    typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`)));
+  document.getElementById("line-words").textContent = line.words;
+  const code = line.code.map((name) => DATA.code[name]).filter(({ source }) => source);
+  const text = code.map(({ source, place }) => `# ${place}\n${source}`).join("\n");
+  document.getElementById("code").textContent = text;
+}
+
+const shown = []; // the matrices in the page: { matrix, canvas }
+
+function operator(text) {
+  const span = document.createElement("span");
+  span.className = "operator";
+  span.textContent = text;
+  return span;
+}
+
+function matrixFigure(matrix, id) {
+  const signed = someNegative(matrix);
+  const scale = signed ? "--sign" : "--amount";
+  const { colour, largest } = colouring(matrix.rows, matrix.cols, matrix.at, scale);
+  const describe = (i, j) => `${cell(matrix, i, j).symbol} = ${format(matrix.at(i, j))}`;
+  const canvas = heatmap({
+    id, rows: matrix.rows, cols: matrix.cols, side: sideOf(matrix), colour, describe,
+    label: `${matrix.symbol}, ${matrix.rows} rows, ${matrix.cols} columns`,
+    onPoint: (i, j) => explain(i === null ? null : { matrix, i, j }),
+    onChoose: (i, j) => update({ chosen: { symbol: matrix.symbol, i, j } }),
+  });
+  shown.push({ matrix, canvas });
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  const name = document.createElement("b");
+  name.textContent = matrix.symbol;
+  caption.append(name, ` ${matrix.rows} × ${matrix.cols}, ${signed ? "±" : "0 to "}${format(largest)}`);
+  const scroller = document.createElement("div");
+  scroller.className = "scroller";
+  scroller.append(canvas);
+  figure.append(caption, scroller);
+  return figure;
+}
+
+function someNegative({ rows, cols, at }) {
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) if (at(i, j) < 0) return true;
+  return false;
+}
+
+/** Show where a number comes from and mark what it reads; without one, the chosen number. */
+function explain(pointed) {
+  const { matrix, i, j } = pointed ?? state.chosenCell;
+  const line = state.lines.find(({ result }) => keyOf(result) === keyOf(matrix));
+  const term = line?.term(i, j);
+  for (const { matrix: other, canvas } of shown) {
+    const same = (cell) => keyOf(cell.matrix) === keyOf(other);
+    const cells = (term?.cells ?? []).filter(same).map((cell) => [cell.i, cell.j]);
+    canvas.mark(cells, keyOf(matrix) === keyOf(other) ? [i, j] : null);
+  }
+  const box = document.getElementById("sum");
+  const { symbol, value } = cell(matrix, i, j);
+  box.dataset.shown = value;
+  box.dataset.sum = term ? term.value : "";
+  const rows = [paragraph("number", [symbol, format(value)], ["b", "strong"])];
+  rows[0].append(` ${placeInWords(matrix, i)}`);
+  if (term) rows.push(...working(symbol, term));
+  else rows.push(paragraph("from", [originOf(matrix)]));
+  box.replaceChildren(...rows);
+}
+
+function working(symbol, term) {
+  const rows = [paragraph("formula", [`${symbol} = ${term.symbol}`])];
+  const [only] = term.sums;
+  if (term.digits !== format(term.value)) rows.push(paragraph("digits", [`= ${term.digits}`]));
+  for (const one of term.sums) {
+    const start = term.sums.length === 1 && only.value === term.value ? "= " : `${one.symbol} = `;
+    rows.push(paragraph("digits", [start + written(one)]));
+  }
+  rows.push(paragraph("total", ["=", format(term.value)], ["span", "strong"]));
+  rows.at(-1).append(" added up here, from the numbers above");
+  return rows;
+}
+
+function paragraph(kind, texts, tags = []) {
+  const row = document.createElement("p");
+  row.className = kind;
+  texts.forEach((text, place) => {
+    const part = document.createElement(tags[place] ?? "span");
+    part.textContent = text;
+    row.append(part, " ");
+  });
+  return row;
+}
+
+function placeInWords(matrix, i) {
+  if (matrix.rows !== MODEL.tokens) return "";
+  return `in the row of ${tokenName(i)}`;
+}
+
+function originOf(matrix) {
+  if (matrix.name.endsWith(".w") || matrix.name.endsWith(".b")) return "A weight: it was learnt.";
+  if (/(^|\.)dy$/.test(matrix.symbol)) return "It comes back from the layer after this one.";
+  if (matrix.symbol.startsWith("d")) return "It is put together by another line of this group.";
+  return "It comes from the layer before, or from all heads together.";
+}

@@ -1,0 +1,55 @@
+"""The page: the numbers of a trace beside a page that knows how to show them."""
+
+import json
+from pathlib import Path
+
+from .arrays import code_of, find, names_of, packed, quoted
+from .scores import STEPS, moved_scores
+
+HERE = Path(__file__).parent
+SCRIPTS = ["arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge", "page"]
+
+
+def page_data(trace, pixels, classes):
+    """Return what the page shows, ready for JSON: numbers of the trace, none of its own making.
+
+    Arguments
+        trace:   the Trace of a ViT for one image, in float64 so that every sum can be recomputed
+        pixels:  (H, W) uint8, the image before its preparation
+        classes: the name of each class
+    Errors: ValueError for a trace of several images or of colour images.
+    """
+    if trace.x.shape[0] != 1 or trace.x.shape[-1] != 1:
+        raise ValueError(
+            f"the page shows one grey image, (1, H, W, 1); the trace is of {trace.x.shape}"
+        )
+    model = trace.layer
+    depth = len(model.blocks)
+    losses, slopes = moved_scores(trace)
+    return {
+        "model": model.config | {"patches": model.patches.count, "tokens": model.tokens},
+        "pixels": pixels.tolist(),
+        "classes": list(classes),
+        "label": int(trace.labels[0]),
+        "loss": trace.loss,
+        "arrays": {name: packed(find(trace, name).value) for name in names_of(depth)},
+        "code": {name: code_of(trace, name) for name in quoted(depth)},
+        "moved": {"steps": STEPS, "losses": packed(losses), "slopes": packed(slopes)},
+    }
+
+
+def page_html(data, live=False):
+    """Return the whole page, one HTML text that needs nothing else.
+
+    live: whether it stands on a server that moves any number (server.py); alone, it can move the
+          attention scores, for which it holds the losses
+    """
+    parts = {
+        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "script": "\n".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
+        "data": json.dumps(data | {"live": live}).replace("<", "\\u003c"),
+    }
+    page = (HERE / "page.html").read_text(encoding="utf-8")
+    for name, text in parts.items():
+        page = page.replace(f"{{{{ {name} }}}}", text)
+    return page

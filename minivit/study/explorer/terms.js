@@ -1,0 +1,59 @@
+// Formulas that know their numbers. A term has
+//   symbol  "att[3,5]"     digits  "0.1200"     value  0.12     cells  the numbers that it reads
+//   sums    the Σ in it, each with its summands
+
+/** One number of a matrix; with a letter for an index it is only a symbol, inside a Σ. */
+function cell(matrix, i, j) {
+  const place = matrix.rows === 1 ? `${j}` : matrix.cols === 1 ? `${i}` : `${i},${j}`;
+  const symbol = `${matrix.symbol}[${place}]`;
+  if (typeof i === "string" || typeof j === "string") {
+    return { symbol, digits: "", value: NaN, cells: [], sums: [] };
+  }
+  const value = matrix.at(i, j);
+  return { symbol, digits: format(value), value, cells: [{ matrix, i, j }], sums: [] };
+}
+
+function constant(symbol, value) {
+  return { symbol, digits: format(value), value, cells: [], sums: [] };
+}
+
+function combined(parts, join, value) {
+  return {
+    symbol: join(parts.map((part) => part.symbol)),
+    digits: join(parts.map((part) => part.digits)),
+    value: value(...parts.map((part) => part.value)),
+    cells: parts.flatMap((part) => part.cells),
+    sums: parts.flatMap((part) => part.sums),
+  };
+}
+
+const times = (...parts) =>
+  combined(parts, (texts) => texts.join(" · "), (...values) => values.reduce((a, b) => a * b));
+const plus = (...parts) =>
+  combined(parts, (texts) => texts.join(" + "), (...values) => values.reduce((a, b) => a + b));
+const minus = (...parts) =>
+  combined(parts, (texts) => texts.join(" − "), (...values) => values.reduce((a, b) => a - b));
+const over = (a, b) => combined([a, b], (texts) => texts.join(" / "), (x, y) => x / y);
+const inside = (a) => combined([a], ([text]) => `(${text})`, (value) => value);
+const called = (name, f, a) => combined([a], ([text]) => `${name}(${text})`, f);
+
+/** Σ over letter = 0 … count − 1 of term(letter). */
+function sum(letter, count, term) {
+  const summands = Array.from({ length: count }, (_, place) => term(place));
+  const value = summands.reduce((total, summand) => total + summand.value, 0);
+  const symbol = `Σ${{ i: "ᵢ", j: "ⱼ", c: "𝒸" }[letter]} ${term(letter).symbol}`;
+  const one = { symbol, summands, value };
+  const cells = summands.flatMap((summand) => summand.cells);
+  return { symbol, digits: format(value), value, cells, sums: [one] };
+}
+
+/** The largest summands of a Σ in words, and what the others come to. */
+function written({ summands, value }, most = 5) {
+  const sorted = [...summands].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const shown = sorted.slice(0, summands.length <= most + 1 ? summands.length : most);
+  const others = sorted.slice(shown.length);
+  const rest = others.reduce((total, summand) => total + summand.value, 0);
+  const texts = shown.map((summand) => summand.digits);
+  if (others.length) texts.push(`${format(rest)} (the ${others.length} smaller ones)`);
+  return `${texts.join("  +  ")}  =  ${format(value)}`;
+}
