@@ -6,25 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-MODEL = """
-    images patches.patches patches.w patches.b patches.y
-    logits loss.dlogits@0 dlogits
-    patches.dy patches.dpatches patches.linear.dw patches.linear.db dimages
-""".split()
-BLOCK = """
-    x y dy dx
-    ln1.x ln1.mean ln1.centered ln1.var ln1.rstd ln1.normed ln1.w ln1.b ln1.y
-    ln1.dy ln1.dnormed_mean ln1.along_normed ln1.dx ln1.dw ln1.db
-    attn.x attn.qkv.w attn.qkv.b attn.q attn.k attn.v attn.scores@0 attn.scores attn.att attn.mix
-    attn.merged attn.proj.w attn.proj.b attn.y
-    attn.dy attn.dmerged attn.dmix attn.datt attn.dscores@0 attn.dscores attn.dq attn.dk attn.dv
-    attn.dqkv attn.dx attn.qkv.dw attn.qkv.db attn.proj.dw attn.proj.db
-""".split()
-
-CODE = """
-    attn.qkv.out attn.proj.out attn.softmax.y attn.softmax.average attn.softmax.dx
-""".split()  # of these it quotes the source alone
+MODEL = [
+    "patches.patches", "patches.w", "patches.b", "patches.y", "logits", "loss.dlogits@0",
+    "dlogits", "patches.dy", "patches.dpatches", "patches.linear.dw",
+]  # fmt: skip
+BLOCK = [
+    "y", "dy",
+    "ln1.x", "ln1.mean", "ln1.centered", "ln1.var", "ln1.rstd", "ln1.normed", "ln1.w", "ln1.b",
+    "ln1.y", "ln1.dy", "ln1.dnormed_mean", "ln1.along_normed", "ln1.dx", "ln1.dw", "ln1.db",
+    "attn.x", "attn.qkv.w", "attn.qkv.b", "attn.q", "attn.k", "attn.v", "attn.scores@0",
+    "attn.scores", "attn.att", "attn.mix", "attn.merged", "attn.proj.w", "attn.proj.b", "attn.y",
+    "attn.dy", "attn.dmerged", "attn.dmix", "attn.datt", "attn.dscores@0", "attn.dscores",
+    "attn.dq", "attn.dk", "attn.dv", "attn.dqkv", "attn.dx", "attn.qkv.dw", "attn.proj.dw",
+]  # fmt: skip
+# Of these it quotes the source alone.
 MODEL_CODE = ["patches.linear.out", "patches.linear.drows", "loss.dlogits"]
+BLOCK_CODE = ["attn.qkv.out", "attn.proj.out", "attn.softmax.y", "attn.softmax.dx"]
 
 
 def names_of(depth, model=MODEL, block=BLOCK):
@@ -34,7 +31,7 @@ def names_of(depth, model=MODEL, block=BLOCK):
 
 def quoted(depth):
     """The names of all arrays of which the page quotes the source."""
-    return names_of(depth) + names_of(depth, MODEL_CODE, CODE)
+    return names_of(depth) + names_of(depth, MODEL_CODE, BLOCK_CODE)
 
 
 def find(trace, name):

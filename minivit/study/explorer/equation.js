@@ -4,7 +4,7 @@ const keyOf = (matrix) => `${matrix.name} ${matrix.symbol}`;
 
 /** What part of the width a matrix gets: cells as large as fit, so that all of it is seen. */
 function sideOf({ rows, cols }) {
-  const widest = cols > 100 ? 768 : cols > 40 ? 256 : 232;
+  const widest = cols > 100 ? 768 : cols > 40 ? 256 : 208;
   return Math.max(4, Math.min(16, Math.floor(widest / cols), Math.floor(512 / rows)));
 }
 
@@ -13,8 +13,11 @@ function drawEquation(line) {
   const box = document.getElementById("equation");
   const parts = [line.result, "=", ...line.operands];
   shown.length = 0;
-  box.replaceChildren(...parts.map((part, place) =>
-    typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`)));
+  box.replaceChildren(
+    ...parts.map((part, place) =>
+      typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`),
+    ),
+  );
   document.getElementById("line-words").textContent = line.words;
   const code = line.code.map((name) => DATA.code[name]).filter(({ source }) => source);
   const text = code.map(({ source, place }) => `# ${place}\n${source}`).join("\n");
@@ -36,7 +39,12 @@ function matrixFigure(matrix, id) {
   const { colour, largest } = colouring(matrix.rows, matrix.cols, matrix.at, scale);
   const describe = (i, j) => `${cell(matrix, i, j).symbol} = ${format(matrix.at(i, j))}`;
   const canvas = heatmap({
-    id, rows: matrix.rows, cols: matrix.cols, side: sideOf(matrix), colour, describe,
+    id,
+    rows: matrix.rows,
+    cols: matrix.cols,
+    side: sideOf(matrix),
+    colour,
+    describe,
     label: `${matrix.symbol}, ${matrix.rows} rows, ${matrix.cols} columns`,
     onPoint: (i, j) => explain(i === null ? null : { matrix, i, j }),
     onChoose: (i, j) => update({ chosen: { symbol: matrix.symbol, i, j } }),
@@ -46,7 +54,10 @@ function matrixFigure(matrix, id) {
   const caption = document.createElement("figcaption");
   const name = document.createElement("b");
   name.textContent = matrix.symbol;
-  caption.append(name, ` ${matrix.rows} × ${matrix.cols}, ${signed ? "±" : "0 to "}${format(largest)}`);
+  caption.append(
+    name,
+    ` ${matrix.rows} × ${matrix.cols}, ${signed ? "±" : "0 to "}${format(largest)}`,
+  );
   const scroller = document.createElement("div");
   scroller.className = "scroller";
   scroller.append(canvas);
@@ -74,7 +85,7 @@ function explain(pointed) {
   box.dataset.shown = value;
   box.dataset.sum = term ? term.value : "";
   const rows = [paragraph("number", [symbol, format(value)], ["b", "strong"])];
-  rows[0].append(` ${placeInWords(matrix, i)}`);
+  rows[0].append(` ${placeInWords(matrix, i, j)}`);
   if (term) rows.push(...working(symbol, term));
   else rows.push(paragraph("from", [originOf(matrix)]));
   box.replaceChildren(...rows);
@@ -104,9 +115,11 @@ function paragraph(kind, texts, tags = []) {
   return row;
 }
 
-function placeInWords(matrix, i) {
+function placeInWords(matrix, i, j) {
   if (matrix.rows !== MODEL.tokens) return "";
-  return `in the row of ${tokenName(i)}`;
+  return matrix.cols === MODEL.tokens
+    ? `${tokenName(i)} looks at ${tokenName(j)}`
+    : `of ${tokenName(i)}`;
 }
 
 function originOf(matrix) {

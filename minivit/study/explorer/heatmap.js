@@ -24,7 +24,7 @@ function scaleStops(scale) {
   return stopsOf.get(scale);
 }
 
-/** (value -> colour): from zero on for what has no sign, else around zero; and the largest value. */
+/** Colours of values: from zero on if none has a sign, else around zero; and the largest value. */
 function colouring(rows, cols, value, scale) {
   let largest = 0;
   for (let i = 0; i < rows; i++)

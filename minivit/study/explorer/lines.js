@@ -1,5 +1,5 @@
-// The lines of the forward and of the backward as formulas over matrices. Every number in them comes
-// from the trace; a formula only says which numbers make which, and the tests of the page hold each
+// The lines of the forward and of the backward as formulas over matrices. Every number in them
+// comes from the trace; a formula only says which numbers make which, and the page's tests hold each
 // of them to what the engine computed.
 
 /**
@@ -38,7 +38,8 @@ function normForward(block) {
       (i, j) => minus(cell(m.x, i, j), cell(m.mean, i, 0)), "centered"),
     line("var", "var = (1/D) Σ centered²", "How far each token's numbers spread.",
       m.var, ["mean of", m.centered, "²"],
-      (i) => times(share, sum("c", D, (c) => times(cell(m.centered, i, c), cell(m.centered, i, c)))),
+      (i) => times(share,
+        sum("c", D, (c) => times(cell(m.centered, i, c), cell(m.centered, i, c)))),
       "var"),
     line("rstd", "rstd = 1 / √(var + ε)", "The factor that brings the spread to 1.",
       m.rstd, ["1 / √ of", m.var],
@@ -79,11 +80,13 @@ function normBackward(block) {
       (i, j) => sum("c", T, (c) => times(cell(m.dy, c, j), cell(m.normed, c, j)))),
     line("db", "db = Σ dy", "The shift of each feature, summed over the tokens.",
       m.db, ["Σ over tokens of", m.dy], (i, j) => sum("c", T, (c) => cell(m.dy, c, j))),
-    line("dnormed_mean", "dnormed_mean = (1/D) Σ dy · w", "The part that moves all of a token alike.",
+    line("dnormed_mean", "dnormed_mean = (1/D) Σ dy · w",
+      "The part that moves all of a token alike.",
       m.dmean, ["mean of", m.dy, "⊙", m.w],
       (i) => times(share, sum("c", D, (c) => times(cell(m.dy, i, c), cell(m.w, 0, c))))),
     line("along_normed", "along_normed = (1/D) Σ dy · normed · w",
-      "The part that only stretches the token.", m.along, ["mean of", m.dy, "⊙", m.normed, "⊙", m.w],
+      "The part that only stretches the token.",
+      m.along, ["mean of", m.dy, "⊙", m.normed, "⊙", m.w],
       (i) => times(share, sum("c", D,
         (c) => times(cell(m.dy, i, c), cell(m.normed, i, c), cell(m.w, 0, c))))),
     line("dx", "dx = rstd · (dy · w − dnormed_mean − normed · along_normed)",
@@ -139,7 +142,8 @@ function answerLines() {
     { group: "answer", id: "p", phase: "forward", formula: "p = softmax(logits)",
       words: "How sure the model is of each class.",
       result: p, operands: ["softmax of", logits],
-      term: (i, j) => over(weight(j), sum("j", K, (other) => weight(other))), code: ["loss.dlogits@0"] },
+      term: (i, j) => over(weight(j), sum("j", K, (other) => weight(other))),
+      code: ["loss.dlogits@0"] },
     { group: "answer", id: "dlogits", phase: "backward", formula: "dlogits = p − target",
       words: "Where the backward begins: what the model said, less what is true.",
       result: dlogits, operands: [p, "− target"],

@@ -2,7 +2,14 @@
 
 const { steps: STEPS } = DATA.moved;
 const MOVED = { losses: unpack(DATA.moved.losses), slopes: unpack(DATA.moved.slopes) };
-const nudged = { target: null, points: new Map(), slope: null, gradient: null, eps: 0.5, failed: "" };
+const nudged = {
+  target: null,
+  points: new Map(),
+  slope: null,
+  gradient: null,
+  eps: 0.5,
+  failed: "",
+};
 
 /** The number in the forward that a chosen cell stands for; of a gradient's cell, what it is of. */
 function targetOf({ matrix, i, j }) {
@@ -20,7 +27,11 @@ function known({ name, index }) {
   const place = [Number(block), ...index.slice(1)];
   const gradient = numberAt(arrayOf(`blocks.${block}.attn.dscores@0`), index);
   const losses = STEPS.map((eps, at) => [eps, numberAt(MOVED.losses, [...place, at])]);
-  return { points: new Map([[0, DATA.loss], ...losses]), slope: numberAt(MOVED.slopes, place), gradient };
+  return {
+    points: new Map([[0, DATA.loss], ...losses]),
+    slope: numberAt(MOVED.slopes, place),
+    gradient,
+  };
 }
 
 /** Begin with another number: take what is known, else ask the server. */
@@ -39,7 +50,8 @@ async function nudge(chosen) {
 async function ask(target, eps) {
   try {
     const answer = await fetch("/nudge", {
-      method: "POST", headers: { "Content-Type": "application/json" },
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ name: target.name, index: target.index, eps }),
     });
     const found = await answer.json();
@@ -60,16 +72,24 @@ function drawNudge() {
   const box = document.getElementById("nudge");
   const focused = document.activeElement?.id;
   if (slope === null) {
-    const wait = DATA.live ? "Asking the server …"
-      : "This file holds the answers for the attention scores: choose a number of scores or "
-        + "dscores. To move any number: python -m demos.explore";
-    box.replaceChildren(paragraph("words", [target.symbol], ["b"]), paragraph("words", [failed || wait]));
+    const wait = DATA.live
+      ? "Asking the server …"
+      : "This file holds the answers for the attention scores: choose a number of scores or " +
+        "dscores. To move any number: python -m demos.explore";
+    box.replaceChildren(
+      paragraph("words", [target.symbol], ["b"]),
+      paragraph("words", [failed || wait]),
+    );
     return;
   }
   const offered = [...points.keys()].sort((a, b) => a - b);
   if (!points.has(nudged.eps)) nudged.eps = offered.at(-1);
   const change = points.get(nudged.eps) - DATA.loss;
-  const words = paragraph("words", ["Add ε to", target.symbol, "and run the model again."], ["span", "b"]);
+  const words = paragraph(
+    "words",
+    ["Add ε to", target.symbol, "and run the model again."],
+    ["span", "b"],
+  );
   const slider = document.createElement("input");
   Object.assign(slider, { id: "eps", type: "range", min: 0, max: offered.length - 1, step: 1 });
   slider.value = offered.indexOf(nudged.eps);
@@ -130,14 +150,27 @@ function chart(offered) {
   const x = (value) => edge + ((value - left) / (right - left || 1)) * (width - 2 * edge);
   const y = (value) => height - edge - ((value - low) / (high - low || 1)) * (height - 2 * edge);
   const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart" });
-  svg.setAttribute("aria-label", `The loss for ${offered.length} values of ε, and the gradient's line`);
+  svg.setAttribute(
+    "aria-label",
+    `The loss for ${offered.length} values of ε, and the gradient's line`,
+  );
   svg.append(
     element("line", { class: "zero", x1: x(0), x2: x(0), y1: edge / 2, y2: height - edge / 2 }),
-    element("line", { class: "tangent", x1: x(left), y1: y(line(left)), x2: x(right), y2: y(line(right)) }),
-    ...offered.map((value) => element("circle", {
-      cx: x(value), cy: y(points.get(value)), r: value === eps ? 6 : 3.5,
-      class: value === eps ? "here" : "",
-    })),
+    element("line", {
+      class: "tangent",
+      x1: x(left),
+      y1: y(line(left)),
+      x2: x(right),
+      y2: y(line(right)),
+    }),
+    ...offered.map((value) =>
+      element("circle", {
+        cx: x(value),
+        cy: y(points.get(value)),
+        r: value === eps ? 6 : 3.5,
+        class: value === eps ? "here" : "",
+      }),
+    ),
   );
   return svg;
 }

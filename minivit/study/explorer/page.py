@@ -7,7 +7,10 @@ from .arrays import code_of, find, names_of, packed, quoted
 from .scores import STEPS, moved_scores
 
 HERE = Path(__file__).parent
-SCRIPTS = ["arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge", "page"]
+SCRIPTS = [  # in the order in which one reads them
+    "arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge", "panels",
+    "page",
+]  # fmt: skip
 
 
 def page_data(trace, pixels, classes):

@@ -1,4 +1,4 @@
-"""A picture of a digit as the model knows digits: light ink on black, of its size, in the middle."""
+"""A picture of a digit as the model knows digits: light ink on black, in the middle."""
 
 import cv2
 import numpy as np

@@ -103,11 +103,15 @@ def asked(body):
     name, index, eps = request["name"], request["index"], request["eps"]
     if not isinstance(name, str):
         raise Refusal(400, f"name must be a text, got {name!r}")
-    if not isinstance(index, list) or not all(type(number) is int for number in index):
+    if not isinstance(index, list) or not all(is_place(number) for number in index):
         raise Refusal(400, f"index must be a list of integers, got {index!r}")
     if type(eps) not in (int, float) or not (math.isfinite(eps) and abs(eps) <= 1e3):
         raise Refusal(400, f"eps must be a number from -1000 to 1000, got {eps!r}")
     return name, tuple(index), eps
+
+
+def is_place(number):
+    return type(number) is int and abs(number) < 2**31
 
 
 def moved(trace, name, index, eps):

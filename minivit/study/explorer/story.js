@@ -14,10 +14,14 @@ function patchMap({ id, label, value, scale, describe, onPoint, onChoose, side, 
   const { colour, largest } = colouring(1, MODEL.tokens, (_, token) => values[token], scale);
   const box = document.createElement("div");
   box.className = "patchmap";
-  const size = side ?? Math.floor(THUMB / Math.max(GRID.rows, GRID.cols));
+  const size = side ?? Math.floor((THUMB - 4 * FIRST) / Math.max(GRID.rows, GRID.cols + FIRST));
   const tokenOf = (i, j) => FIRST + i * GRID.cols + j;
   const grid = heatmap({
-    id, label, ...GRID, side: size, fine: PATCH,
+    id,
+    label,
+    ...GRID,
+    side: size,
+    fine: PATCH,
     colour: (i, j) => {
       const base = colour(0, tokenOf(Math.floor(i / PATCH), Math.floor(j / PATCH)));
       const strength = 0.3 * (DATA.pixels[i][j] / 255);
@@ -30,9 +34,15 @@ function patchMap({ id, label, value, scale, describe, onPoint, onChoose, side, 
   });
   if (FIRST) {
     const token = heatmap({
-      id: `${id}-cls`, label: `${label}, class token`, rows: 1, cols: 1, side: size,
-      colour: () => colour(0, 0), describe: () => describe(0, values[0]),
-      onPoint: (i) => onPoint?.(i === null ? null : 0), onChoose: () => onChoose?.(0),
+      id: `${id}-cls`,
+      label: `${label}, class token`,
+      rows: 1,
+      cols: 1,
+      side: size,
+      colour: () => colour(0, 0),
+      describe: () => describe(0, values[0]),
+      onPoint: (i) => onPoint?.(i === null ? null : 0),
+      onChoose: () => onChoose?.(0),
     });
     token.title = "class token";
     if (chosen === 0) token.mark([], [0, 0]);
@@ -66,9 +76,14 @@ function patchLines(context, side) {
 /** The digit with its patches; choosing one makes it the query. */
 function digitMap(id, side) {
   const map = patchMap({
-    id, side, label: "The image and its patches; choose the patch that looks", scale: "--amount",
-    value: () => 0, describe: (token) => `${tokenName(token)}: choose it as the query`,
-    onChoose: (token) => update({ query: token }), chosen: state.query,
+    id,
+    side,
+    label: "The image and its patches; choose the patch that looks",
+    scale: "--amount",
+    value: () => 0,
+    describe: (token) => `${tokenName(token)}: choose it as the query`,
+    onChoose: (token) => update({ query: token }),
+    chosen: state.query,
   });
   const grid = map.lastChild;
   grid.recolour(ink);
@@ -79,13 +94,18 @@ function digitMap(id, side) {
 function pixelMap(id, onPoint) {
   const gradient = tokens("dimages", "patches.dpatches", "patches.patches");
   const cellOf = (i, j) => [
-    Math.floor(i / PATCH) * GRID.cols + Math.floor(j / PATCH), (i % PATCH) * PATCH + (j % PATCH),
+    Math.floor(i / PATCH) * GRID.cols + Math.floor(j / PATCH),
+    (i % PATCH) * PATCH + (j % PATCH),
   ];
   const value = (i, j) => gradient.at(...cellOf(i, j));
   const { colour, largest } = colouring(HEIGHT, WIDTH, value, "--sign");
   const canvas = heatmap({
-    id, rows: HEIGHT, cols: WIDTH, side: Math.floor(THUMB / Math.max(HEIGHT, WIDTH)),
-    label: "The gradient of the loss at every pixel", colour,
+    id,
+    rows: HEIGHT,
+    cols: WIDTH,
+    side: Math.floor(THUMB / Math.max(HEIGHT, WIDTH)),
+    label: "The gradient of the loss at every pixel",
+    colour,
     decorate: (context, side) => patchLines(context, side * PATCH),
     describe: (i, j) => `row ${i}, column ${j}: ${format(value(i, j))}`,
     onPoint: (i, j) => onPoint(i === null ? null : ["dpatches", ...cellOf(i, j)]),
@@ -99,10 +119,10 @@ function pixelMap(id, onPoint) {
 }
 
 /** Bars for the classes: probabilities, or what the backward begins with. */
-function classBars(name, largest) {
+function classBars(name, largest, kind = "") {
   const values = arrayOf(name).numbers;
   const list = document.createElement("ol");
-  list.className = "bars";
+  list.className = `bars ${kind}`;
   values.forEach((value, place) => {
     const bar = document.createElement("li");
     bar.className = value < 0 ? "negative" : "positive";

@@ -28,13 +28,35 @@ function combined(parts, join, value) {
 }
 
 const times = (...parts) =>
-  combined(parts, (texts) => texts.join(" · "), (...values) => values.reduce((a, b) => a * b));
+  combined(
+    parts,
+    (texts) => texts.join(" · "),
+    (...values) => values.reduce((a, b) => a * b),
+  );
 const plus = (...parts) =>
-  combined(parts, (texts) => texts.join(" + "), (...values) => values.reduce((a, b) => a + b));
+  combined(
+    parts,
+    (texts) => texts.join(" + "),
+    (...values) => values.reduce((a, b) => a + b),
+  );
 const minus = (...parts) =>
-  combined(parts, (texts) => texts.join(" − "), (...values) => values.reduce((a, b) => a - b));
-const over = (a, b) => combined([a, b], (texts) => texts.join(" / "), (x, y) => x / y);
-const inside = (a) => combined([a], ([text]) => `(${text})`, (value) => value);
+  combined(
+    parts,
+    (texts) => texts.join(" − "),
+    (...values) => values.reduce((a, b) => a - b),
+  );
+const over = (a, b) =>
+  combined(
+    [a, b],
+    (texts) => texts.join(" / "),
+    (x, y) => x / y,
+  );
+const inside = (a) =>
+  combined(
+    [a],
+    ([text]) => `(${text})`,
+    (value) => value,
+  );
 const called = (name, f, a) => combined([a], ([text]) => `${name}(${text})`, f);
 
 /** Σ over letter = 0 … count − 1 of term(letter). */

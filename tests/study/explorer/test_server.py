@@ -1,0 +1,120 @@
+import http.client
+import json
+import threading
+
+import pytest
+
+from minivit.study import nudge
+from minivit.study.explorer.scores import SLOPE_STEP
+from minivit.study.explorer.server import LARGEST, serve
+from minivit.study.nudge import loss_with
+from tests.study.explorer.cases import small_data, small_trace
+
+ASKED = {"name": "blocks.1.attn.q", "index": [0, 2, 1, 3], "eps": 0.5}
+
+
+@pytest.fixture(scope="module")
+def port():
+    with serve(small_trace(), small_data()) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def request(port, method="POST", path="/nudge", body=None, **headers):
+    """The status, the headers and the body of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    body = json.dumps(ASKED) if body is None and method == "POST" else body
+    kind = {"Content-Type": "application/json"} if method == "POST" else {}
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, kind | headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.headers, answer.read()
+    connection.close()
+    return found
+
+
+def test_shows_the_page(port):
+    status, headers, body = request(port, "GET", "/")
+    assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
+    assert body.startswith(b"<!doctype html>") and b'"live": true' in body
+    assert request(port, "GET", "/", Host=f"localhost:{port}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name, index",
+    [
+        ("blocks.1.attn.q", [0, 2, 1, 3]),
+        ("blocks.0.attn.scores@0", [0, 1, 2, 3]),
+        ("blocks.0.mlp.fc1.w", [3, 4]),
+        ("images", [0, 5, 6, 0]),
+        ("ln.normed", [0, 1, 2]),
+    ],
+)
+def test_moves_any_number(port, name, index):
+    status, headers, body = request(
+        port, body=json.dumps({"name": name, "index": index, "eps": 0.5})
+    )
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    answer, record = json.loads(body), small_trace()
+    versions = record.versions(name.removesuffix("@0"))
+    moved = versions[0] if name.endswith("@0") else versions[-1]
+    slope, gradient = nudge(record, moved, index, SLOPE_STEP)
+    after = loss_with(record, moved, tuple(index), 0.5)
+    assert answer == dict(before=record.loss, after=after, slope=slope, gradient=gradient)
+    assert answer["slope"] == pytest.approx(answer["gradient"], rel=1e-3, abs=1e-9)
+
+
+def test_only_this_machines_own_page_is_answered(port):
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": f"127.0.0.1:{port + 1}"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+    ):
+        status, _, body = request(port, **headers)
+        assert status == 403 and "only 127.0.0.1" in json.loads(body)["error"]
+        assert request(port, "GET", "/", **headers)[0] == 403
+    assert request(port, Origin=f"http://127.0.0.1:{port}")[0] == 200
+    with serve(small_trace(), small_data()) as server:
+        assert server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("no", "expected JSON"),
+        ("[" * 2000, "expected JSON"),
+        ("[]", 'expected an object of "name", "index" and "eps"'),
+        (ASKED | {"more": 1}, "expected an object of"),
+        (ASKED | {"name": 3}, "name must be a text, got 3"),
+        (ASKED | {"name": "nothing"}, "no array is called 'nothing'; near are"),
+        (ASKED | {"name": "images@7"}, "has the versions 0 to"),
+        (ASKED | {"name": "blocks.0.attn.dq"}, "cannot be moved"),
+        (ASKED | {"index": 3}, "index must be a list of integers, got 3"),
+        (ASKED | {"index": [0, 0, 0, 1.5]}, "index must be a list of integers"),
+        (ASKED | {"index": [0, 0]}, "has the shape (1, 3, 6, 4); got the index (0, 0)"),
+        (ASKED | {"index": [0, 0, 0, 99]}, "out of bounds"),
+        (ASKED | {"index": [0, 0, 0, 10**30]}, "index"),
+        (ASKED | {"eps": "1"}, "eps must be a number from -1000 to 1000, got '1'"),
+        (ASKED | {"eps": float("nan")}, "eps must be a number"),
+        (ASKED | {"eps": 1e9}, "eps must be a number"),
+    ],
+)
+def test_says_what_is_wrong_with_a_request(port, body, words):
+    body = body if isinstance(body, str) else json.dumps(body)
+    status, headers, answer = request(port, body=body)
+    assert status == 400 and headers["Content-Type"] == "application/json"
+    assert words in json.loads(answer)["error"]
+
+
+def test_refuses_other_paths_kinds_and_sizes(port):
+    assert request(port, "GET", "/../setup.cfg")[0] == 404
+    assert request(port, "GET", "/nudge")[0] == 404
+    assert request(port, path="/")[0] == 404
+    assert request(port, Content_Type="text/plain")[0] == 415
+    assert request(port, Content_Length="x")[0] == 411
+    assert request(port, Content_Length=str(LARGEST + 1))[0] == 413
+    assert request(port, "PUT")[0] == 501
