@@ -20,6 +20,7 @@ from minivit.training import fit, load_run, predict
 from .options import new_file, parser_of
 
 DEFAULT = Path("runs", "mnist")
+PATCH = 7  # side of a patch of the model that learns where there is no run
 CANDIDATES = 1000  # test digits among which one is looked for
 
 
@@ -92,7 +93,7 @@ def model_of(run, digits):
     )
     rng = np.random.default_rng(0)
     model = minivit.ViT(
-        image_size=digits.train.images.shape[1:], patch_size=7, channels=1, dim=64, depth=4,
+        image_size=digits.train.images.shape[1:], patch_size=PATCH, channels=1, dim=64, depth=4,
         heads=2, mlp_dim=128, classes=len(digits.classes),
     )  # fmt: skip
     params = minivit.Params(model.init(rng))
@@ -112,21 +113,24 @@ def image_of(options, digits, model, params, preparation, classes):
         pixels = read_picture(options.image, *model.config["image_size"])
         label = int(predict(model, params, pixels[None], preparation).argmax())
     else:
-        images, labels = digits.test
-        count = len(labels)
         number = options.digit
         if number is None:
-            few = images[:CANDIDATES]
-            logits = predict(model, params, few, preparation)
-            worst = mistakes_by_loss(labels[:CANDIDATES], logits)
-            number = int(worst[0]) if len(worst) else 0
+            number = most_wrong(digits.test, model, params, preparation)
+        count = len(digits.test.labels)
         if not 0 <= number < count:
             raise ValueError(f"--digit: there are test digits 0 to {count - 1}, got {number}")
-        print(f"Test digit {number}" + ("" if options.digit is not None else ", the most wrong"))
-        pixels, label = images[number], int(labels[number])
+        print(f"Test digit {number}; another one: --digit N, a picture of your own: --image FILE")
+        pixels, label = digits.test.images[number], int(digits.test.labels[number])
     if options.label is not None:
         label = list(classes).index(options.label)
     return pixels, label
+
+
+def most_wrong(test, model, params, preparation):
+    """The number of the mistake of the largest loss: where most flows back. 0 without mistakes."""
+    logits = predict(model, params, test.images[:CANDIDATES], preparation)
+    mistakes = mistakes_by_loss(test.labels[:CANDIDATES], logits)
+    return int(mistakes[0]) if len(mistakes) else 0
 
 
 if __name__ == "__main__":

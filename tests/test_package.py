@@ -40,5 +40,7 @@ def test_a_wheel_installed_elsewhere_loads_mnist(tmp_path):
     ).stdout
     assert "minivit/data/mnist/README.md" in files
     assert "minivit/data/mnist/MD5SUMS" in files
+    for name in ("page.html", "page.css", "page.js", "terms.js"):
+        assert f"minivit/study/explorer/{name}" in files
     assert "LICENSE" in files
     assert "tests/" not in files

@@ -81,10 +81,8 @@ function explain(pointed) {
     canvas.mark(cells, keyOf(matrix) === keyOf(other) ? [i, j] : null);
   }
   const box = document.getElementById("sum");
-  const { symbol, value } = cell(matrix, i, j);
-  box.dataset.shown = value;
-  box.dataset.sum = term ? term.value : "";
-  const rows = [paragraph("number", [symbol, format(value)], ["b", "strong"])];
+  const { symbol, digits } = cell(matrix, i, j);
+  const rows = [paragraph("number", [symbol, digits], ["b", "strong"])];
   rows[0].append(` ${placeInWords(matrix, i, j)}`);
   if (term) rows.push(...working(symbol, term));
   else rows.push(paragraph("from", [originOf(matrix)]));

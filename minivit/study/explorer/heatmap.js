@@ -106,7 +106,10 @@ function heatmap(options) {
     const j = Math.floor(((event.clientX - box.left) / box.width) * cols);
     return [Math.min(Math.max(i, 0), rows - 1), Math.min(Math.max(j, 0), cols - 1)];
   };
-  canvas.addEventListener("pointermove", (event) => point(under(event)));
+  canvas.addEventListener("pointermove", (event) => {
+    const cell = under(event);
+    if (`${cell}` !== `${pointed}`) point(cell);
+  });
   canvas.addEventListener("pointerleave", () => point(null));
   canvas.addEventListener("click", (event) => onChoose?.(...under(event)));
   canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && point(place));

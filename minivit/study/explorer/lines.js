@@ -1,6 +1,6 @@
 // The lines of the forward and of the backward as formulas over matrices. Every number in them
-// comes from the trace; a formula only says which numbers make which, and the page's tests hold each
-// of them to what the engine computed.
+// comes from the trace; a formula only says which numbers make which, and the page's tests hold
+// each of them to what the engine computed.
 
 /**
  * Each line has

@@ -114,8 +114,6 @@ function drawNudge() {
     [term.textContent, fact.textContent, fact.id] = [name, text, `nudge-${id}`];
     list.append(term, fact);
   }
-  document.body.dataset.slope = slope;
-  document.body.dataset.gradient = gradient;
   const parts = [words, chart(offered), slider, list];
   if (DATA.live) parts.splice(3, 0, anyStep(target));
   if (failed) parts.push(paragraph("failed", [failed]));
