@@ -114,8 +114,10 @@ function drawNudge() {
     [term.textContent, fact.textContent, fact.id] = [name, text, `nudge-${id}`];
     list.append(term, fact);
   }
-  const parts = [words, chart(offered), slider, list];
-  if (DATA.live) parts.splice(3, 0, anyStep(target));
+  const says = "Dots are runs of the model; the dashed line is what the gradient says.";
+  const legend = paragraph("legend", [says]);
+  const parts = [words, chart(offered), legend, slider, list];
+  if (DATA.live) parts.splice(4, 0, anyStep(target));
   if (failed) parts.push(paragraph("failed", [failed]));
   box.replaceChildren(...parts);
   if (focused) document.getElementById(focused)?.focus();

@@ -44,11 +44,14 @@ function drawJourney() {
   back.push(thumb(L + 2, "dLoss/dlogits", classBars("dlogits", 1, "signed")));
   byId("journey").style.setProperty("--columns", L + 2);
   byId("journey").replaceChildren(
-    paragraph("direction", ["forward →"]),
+    paragraph("direction forward", ["forward"]),
     ...stops,
-    paragraph("direction", ["backward ←"]),
+    paragraph("direction backward", ["backward"]),
     ...back,
   );
+  byId("pass-words").textContent =
+    `forward: where the marked patch looks, in head ${state.head + 1}; backward: how much gradient ` +
+    "reaches each patch. Choose any patch, block or head.";
   byId("walk").max = last;
   byId("walk").value = state.stop;
   byId("walk").setAttribute("aria-valuetext", stopInWords(state.stop));
@@ -95,7 +98,7 @@ function drawHead() {
   byId("maps").replaceChildren(
     rowOf("att", "att: where it looks", m.att, "--amount"),
     rowOf("datt", "datt: should it look there?", m.datt, "--sign"),
-    rowOf("dscores", "dscores: what moves its scores", m.dscores, "--sign"),
+    rowOf("dscores", "dscores: which scores to move", m.dscores, "--sign"),
     lengths("q", "dq: pull on each query"),
     lengths("k", "dk: pull on each key"),
     lengths("v", "dv: pull on each value"),

@@ -131,7 +131,9 @@ function classBars(name, largest, kind = "") {
     bar.title = `${DATA.classes[place]}: ${format(value)}`;
     bar.innerHTML = "<b></b><i></i><span></span>";
     bar.children[0].textContent = DATA.classes[place];
-    bar.children[2].textContent = Math.abs(value) < 0.005 ? "" : value.toFixed(2).replace("-", "−");
+    const text = Math.abs(value) < 0.005 ? "" : value.toFixed(2).replace("-", "−");
+    bar.children[2].textContent =
+      place === DATA.label && !kind ? `${text} truth` : text;
     list.append(bar);
   });
   return list;
