@@ -61,20 +61,24 @@ function start() {
   return { block, head, query, stop: last - 1 - block };
 }
 
-/** Go to a stop of the walk: the part of the model, and the line that belongs to it. */
-function walk(stop) {
+/** What a stop of the walk is: how far from the image, and whether on the way back. */
+function stopAt(stop) {
   const back = stop > L + 1;
-  const place = back ? last - stop : stop;
+  return { back, place: back ? last - stop : stop };
+}
+
+/** Go to a stop: the part of the model, and the line that belongs to it. */
+function walk(stop) {
+  const { back, place } = stopAt(stop);
   if (place === 0) update({ stop, line: back ? "dpatches" : "tokens" });
   else if (place > L) update({ stop, line: back ? "dlogits" : "p" });
   else update({ stop, block: place - 1, line: back ? "dscores" : "att" });
 }
 
 function stopInWords(stop) {
-  const back = stop > L + 1;
-  const place = back ? last - stop : stop;
-  const where =
-    place === 0 ? (back ? "the pixels" : "the image") : place > L ? "the answer" : `block ${place}`;
+  const { back, place } = stopAt(stop);
+  const end = back ? "the pixels" : "the image";
+  const where = place === 0 ? end : place > L ? "the answer" : `block ${place}`;
   return `${back ? "backward" : "forward"}: ${where}`;
 }
 

@@ -50,8 +50,8 @@ function drawJourney() {
     ...back,
   );
   byId("pass-words").textContent =
-    `forward: where the marked patch looks, in head ${state.head + 1}; backward: how much gradient ` +
-    "reaches each patch. Choose any patch, block or head.";
+    `forward: where the marked patch looks, in head ${state.head + 1}; ` +
+    "backward: how much gradient reaches each patch. Choose any patch, block or head.";
   byId("walk").max = last;
   byId("walk").value = state.stop;
   byId("walk").setAttribute("aria-valuetext", stopInWords(state.stop));

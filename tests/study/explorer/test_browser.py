@@ -161,14 +161,19 @@ def test_the_walk_goes_forward_and_backward_through_all_stops(file):
     depth = page.evaluate("MODEL.depth")
     page.focus("#walk")
     page.keyboard.press("Home")
-    seen = [page.text_content("#walk-text")]
-    for _ in range(2 * depth + 3):
-        page.keyboard.press("ArrowRight")
-        seen.append(page.text_content("#walk-text"))
+    seen = []
+    for _ in range(2 * depth + 4):
+        seen.append((page.text_content("#walk-text"), *page.evaluate("[state.line, state.block]")))
         assert page.locator("#journey .here").count() == 1
-    blocks = [f"block {number}" for number in range(1, depth + 1)]
-    assert seen == [f"forward: {place}" for place in ["the image", *blocks, "the answer"]] + [
-        f"backward: {place}" for place in ["the answer", *blocks[::-1], "the pixels"]
+        page.keyboard.press("ArrowRight")
+    there = [(f"forward: block {place + 1}", "att", place) for place in range(depth)]
+    back = [(f"backward: block {place + 1}", "dscores", place) for place in range(depth)][::-1]
+    assert seen[1 : depth + 1] == there and seen[depth + 3 : -1] == back
+    assert [stop[:2] for stop in (seen[0], *seen[depth + 1 : depth + 3], seen[-1])] == [
+        ("forward: the image", "tokens"),
+        ("forward: the answer", "p"),
+        ("backward: the answer", "dlogits"),
+        ("backward: the pixels", "dpatches"),
     ]
     assert page.evaluate("document.activeElement.id") == "walk"
     page.click("#stop-1")
