@@ -2,20 +2,21 @@
 
 const keyOf = (matrix) => `${matrix.name} ${matrix.symbol}`;
 
-/** What part of the width a matrix gets: cells as large as fit, so that all of it is seen. */
-function sideOf({ rows, cols }) {
-  const widest = cols > 100 ? 768 : cols > 40 ? 256 : 208;
-  return Math.max(4, Math.min(16, Math.floor(widest / cols), Math.floor(512 / rows)));
+/** The side of a cell: the same in all matrices of a line, so that what is multiplied matches. */
+function sideOf(parts) {
+  const cols = parts.reduce((total, part) => total + (part.cols ?? 0), 0);
+  return Math.max(4, Math.min(16, Math.floor(620 / cols)));
 }
 
 /** Draw the line's matrices into the page; what is shown is kept for marking. */
 function drawEquation(line) {
   const box = document.getElementById("equation");
   const parts = [line.result, "=", ...line.operands];
+  const side = sideOf(parts);
   shown.length = 0;
   box.replaceChildren(
     ...parts.map((part, place) =>
-      typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`),
+      typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`, side),
     ),
   );
   document.getElementById("line-words").textContent = line.words;
@@ -33,7 +34,7 @@ function operator(text) {
   return span;
 }
 
-function matrixFigure(matrix, id) {
+function matrixFigure(matrix, id, side) {
   const signed = someNegative(matrix);
   const scale = signed ? "--sign" : "--amount";
   const { colour, largest } = colouring(matrix.rows, matrix.cols, matrix.at, scale);
@@ -42,7 +43,7 @@ function matrixFigure(matrix, id) {
     id,
     rows: matrix.rows,
     cols: matrix.cols,
-    side: sideOf(matrix),
+    side,
     colour,
     describe,
     label: `${matrix.symbol}, ${matrix.rows} rows, ${matrix.cols} columns`,
@@ -80,6 +81,8 @@ function explain(pointed) {
     const cells = (term?.cells ?? []).filter(same).map((cell) => [cell.i, cell.j]);
     canvas.mark(cells, keyOf(matrix) === keyOf(other) ? [i, j] : null);
   }
+  const key = matrix.rows === matrix.cols && matrix.cols === MODEL.tokens ? j : null;
+  for (const map of state.pictures) map.markKey(key);
   const box = document.getElementById("sum");
   const { symbol, digits } = cell(matrix, i, j);
   const rows = [paragraph("number", [symbol, digits], ["b", "strong"])];

@@ -62,6 +62,7 @@ async function ask(target, eps) {
       Object.assign(nudged, { slope: found.slope, gradient: found.gradient });
     }
   } catch {
+    if (nudged.target !== target) return;
     nudged.failed = "The server does not answer; is python -m demos.explore still running?";
   }
   drawNudge();
@@ -83,8 +84,8 @@ function drawNudge() {
     return;
   }
   const offered = [...points.keys()].sort((a, b) => a - b);
-  if (!points.has(nudged.eps)) nudged.eps = offered.at(-1);
-  const change = points.get(nudged.eps) - DATA.loss;
+  const eps = points.has(nudged.eps) ? nudged.eps : offered.at(-1);
+  const change = points.get(eps) - DATA.loss;
   const words = paragraph(
     "words",
     ["Add ε to", target.symbol, "and run the model again."],
@@ -92,19 +93,19 @@ function drawNudge() {
   );
   const slider = document.createElement("input");
   Object.assign(slider, { id: "eps", type: "range", min: 0, max: offered.length - 1, step: 1 });
-  slider.value = offered.indexOf(nudged.eps);
+  slider.value = offered.indexOf(eps);
   slider.setAttribute("aria-label", "ε, what is added");
-  slider.setAttribute("aria-valuetext", format(nudged.eps));
+  slider.setAttribute("aria-valuetext", format(eps));
   slider.addEventListener("input", () => {
     nudged.eps = offered[slider.value];
     drawNudge();
   });
   const facts = [
-    ["ε", format(nudged.eps), "eps-value"],
+    ["ε", format(eps), "eps-value"],
     ["loss before", format(DATA.loss), "before"],
-    ["loss after", format(points.get(nudged.eps)), "after"],
+    ["loss after", format(points.get(eps)), "after"],
     ["change", format(change), "change"],
-    ["ε · gradient says", format(nudged.eps * gradient), "predicted"],
+    ["ε · gradient says", format(eps * gradient), "predicted"],
     ["slope, from two runs of the model", format(slope), "slope"],
     ["gradient, from the backward", format(gradient), "gradient"],
   ];
@@ -116,18 +117,18 @@ function drawNudge() {
   }
   const says = "Dots are runs of the model; the dashed line is what the gradient says.";
   const legend = paragraph("legend", [says]);
-  const parts = [words, chart(offered), legend, slider, list];
-  if (DATA.live) parts.splice(4, 0, anyStep(target));
+  const parts = [words, chart(offered, eps), legend, slider, list];
+  if (DATA.live) parts.splice(4, 0, anyStep(target, eps));
   if (failed) parts.push(paragraph("failed", [failed]));
   box.replaceChildren(...parts);
   if (focused) document.getElementById(focused)?.focus();
 }
 
 /** On a server: any ε. */
-function anyStep(target) {
+function anyStep(target, chosen) {
   const label = document.createElement("label");
   const field = document.createElement("input");
-  Object.assign(field, { id: "any-eps", type: "number", step: "any", value: nudged.eps });
+  Object.assign(field, { id: "any-eps", type: "number", step: "any", value: chosen });
   field.addEventListener("change", async () => {
     const eps = field.valueAsNumber;
     if (!Number.isFinite(eps)) return;
@@ -140,9 +141,9 @@ function anyStep(target) {
 }
 
 /** The loss against ε: dots are runs of the model, the line is what the gradient says. */
-function chart(offered) {
+function chart(offered, eps) {
   const [width, height, edge] = [320, 150, 12];
-  const { points, gradient, eps } = nudged;
+  const { points, gradient } = nudged;
   const line = (x) => DATA.loss + gradient * x;
   const [left, right] = [offered[0], offered.at(-1)];
   const values = [...points.values(), line(left), line(right)];

@@ -95,14 +95,18 @@ function drawHead() {
       (token) => ({ matrix: gradient, i: token, j: strongestColumn(gradient, token) }),
     );
   };
-  byId("maps").replaceChildren(
+  const rows = [
     rowOf("att", "att: where it looks", m.att, "--amount"),
     rowOf("datt", "datt: should it look there?", m.datt, "--sign"),
     rowOf("dscores", "dscores: which scores to move", m.dscores, "--sign"),
+  ];
+  byId("maps").replaceChildren(
+    ...rows,
     lengths("q", "dq: pull on each query"),
     lengths("k", "dk: pull on each key"),
     lengths("v", "dv: pull on each value"),
   );
+  state.pictures = [byId("digit").parentElement, ...rows.map((figure) => figure.firstChild)];
 }
 
 function strongestColumn(matrix, row) {

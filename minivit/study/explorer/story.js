@@ -48,7 +48,9 @@ function patchMap({ id, label, value, scale, describe, onPoint, onChoose, side, 
     if (chosen === 0) token.mark([], [0, 0]);
     box.append(token);
   }
-  if (chosen !== null && chosen >= FIRST) grid.mark([], placeOfPatch(chosen));
+  const patches = (token) => (token === null || token < FIRST ? [] : [placeOfPatch(token)]);
+  box.markKey = (key) => grid.mark(patches(key), patches(chosen)[0] ?? null); // whom it looks at
+  box.markKey(null);
   box.append(grid);
   box.largest = largest;
   return box;
@@ -132,8 +134,7 @@ function classBars(name, largest, kind = "") {
     bar.innerHTML = "<b></b><i></i><span></span>";
     bar.children[0].textContent = DATA.classes[place];
     const text = Math.abs(value) < 0.005 ? "" : value.toFixed(2).replace("-", "−");
-    bar.children[2].textContent =
-      place === DATA.label && !kind ? `${text} truth` : text;
+    bar.children[2].textContent = place === DATA.label && !kind ? `${text} truth` : text;
     list.append(bar);
   });
   return list;

@@ -17,10 +17,13 @@ function constant(symbol, value) {
   return { symbol, digits: format(value), value, cells: [], sums: [] };
 }
 
+/** A negative number that follows a sign. */
+const enclosed = (digits) => (digits.startsWith("−") ? `(${digits})` : digits);
+
 function combined(parts, join, value) {
   return {
     symbol: join(parts.map((part) => part.symbol)),
-    digits: join(parts.map((part) => part.digits)),
+    digits: join(parts.map((part, place) => (place ? enclosed(part.digits) : part.digits))),
     value: value(...parts.map((part) => part.value)),
     cells: parts.flatMap((part) => part.cells),
     sums: parts.flatMap((part) => part.sums),
@@ -77,5 +80,7 @@ function written({ summands, value }, most = 5) {
   const rest = others.reduce((total, summand) => total + summand.value, 0);
   const texts = shown.map((summand) => summand.digits);
   if (others.length) texts.push(`${format(rest)} (the ${others.length} smaller ones)`);
-  return `${texts.join("  +  ")}  =  ${format(value)}`;
+  const [first, ...more] = texts;
+  const signed = more.map((text) => (text.startsWith("−") ? ` − ${text.slice(1)}` : ` + ${text}`));
+  return `${first}${signed.join("")} = ${format(value)}`;
 }

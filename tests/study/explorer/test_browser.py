@@ -156,6 +156,18 @@ def test_marks_the_cells_that_a_number_reads(file):
     assert page.locator("#matrix-2").evaluate("canvas => canvas.toDataURL()") != before
 
 
+def test_marks_the_patch_that_a_score_is_about_in_the_pictures(file):
+    page = file()
+    i, j = page.evaluate("[state.chosenCell.i, state.chosenCell.j]")
+    tokens = page.evaluate("MODEL.tokens")
+    before = page.locator("#map-att").evaluate("canvas => canvas.toDataURL()")
+    other = tokens - 1 if j != tokens - 1 else tokens - 2
+    point(page, "#matrix-0", i, other, tokens, tokens)
+    assert page.locator("#map-att").evaluate("canvas => canvas.toDataURL()") != before
+    page.mouse.move(0, 0)
+    assert page.locator("#map-att").evaluate("canvas => canvas.toDataURL()") == before
+
+
 def test_the_walk_goes_forward_and_backward_through_all_stops(file):
     page = file()
     depth = page.evaluate("MODEL.depth")
