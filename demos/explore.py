@@ -61,7 +61,7 @@ def explore(options):
     start = time.perf_counter()
     prepared = preparation(pixels[None]).astype(np.float64)
     record = trace(model, params.astype(np.float64), prepared, np.array([label]))
-    data = page_data(record, pixels, classes)
+    data = page_data(record, pixels, classes, alone=bool(options.write))
     seconds = time.perf_counter() - start
     if options.write:
         page = page_html(data).encode()

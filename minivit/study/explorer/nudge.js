@@ -22,16 +22,14 @@ function targetOf({ matrix, i, j }) {
 
 /** What the file alone knows: an attention score. */
 function known({ name, index }) {
-  const block = /^blocks\.(\d+)\.attn\.scores$/.exec(name)?.[1];
-  if (block === undefined) return null;
-  const place = [Number(block), ...index.slice(1)];
+  const block = Number(/^blocks\.(\d+)\.attn\.scores$/.exec(name)?.[1]);
+  const [, head, ...place] = index;
+  const at = DATA.moved.heads.findIndex(([b, h]) => b === block && h === head);
+  if (at < 0) return null;
   const gradient = numberAt(arrayOf(`blocks.${block}.attn.dscores@0`), index);
-  const losses = STEPS.map((eps, at) => [eps, numberAt(MOVED.losses, [...place, at])]);
-  return {
-    points: new Map([[0, DATA.loss], ...losses]),
-    slope: numberAt(MOVED.slopes, place),
-    gradient,
-  };
+  const slope = numberAt(MOVED.slopes, [at, ...place]);
+  const losses = STEPS.map((eps, step) => [eps, numberAt(MOVED.losses, [at, ...place, step])]);
+  return { points: new Map([[0, DATA.loss], ...losses]), slope, gradient };
 }
 
 /** Begin with another number: take what is known, else ask the server. */
@@ -68,6 +66,12 @@ async function ask(target, eps) {
   drawNudge();
 }
 
+function movable() {
+  const { heads } = DATA.moved;
+  if (heads.length !== 1) return "the attention scores";
+  return `the attention scores of block ${heads[0][0] + 1}, head ${heads[0][1] + 1}`;
+}
+
 function drawNudge() {
   const { target, points, slope, gradient, failed } = nudged;
   const box = document.getElementById("nudge");
@@ -75,8 +79,8 @@ function drawNudge() {
   if (slope === null) {
     const wait = DATA.live
       ? "Asking the server …"
-      : "This file holds the answers for the attention scores: choose a number of scores or " +
-        "dscores. To move any number: python -m demos.explore";
+      : `This file holds the answers for ${movable()}: choose a number of scores or dscores. ` +
+        "To move any number: python -m demos.explore";
     box.replaceChildren(
       paragraph("words", [target.symbol], ["b"]),
       paragraph("words", [failed || wait]),

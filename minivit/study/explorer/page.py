@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from .arrays import code_of, find, names_of, packed, quoted
-from .scores import STEPS, moved_scores
+from .scores import STEPS, heads_to_move, moved_scores
 
 HERE = Path(__file__).parent
 SCRIPTS = [  # in the order in which one reads them
@@ -13,13 +13,15 @@ SCRIPTS = [  # in the order in which one reads them
 ]  # fmt: skip
 
 
-def page_data(trace, pixels, classes):
+def page_data(trace, pixels, classes, alone=True):
     """Return what the page shows, ready for JSON: numbers of the trace, none of its own making.
 
     Arguments
         trace:   the Trace of a ViT for one image, in float64 so that every sum can be recomputed
         pixels:  (H, W) uint8, the image before its preparation
         classes: the name of each class
+        alone:   whether the page is to stand alone, and needs the losses for moved scores: of all
+                 heads, or in a large model of the one with the largest gradient
     Errors: ValueError for a trace of several images or of colour images.
     """
     if trace.x.shape[0] != 1 or trace.x.shape[-1] != 1:
@@ -28,7 +30,8 @@ def page_data(trace, pixels, classes):
         )
     model = trace.layer
     depth = len(model.blocks)
-    losses, slopes = moved_scores(trace)
+    heads = heads_to_move(trace) if alone else []
+    losses, slopes = moved_scores(trace, heads)
     return {
         "model": model.config | {"patches": model.patches.count, "tokens": model.tokens},
         "pixels": pixels.tolist(),
@@ -37,7 +40,12 @@ def page_data(trace, pixels, classes):
         "loss": trace.loss,
         "arrays": {name: packed(find(trace, name).value) for name in names_of(depth)},
         "code": {name: code_of(trace, name) for name in quoted(depth)},
-        "moved": {"steps": STEPS, "losses": packed(losses), "slopes": packed(slopes)},
+        "moved": {
+            "steps": STEPS,
+            "heads": heads,
+            "losses": packed(losses),
+            "slopes": packed(slopes),
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""The loss for every attention score moved by a few steps, so that a page alone can show it."""
+"""The loss for each attention score moved by a few steps, so that a page alone can show it."""
 
 import copy
 
@@ -10,6 +10,7 @@ from ...training.step import cores, threads
 
 SLOPE_STEP = 1e-3  # of the central difference
 STEPS = [-1.0, -0.5, -0.1, 0.1, 0.5, 1.0]  # for which a page holds the loss itself
+FEW = 4096  # scores, which take some seconds
 COPIES = 32  # of the image that go through the model at once, each with another score moved
 
 
@@ -24,29 +25,46 @@ class MovedScores(Softmax):
         return super().forward(params, x)
 
 
-def moved_scores(trace):
-    """Move each attention score of each block and head; return (losses, slopes).
+def heads_to_move(trace):
+    """[(block, head), …]: all of them if they have few scores, else the one of most gradient."""
+    gradients = [
+        trace[f"blocks.{n}.attn.scores"].gradient[0] for n in range(len(trace.layer.blocks))
+    ]
+    largest = {
+        (block, head): np.abs(gradient).max()
+        for block, of_heads in enumerate(gradients)
+        for head, gradient in enumerate(of_heads)
+    }
+    if sum(gradient.size for gradient in gradients) <= FEW:
+        return list(largest)
+    return [max(largest, key=largest.get)]
 
-    Takes the Trace of a ViT for one image. losses (L, h, T, T, len(STEPS)), with the score moved by
-    each of STEPS; slopes (L, h, T, T), the central difference. The passes run in float64.
+
+def moved_scores(trace, heads):
+    """Move each attention score of each (block, head) of a list; return (losses, slopes).
+
+    Takes the Trace of a ViT for one image. losses (len(heads), T, T, len(STEPS)), with the score
+    moved by each of STEPS; slopes (len(heads), T, T), the central difference. The passes run in
+    float64.
     """
-    model, (h, T, _) = trace.layer, trace["blocks.0.attn.scores"].shape[1:]
+    model, T = trace.layer, trace.layer.tokens
     moves = np.array([*STEPS, SLOPE_STEP, -SLOPE_STEP])
-    shape = (h, T, T, len(moves))
-    *places, move = (index.ravel() for index in np.indices(shape))
+    shape = (T, T, len(moves))
+    query, key, move = (index.ravel() for index in np.indices(shape))
     params, image = trace.params.astype(np.float64), trace.x.astype(np.float64)
 
-    def losses_of(block):
+    def losses_of(place):
+        block, head = place
         moved, losses = copy.deepcopy(model), np.empty(len(move))
         for start in range(0, len(move), COPIES):
             part = slice(start, start + COPIES)
             count = len(move[part])
-            where = (np.arange(count), *(place[part] for place in places))
+            where = (np.arange(count), head, query[part], key[part])
             moved.blocks[block].attn.softmax = MovedScores(where, moves[move[part]])
             logits, _ = moved.forward(params, np.repeat(image, count, axis=0), keep=False)
             losses[part] = [cross_entropy(one[None], trace.labels)[0] for one in logits]
-        return losses.reshape(shape)
+        return losses
 
     with threads(cores()) as mapper:
-        losses = np.array(mapper(losses_of, range(len(model.blocks))))
+        losses = np.array(mapper(losses_of, heads)).reshape(len(heads), *shape)
     return losses[..., :-2], (losses[..., -2] - losses[..., -1]) / (2 * SLOPE_STEP)

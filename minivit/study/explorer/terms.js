@@ -78,9 +78,11 @@ function written({ summands, value }, most = 5) {
   const shown = sorted.slice(0, summands.length <= most + 1 ? summands.length : most);
   const others = sorted.slice(shown.length);
   const rest = others.reduce((total, summand) => total + summand.value, 0);
-  const texts = shown.map((summand) => summand.digits.replaceAll(" ", "\u00a0")); // one piece each
+  const texts = shown.map((summand) => summand.digits.replaceAll(" ", "\u00a0"));
   if (others.length) texts.push(`${format(rest)} (the ${others.length} smaller ones)`);
   const [first, ...more] = texts;
-  const signed = more.map((text) => (text.startsWith("−") ? `  − ${text.slice(1)}` : `  + ${text}`));
+  const signed = more.map((text) =>
+    text.startsWith("−") ? `  −\u00a0${text.slice(1)}` : `  +\u00a0${text}`,
+  );
   return `${first}${signed.join("")}  = ${format(value)}`;
 }
