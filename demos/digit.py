@@ -11,17 +11,20 @@ from minivit.study.figures import mistakes_by_loss
 from minivit.training import fit, load_run, predict
 
 DEFAULT = Path("runs", "mnist")
+PATCH = 7  # side of a patch of the model that learns where there is no run
 CANDIDATES = 1000  # test digits among which the most wrong one is looked for
 
 
 def add_options(parser):
-    """The options by which a demo's model and digit are chosen."""
+    """The options by which a demo's model and digit are chosen; return the group of the digit."""
     run_help = f"a run's folder; without one {DEFAULT}, and else a model learns for some seconds"
     parser.add_argument("run", nargs="?", metavar="RUN", help=run_help)
     data_help = 'data set of the run: "mnist", "fashion-mnist", a folder'
     parser.add_argument("--data", default="mnist", help=data_help)
     digit_help = f"number of a test digit; without one the most wrong of the first {CANDIDATES}"
-    parser.add_argument("--digit", type=int, metavar="N", help=digit_help)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--digit", type=int, metavar="N", help=digit_help)
+    return group
 
 
 def model_of(run, digits):
@@ -44,7 +47,7 @@ def model_of(run, digits):
     )
     rng = np.random.default_rng(0)
     model = minivit.ViT(
-        image_size=digits.train.images.shape[1:], patch_size=7, channels=1, dim=64, depth=4,
+        image_size=digits.train.images.shape[1:], patch_size=PATCH, channels=1, dim=64, depth=4,
         heads=2, mlp_dim=128, classes=len(digits.classes),
     )  # fmt: skip
     params = minivit.Params(model.init(rng))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import explore
+from demos import digit, explore
 from minivit.data.digits import Digits, Split
 from minivit.data.preparation import Preparation
 from minivit.training import save_run
@@ -55,8 +55,8 @@ def test_without_a_digit_it_is_the_most_wrong_one(run, tmp_path, capsys):
     assert explore.main([run, "--write", str(page)]) == 0
     number = int(re.search(r"Test digit (\d+);", capsys.readouterr().out)[1])
     losses = []
-    for digit in range(40):
-        assert explore.main([run, "--digit", str(digit), "--write", str(page)]) == 0
+    for number_of in range(40):
+        assert explore.main([run, "--digit", str(number_of), "--write", str(page)]) == 0
         losses.append(float(re.search(r'"loss": ([^,]+)', page.read_text(encoding="utf-8"))[1]))
     assert number == np.argmax(losses)
 
@@ -75,8 +75,8 @@ def test_a_picture_is_what_the_model_says_unless_it_is_told(run, tmp_path):
 
 def test_without_a_run_a_model_learns(monkeypatch, tmp_path, capsys):
     taught = []
-    monkeypatch.setattr(explore, "fit", lambda *args, **more: taught.append(more["epochs"]))
-    monkeypatch.setattr(explore, "PATCH", 4)
+    monkeypatch.setattr(digit, "fit", lambda *args, **more: taught.append(more["epochs"]))
+    monkeypatch.setattr(digit, "PATCH", 4)
     assert explore.main(["--write", str(tmp_path / "page.html")]) == 0
     assert taught == [2]
     assert "There is no runs/mnist yet, so a model learns" in capsys.readouterr().out
@@ -85,7 +85,7 @@ def test_without_a_run_a_model_learns(monkeypatch, tmp_path, capsys):
 def test_takes_runs_mnist_where_it_is(monkeypatch, run, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "run").rename(tmp_path / "runs" / "mnist")
-    monkeypatch.setattr(explore, "fit", None)
+    monkeypatch.setattr(digit, "fit", None)
     assert explore.main(["--write", str(tmp_path / "page.html")]) == 0
 
 
