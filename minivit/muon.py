@@ -44,8 +44,8 @@ class Muon(Optimizer):
                 split = array_module(leaf).split
                 parts = 3 if name.endswith("qkv.w") else 1
                 pairs = zip(split(leaf, parts, axis=1), split(ahead, parts, axis=1), strict=True)
-                for pair in pairs:
-                    self.groups.setdefault(pair[0].shape, []).append(pair)
+                for w, part in pairs:
+                    self.groups.setdefault(w.shape, []).append((w, part))
 
     def update(self, p, g):
         xp = array_module(p)
@@ -77,7 +77,8 @@ def orthogonalised(g, steps=5):
     itself, and five rounds of this one take any between about 0.01 and 1 to between 0.68 and 1.14,
     with matrix products alone. A zero matrix stays zero.
     """
-    if g.shape[-2] > g.shape[-1]:
+    rows, columns = g.shape[-2:]
+    if rows > columns:
         return orthogonalised(g.mT, steps).mT  # the smaller of x xᵀ and xᵀ x
     a, b, c = 3.4445, -4.7750, 2.0315
     xp = array_module(g)

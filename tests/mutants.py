@@ -15,6 +15,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -121,6 +122,8 @@ def is_of_no_account(parent, child):
 
 def may_be_a_number(value):
     """Whether a minus before it could pass unseen: not before a list, a text or a new object."""
+    if re.search(r"\b(empty|zeros|zeros_like)\(", ast.unparse(value)):
+        return False  # minus nothing is nothing
     if isinstance(value, ast.Call):
         name = getattr(value.func, "attr", getattr(value.func, "id", ""))
         return not name[:1].isupper()

@@ -54,6 +54,14 @@ def test_ema_is_a_weighted_mean_of_all_parameters_so_far():
     assert ema.params.named()[0][1].base is ema.params.flat
 
 
+def test_an_ema_without_decay_is_the_parameters():
+    params = start()[0]
+    ema = minivit.EMA(params, decay=0)
+    params.flat += 1
+    ema.update()
+    np.testing.assert_array_equal(ema.params.flat, params.flat)
+
+
 @pytest.mark.parametrize("decay", [1, -0.1, float("nan")])
 def test_ema_refuses_a_decay_that_never_learns(decay):
     with pytest.raises(ValueError, match="EMA: decay must be at least 0 and less than 1"):

@@ -47,6 +47,16 @@ def test_any_number_of_shards_gives_the_gradients_of_the_batch(shards, dtype, to
     np.testing.assert_allclose(flat, grads.flat, rtol=0, atol=tolerance * abs(grads.flat).max())
 
 
+def test_a_batch_of_one_image():
+    model, params, images, labels = case()
+    loss, accuracy = loss_and_gradients(
+        model, params, images[:1], labels[:1], [params.zeros_like()]
+    )
+    logits, _ = model.forward(params, images[:1])
+    assert loss == pytest.approx(minivit.cross_entropy(logits, labels[:1])[0], rel=1e-12)
+    assert accuracy in (0, 1)
+
+
 @pytest.mark.parametrize("numbers", [1, 60, 10**6])
 def test_any_size_of_the_micro_batches_gives_the_gradients_of_the_batch(numbers, monkeypatch):
     expected = sharded(1)
