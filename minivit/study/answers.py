@@ -9,15 +9,22 @@ Between a layer's forward call and the backward call that answers it,
 A name whose array is changed in place has several values and needs care. `scores *= self.scale` is
 undone by a line of the same words, `dscores *= self.scale`: what dscores was before that line is
 the gradient of what scores was after it. `y += b` needs no line, as a sum hands its gradient on
-unchanged. Where any other change stands in the forward, or a name is bound several times, it cannot
-be known from names which value a gradient belongs to, and none is said to.
+unchanged, if nothing was made of y before. Where any other change stands in the forward or in the
+backward, or a name is bound several times, it cannot be known from names which value a gradient
+belongs to, and none is said to.
 """
 
+import itertools
+import linecache
 import re
 
 
 def pair_calls(tracer):
-    """{forward call of a layer: the backward call that answers it}; the last forward, the first."""
+    """{forward call of a layer: the backward call that answers it}.
+
+    They belong together by the cache that one returns and the other is handed; where that is
+    another object, the last forward belongs to the first backward.
+    """
     calls = {"forward": {}, "backward": {}}
     for call in sorted(tracer.returned, key=lambda call: call.start):
         if call.function == call.phase:
@@ -26,8 +33,18 @@ def pair_calls(tracer):
     for place, forward in calls["forward"].items():
         backward = calls["backward"].get(place, [])
         if len(forward) == len(backward):
-            pairs |= zip(reversed(forward), backward, strict=True)
+            by_cache = [_of_cache(call, forward) for call in backward]
+            if None in by_cache or len(set(by_cache)) < len(forward):
+                by_cache = reversed(forward)
+            pairs |= zip(by_cache, backward, strict=True)
     return pairs
+
+
+def _of_cache(backward, forward):
+    """The forward call whose cache the backward call is handed, or None."""
+    handed = [value for value in backward.arguments.values() if isinstance(value, (dict, list))]
+    found = [call for call in forward if any(call.cache is value for value in handed)]
+    return found[0] if len(found) == 1 else None
 
 
 def _depth(call):
@@ -43,10 +60,12 @@ def find_answers(tracer, pairs):
     names = {}  # {call: {name: its records in order}}
     for record in tracer.records:
         names.setdefault(record.call, {}).setdefault(record.variable, []).append(record)
-    losses = {call: call for call in tracer.returned if call.function == "cross_entropy"}
-    for call, answer in (losses | pairs).items():
+    for call, answer in pairs.items():
         for name, records in names[call].items():
             _by_name(records, names.get(answer, {}).get(f"d{name}", []))
+    for call in tracer.returned:
+        if call.function == "cross_entropy":  # it returns the gradient of what came in
+            tracer.records[call.start].answer = names[call]["dlogits"][-1]
     for call, answer in pairs.items():
         if call.returned:
             call.returned.answer = tracer.records[answer.start]
@@ -58,28 +77,49 @@ def find_answers(tracer, pairs):
 
 def _by_name(records, answers):
     """Answer the values of `scores`, the last one first, by those of `dscores`."""
-    if not answers or sum(record.bound for record in records) > 1:
+    kinds = [_kind(record, before) for before, record in itertools.pairwise([None, *records])]
+    if not answers or "bound" in kinds[1:] or "tangled" in kinds:
         return
-    undone = [f"d{_words(record)}" for record in reversed(records) if _kind(record) == "update"]
+    undone = [
+        f"d{_words(record)}"
+        for record, kind in zip(reversed(records), reversed(kinds), strict=True)
+        if kind == "update"
+    ]
     place = len(answers) - 1 - len(undone)  # the last one before the backward undoes them
     if place < 0 or [_words(answer) for answer in answers[place + 1 :]] != undone:
         return
-    for record in reversed(records):
+    made = [_kind(answer, None) for answer in answers[: place + 1]]
+    if made[0] != "bound" or not {*made[1:]} <= {"sum", "fill"}:
+        return  # it was bound again or changed, so that it became another array's gradient
+    for record, kind in zip(reversed(records), reversed(kinds), strict=True):
+        if record.shape != answers[place].shape:
+            return
         record.answer = answers[place]
-        if _kind(record) == "fill":
+        if kind == "fill":
             break  # what the memory held before is of no account
-        place += _kind(record) == "update"
+        place += kind == "update"
 
 
-def _kind(record):
-    """How an array came to its value: "bound", "sum" (y += b), "fill" (out=y), else "update"."""
+def _kind(record, before):
+    """How an array came to its value.
+
+    "bound", by its name; "sum", y += b; "fill", out=y; "tangled", a sum with what may have been
+    made of y since the record `before`; or else "update".
+    """
     if record.bound:
         return "bound"
-    again = re.findall(r"\w+", _words(record)).count(record.variable) > 1
+    again = _mentions(record.variable, [_words(record)]) > 1
     if not record.statement.updates:
         return "fill" if record.statement.written and not again else "update"
     sums = (f"{record.variable} += ", f"{record.variable} -= ")
-    return "sum" if _words(record).startswith(sums) and not again else "update"
+    if not _words(record).startswith(sums) or again:
+        return "update"
+    between = linecache.getlines(record.file)[before.line : record.line - 1] if before else []
+    return "tangled" if _mentions(record.variable, between) else "sum"
+
+
+def _mentions(name, lines):
+    return sum(re.findall(r"\w+", line.partition("#")[0]).count(name) for line in lines)
 
 
 def _words(record):

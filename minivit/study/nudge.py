@@ -9,6 +9,7 @@ from ..losses import cross_entropy
 from ..params import Params
 from .tracer import Tracer
 
+MOST = 20_000  # numbers, which take some minutes
 STEP = 1e-30  # of the complex step, see checks/numeric.py
 
 
@@ -33,14 +34,16 @@ def nudge(trace, name, index, eps=1e-4):
     The passes run in float64, whatever the trace was made in. Errors: KeyError for an unknown name;
     ValueError for what no loss depends on: integers, and what the backward computes; IndexError.
     """
+    if not eps:
+        raise ValueError(f"nudge: eps must not be zero, got {eps!r}")
     record = trace[name] if isinstance(name, str) else name
     if record.gradient_source is None or record.variable == "return":
         raise ValueError(
             f"nudge: {record.name} of the {record.phase}, {record.value.dtype}, cannot be moved; "
             "choose a parameter, or an array of floats that has a name in the forward"
         )
-    index = tuple(np.atleast_1d(index).tolist())
-    if len(index) != record.value.ndim:
+    index = tuple(np.atleast_1d(index).tolist()) if record.value.ndim else ()
+    if len(index) != record.value.ndim or not all(type(place) is int for place in index):
         raise IndexError(
             f"nudge: {record.name} has the shape {record.shape}; got the index {index}"
         )
@@ -78,8 +81,14 @@ def _mover(trace, record, start, index, change):
 def complex_step(trace, record):
     """dLoss/dvalue of a Record by the complex step: exact to rounding, number by number.
 
-    Errors: ValueError where the forward of the layer is not analytic, as with abs(x).
+    Errors: ValueError where the forward of the layer is not analytic, as with abs(x), and for more
+    than `MOST` numbers, as each takes a pass through the layer.
     """
+    if record.value.size > MOST:
+        raise ValueError(
+            f"{record.name}: no line of the backward holds its gradient, and {record.value.size:,} "
+            "numbers take too long one by one; trace fewer images, or nudge single numbers"
+        )
     try:
         gradient = np.empty(record.shape)
         for index in np.ndindex(record.shape):

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..checks.inside import sublayers
 from .statements import Statement
 
 
@@ -13,21 +14,17 @@ def is_array(value):
     return isinstance(value, (np.ndarray, np.generic))
 
 
-def layers_of(layer, path=""):
-    """Yield (path, layer) for a layer and all its sub-layers, wherever in its attributes they are.
+def layers_of(layer, path="", seen=()):
+    """Yield (path, layer) for a layer and all inside it, in lists, tuples and dicts too.
 
     An attribute gives its name to the path, "attn"; a list its name and the place, "blocks.1"; a
     dict the key alone, "pos", as in the nest of the parameters.
     """
     yield path, layer
-    for name, value in vars(layer).items():
-        if isinstance(value, (list, tuple)):
-            parts = {f"{name}.{place}": part for place, part in enumerate(value)}
-        else:
-            parts = value if isinstance(value, dict) else {name: value}
-        for key, part in parts.items():
-            if hasattr(part, "forward") and hasattr(part, "backward"):
-                yield from layers_of(part, f"{path}.{key}" if path else str(key))
+    for name, part in sublayers(layer):
+        if part not in seen:  # a part may know the whole
+            deeper = f"{path}.{name}" if path else name
+            yield from layers_of(part, deeper, (*seen, layer))
 
 
 @dataclass(eq=False)
@@ -48,6 +45,7 @@ class Call:
     spent: frozenset = frozenset()  # names whose memory another name has now
     made: dict = field(default_factory=dict)  # {id(y): the layer's call that returned it just now}
     returned: "Record | None" = None  # what it returned
+    cache: object = None  # and what it kept for the backward
 
     @property
     def is_helper(self):
@@ -73,6 +71,8 @@ class Call:
                 if bound or shared or not np.array_equal(array, copy, equal_nan=True):
                     yield name, array, bound
         for keys in statement.grads:
+            if None in keys:
+                continue  # known only as it runs, such as grads[name]
             array = local["grads"]
             for key in keys:
                 array = array[key]

@@ -31,6 +31,10 @@ def statement_at(file, line):
     Errors: ValueError where the source cannot be read, as for a class typed at Python's prompt.
     """
     statements = _statements(file)
+    if statements.get(line, True) is None:
+        raise ValueError(
+            f"trace: line {line} of {file} has several statements; give each a line of its own"
+        )
     if line not in statements:
         raise ValueError(
             f"trace: the source of {file}, line {line}, cannot be read; keep layers in a file"
@@ -41,14 +45,19 @@ def statement_at(file, line):
 @functools.cache
 def _statements(file):
     lines = linecache.getlines(file)
-    found = {}
+    found, simple = {}, set()
     for node in ast.walk(ast.parse("".join(lines))):  # from the outside in
         if isinstance(node, ast.stmt):
             first = min(part.lineno for part in [node, *getattr(node, "decorator_list", [])])
             body = getattr(node, "body", None)
             last = max(first, body[0].lineno - 1) if body else node.end_lineno
             source = "".join(lines[first - 1 : last]).strip()
-            found |= dict.fromkeys(range(first, node.end_lineno + 1), _read(node, source))
+            statement = _read(node, source)
+            if not body and first in simple:
+                statement = None
+            elif not body:
+                simple.add(first)
+            found |= dict.fromkeys(range(first, node.end_lineno + 1), statement)
     return found
 
 

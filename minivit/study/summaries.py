@@ -43,7 +43,8 @@ def gradient_weighted_attention(record):
     logit, else 0. Of a trace with labels it is the labels: what lowers the loss speaks for them.
     Returns (B, T, T), with rows and columns as in `attention_rollout`.
     """
-    sign = 1 if record.labels is None else -1
+    # The loss is a mean over the batch: B times its gradient is that of an image's own loss.
+    sign = 1 if record.labels is None else -len(record.labels)
     relevance = np.eye(record.layer.tokens)  # (T, T)
     for att in attention_of(record):
         speaking_for = np.maximum(0, sign * att.gradient * att.value)  # (B, h, T, T)

@@ -51,7 +51,7 @@ class Trace:
 
     def __init__(self, layer, params, x, labels, dy):
         self.layer, self.params, self.x, self.labels, self.dy = layer, params, x, labels, dy
-        grads = params.zeros_like()
+        self.grads = grads = params.zeros_like()
         leaves = {id(leaf): name for name, leaf in grads.named()}
         self.answers = {}  # {name of a parameter: the last Record of its gradient}
 
@@ -76,8 +76,10 @@ class Trace:
 
     def _parameter(self, name, leaf):
         path, _, variable = name.rpartition(".")
-        nothing = Record(path, "backward", f"d{variable}", np.zeros_like(leaf))  # it was not used
-        answer = self.answers.get(name, nothing)
+        gradient = dict(self.grads.named())[name]
+        answer = self.answers.get(name)
+        if answer is None or not np.array_equal(answer.value, gradient, equal_nan=True):
+            answer = Record(path, "backward", f"d{variable}", gradient)  # by a line not followed
         return Record(path, "parameter", variable, leaf.copy(), answer=answer)
 
     def __iter__(self):

@@ -88,7 +88,7 @@ class Tracer:
         return record
 
     def _leave(self, call, local, result):
-        y = result[0] if isinstance(result, tuple) and result else result
+        y, call.cache = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         if is_array(y):
             last = call.last_record_of(y)
             call.returned = last or self._record(call, "return", y, True, local)

@@ -53,8 +53,7 @@ BACKWARD = {  # whose gradient it is: formula, the rule that it uses
     "scores": (
         "dscores = att · (datt − Σ datt att)",
         "Softmax: shares sum to one, so a score matters only by what its share is worth above the "
-        "average of its row, times that share; every row sums to zero. (The last line is the "
-        "division by √d on its way back; the numbers are those before it.)",
+        "average of its row, times that share; every row sums to zero.",
     ),
     "q": (
         "dq = dscores k / √d",
@@ -69,6 +68,22 @@ BACKWARD = {  # whose gradient it is: formula, the rule that it uses
         "dx = dq wqᵀ + dk wkᵀ + dv wvᵀ, of all heads",
         "x was used three times, for query, key and value: the three gradients add.",
     ),
+}
+LINES = {  # of the source that make it: the layer inside the attention, the name there
+    "q": [("qkv", "out"), ("", "q")],
+    "k": [("qkv", "out"), ("", "k")],
+    "v": [("qkv", "out"), ("", "v")],
+    "scores": [("", "scores")],
+    "att": [("softmax", "shifted"), ("softmax", "numer"), ("softmax", "total"), ("softmax", "y")],
+    "mix": [("", "mix")],
+    "y": [("proj", "out")],
+    "dmix": [("proj", "drows"), ("", "dmix")],
+    "dv": [("", "dv")],
+    "datt": [("", "datt")],
+    "dscores": [("softmax", "average"), ("softmax", "dx")],
+    "dq": [("", "dscores"), ("", "dq")],
+    "dk": [("", "dk")],
+    "dx": [("qkv", "drows")],
 }
 SHAPES = {name: "(T, d)" for name in ("q", "k", "v", "mix")}
 SHAPES |= {"scores": "(T, T)", "att": "(T, T)", "x": "(T, D)", "y": "(T, D)"}
@@ -98,14 +113,12 @@ def walk(trace, block, head, seed=0):
     """Yield the Steps through the attention of `block`, `head` (from 0) of the first image."""
     rng, path = np.random.default_rng(seed), f"blocks.{block}.attn"
     for number, (name, (formula, words)) in enumerate(FORWARD.items(), 1):
-        lines = [record.source for record in trace.versions(f"{path}.{name}")]
         value = _of_head(trace[f"{path}.{name}"].value, head)
         title = f"forward, {number} of {len(FORWARD)}"
-        yield Step(title, formula, words, _without_heads(lines), value, SHAPES[name], "")
+        lines = _lines(trace, path, name, "forward")
+        yield Step(title, formula, words, lines, value, SHAPES[name], "")
     for number, (name, (formula, words)) in enumerate(BACKWARD.items(), 1):
         record = trace[f"{path}.{name}"]
-        places = [r for r in trace if (r.path, r.phase) == (path, "backward")]
-        lines = [place.source for place in places if place.variable == f"d{name}"]
         value = _of_head(record.gradient, head)
         index = tuple(int(rng.integers(size)) for size in value.shape)
         place = (0, *index) if record.value.ndim == 3 else (0, head, *index)
@@ -115,7 +128,8 @@ def walk(trace, block, head, seed=0):
             f"with a slope of {slope:.6g}; the backward says {gradient:.6g}."
         )
         title = f"backward, {number} of {len(BACKWARD)}"
-        yield Step(title, formula, words, _without_heads(lines), value, SHAPES[name], nudged)
+        lines = _lines(trace, path, f"d{name}", "backward")
+        yield Step(title, formula, words, lines, value, SHAPES[name], nudged)
 
 
 def _of_head(array, head):
@@ -123,9 +137,20 @@ def _of_head(array, head):
     return array[0, head] if array.ndim == 4 else array[0]
 
 
-def _without_heads(lines):
-    """The lines once each, without the first line of the function."""
-    return [line for line in dict.fromkeys(lines) if not line.startswith("def ")]
+def _lines(trace, path, name, phase):
+    """The lines of the source that make an array of the attention, in their order."""
+    lines = []
+    for inside, variable in LINES.get(name, []):
+        place = f"{path}.{inside}".rstrip(".")
+        lines += [
+            record.source
+            for record in trace
+            if (record.path, record.variable, record.phase) == (place, variable, phase)
+            and record.function == phase
+        ]
+    if name == "dq":  # of dscores, only the division by √d
+        lines = [line for line in lines if "softmax.backward" not in line]
+    return list(dict.fromkeys(lines))
 
 
 def as_text(step):

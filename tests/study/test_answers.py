@@ -160,3 +160,153 @@ def test_a_layer_that_is_used_twice_is_answered_in_reverse():
     np.testing.assert_array_equal(second.gradient, record["once"].gradient)
     for r in (first, second, record["linear.w"]):
         assert nudge(record, r, (1, 2)).slope == pytest.approx(r.gradient[1, 2], rel=1e-6)
+
+
+class Habit:
+    """A layer without parameters; what it does stands in a subclass's two functions."""
+
+    def init(self, rng, dtype=np.float32):
+        return {}
+
+
+class SameMemory(Habit):
+    """dh becomes the gradient of what h was made of, in the same memory."""
+
+    def forward(self, params, x):
+        h = np.tanh(x)
+        y = h * h
+        return y, {"h": h}
+
+    def backward(self, params, dy, cache, grads):
+        h = cache["h"]
+        dh = dy * 2 * h
+        dh *= 1 - h * h
+        return dh
+
+
+class SameName(SameMemory):
+    """The same, under the same name."""
+
+    def backward(self, params, dy, cache, grads):
+        h = cache["h"]
+        dh = dy * 2 * h
+        dh = dh * (1 - h * h)
+        return dh
+
+
+class SumOfItself(Habit):
+    """What is added was made of what it is added to."""
+
+    def forward(self, params, x):
+        h = x * 3
+        a = np.tanh(h)
+        h += a
+        y = h * h
+        return y, {"h": h, "a": a}
+
+    def backward(self, params, dy, cache, grads):
+        h, a = cache["h"], cache["a"]
+        dh = dy * 2 * h
+        dh += dh * (1 - a * a)
+        dx = dh * 3
+        return dx
+
+
+class Wider(Habit):
+    """dgain has not been summed yet under the name of gain's gradient."""
+
+    def forward(self, params, x):
+        gain = x.sum(axis=0) * 2  # of x's last axis
+        y = x * gain
+        return y, {"x": x, "gain": gain}
+
+    def backward(self, params, dy, cache, grads):
+        dgain = dy * cache["x"]
+        dx = dy * cache["gain"] + 2 * dgain.sum(axis=0)
+        return dx
+
+
+@pytest.mark.parametrize("habit", [SameMemory, SameName, SumOfItself, Wider])
+def test_habits_of_a_backward_get_no_wrong_answer(habit):
+    record = traced(habit(), (2, 3))
+    names = [name for name in ("h", "a", "gain") if name in record]
+    for r in [version for name in names for version in record.versions(name)]:
+        assert r.gradient.shape == r.shape
+        index = tuple(size - 1 for size in r.shape)
+        assert nudge(record, r, index).slope == pytest.approx(r.gradient[index], rel=1e-5)
+
+
+class LeftAndRight:
+    """One layer for both halves; the backward goes through them in the order of the forward."""
+
+    def __init__(self):
+        self.linear = Linear(3, 3)
+
+    def init(self, rng, dtype=np.float32):
+        return {"linear": self.linear.init(rng, dtype)}
+
+    def forward(self, params, x):
+        left, of_left = self.linear.forward(params["linear"], x[:, :3])
+        right, of_right = self.linear.forward(params["linear"], x[:, 3:])
+        y = left * left * right
+        return y, {"left": left, "right": right, "of_left": of_left, "of_right": of_right}
+
+    def backward(self, params, dy, cache, grads):
+        left, right = cache["left"], cache["right"]
+        of = params["linear"], grads["linear"]
+        back = self.linear.backward
+        dx_left = back(of[0], dy * 2 * left * right, cache["of_left"], of[1])
+        dx_right = back(of[0], dy * left * left, cache["of_right"], of[1])
+        dx = np.concatenate([dx_left, dx_right], axis=1)
+        return dx
+
+
+def test_a_shared_layer_is_paired_by_its_cache():
+    record = traced(LeftAndRight(), (2, 6))
+    for name in ("left", "right", "linear.x", "linear.rows", "linear.y"):
+        for r in record.versions(name):
+            assert r.gradient_source == "hand"
+            assert nudge(record, r, (1, 2)).slope == pytest.approx(r.gradient[1, 2], rel=1e-5)
+
+
+class OddKeys:
+    """Layers in lists of lists, and gradients that are added to by ways of their own."""
+
+    def __init__(self):
+        self.grid = [[Linear(3, 3)], (Linear(3, 3),)]
+        self.grid[0][0].parent = self
+
+    def init(self, rng, dtype=np.float32):
+        layers = [self.grid[0][0].init(rng, dtype), self.grid[1][0].init(rng, dtype)]
+        return {"layers": layers, "gains": [np.ones(3, dtype), np.ones(3, dtype)]}
+
+    def forward(self, params, x):
+        cache = []
+        for row, nest in zip(self.grid, params["layers"], strict=True):
+            x, kept = row[0].forward(nest, x)
+            cache.append(kept)
+        y = x * params["gains"][-1]
+        return y, {"layers": cache, "x": x}
+
+    def backward(self, params, dy, cache, grads):
+        new = {"gains": (dy * cache["x"]).sum(axis=0)}
+        for name in ("gains",):
+            np.add(grads[name][-1], new[name], out=grads[name][-1])
+        for name in new:
+            grads[name][-1] += 0 * new[name]
+        dx = dy * params["gains"][-1]
+        for place in (1, 0):
+            row, nests = self.grid[place], (params["layers"][place], grads["layers"][place])
+            dx = row[0].backward(nests[0], dx, cache["layers"][place], nests[1])
+        return dx
+
+
+def test_gradients_of_parameters_are_right_whatever_line_adds_to_them():
+    record = traced(OddKeys(), (2, 3))
+    assert "grid.0.0.rows" in record
+    assert not record["gains.0"].gradient.any()
+    for name in ("gains.1", "layers.0.w", "layers.1.b"):
+        index = (2,) * record[name].value.ndim
+        assert abs(record[name].gradient[index]) > 1e-3
+        slope = nudge(record, name, index).slope
+        assert slope == pytest.approx(record[name].gradient[index], rel=1e-5)

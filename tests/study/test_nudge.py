@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minivit.layers import Dropout, Linear, PreNormBlock
+from minivit.layers import Dropout, LayerNorm, Linear, PreNormBlock
 from minivit.study import nudge, trace
 from tests.study.cases import traced, traced_vit
 
@@ -109,12 +109,28 @@ def test_counts_from_the_end_and_takes_a_single_number():
         ("blocks.0.attn.dq", (0, 0, 0, 0), ValueError, "dq of the backward, .* cannot be moved"),
         ("ln.w", (0, 0), IndexError, r"ln.w has the shape \(14,\); got the index \(0, 0\)"),
         ("ln.w", (14,), IndexError, "out of bounds"),
+        ("ln.w", (True,), IndexError, r"got the index \(True,\)"),
         ("nothing", (0,), KeyError, "no array is called 'nothing'"),
     ],
 )
 def test_refuses_what_cannot_be_moved(name, index, error, message):
     with pytest.raises(error, match=message):
         nudge(traced_vit(), name, index)
+
+
+def test_refuses_a_move_by_nothing():
+    with pytest.raises(ValueError, match="eps must not be zero"):
+        nudge(traced_vit(), "ln.w", (0,), eps=0)
+
+
+def test_refuses_to_go_through_a_layer_thousands_of_times():
+    record = traced(LayerNorm(9), (600, 8, 9))
+    assert record["x"].gradient.shape == (600, 8, 9)  # by hand
+    assert nudge(record, "normed", (1, 2, 3)).gradient == pytest.approx(
+        nudge(record, "normed", (1, 2, 3)).slope, rel=1e-5
+    )
+    with pytest.raises(ValueError, match="43,200 numbers .* trace fewer images, or nudge"):
+        _ = record["normed"].gradient
 
 
 def test_says_when_another_pass_takes_another_way():

@@ -63,3 +63,11 @@ def test_reads_which_gradients_are_added_to(file):
 def test_says_when_there_is_no_source():
     with pytest.raises(ValueError, match="source of <stdin>, line 1, cannot be read"):
         statement_at("<stdin>", 1)
+
+
+def test_refuses_several_statements_on_one_line(tmp_path):
+    path = tmp_path / "crowded.py"
+    path.write_text("def f(x):\n    h = x * 2; y = h * h\n    return y\n")
+    assert statement_at(str(path), 3).source == "return y"
+    with pytest.raises(ValueError, match="line 2 of .* has several statements"):
+        statement_at(str(path), 2)

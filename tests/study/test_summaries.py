@@ -50,7 +50,7 @@ def test_gradient_weighted_attention_equals_naive_loops():
             )
             kept = [
                 [
-                    sum(max(0.0, -datt[h][i][j] * att[h][i][j]) for h in range(2)) / 2
+                    sum(max(0.0, -3 * datt[h][i][j] * att[h][i][j]) for h in range(2)) / 2
                     for j in range(T)
                 ]
                 for i in range(T)
@@ -58,6 +58,14 @@ def test_gradient_weighted_attention_equals_naive_loops():
             added = naive_product(kept, relevance)
             relevance = [[relevance[i][j] + added[i][j] for j in range(T)] for i in range(T)]
         np.testing.assert_allclose(found[image], relevance, rtol=1e-12)
+
+
+def test_gradient_weighted_attention_of_an_image_does_not_depend_on_its_neighbours():
+    record = traced_vit()
+    of_all = summaries.gradient_weighted_attention(record)
+    alone = trace(record.layer, record.params, record.x[1:2], record.labels[1:2])
+    found = summaries.gradient_weighted_attention(alone)
+    np.testing.assert_allclose(found[0], of_all[1], rtol=1e-9)
 
 
 def test_what_speaks_for_a_class_is_what_raises_its_logit():

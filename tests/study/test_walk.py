@@ -67,12 +67,18 @@ def test_every_formula_holds_for_the_numbers_that_are_shown(passed):
 def test_shapes_and_lines_are_those_of_the_source(passed):
     _, record, steps = passed
     sizes = {"T": 6, "d": d, "D": D}
-    source = Path(record[f"blocks.{BLOCK}.attn.q"].file).read_text(encoding="utf-8")
+    files = ("attention", "softmax", "linear")
+    folder = Path(record[f"blocks.{BLOCK}.attn.q"].file).parent
+    source = "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in files)
     for name, step in named(steps).items():
         assert step.value.shape == tuple(sizes[s] for s in re.findall(r"\w", step.shape)), name
         assert all(line in source for line in step.lines)
         assert bool(step.lines) == (name not in ("x", "dy"))
-    assert named(steps)["dscores"].lines[1] == "dscores *= self.scale"
+    assert named(steps)["dscores"].lines[-1] == "dx *= y"
+    assert named(steps)["dq"].lines[0] == "dscores *= self.scale"
+    assert named(steps)["q"].lines[:2] == [
+        'out = rows @ params["w"]  # (R, d_out)', 'out += params["b"]'
+    ]  # fmt: skip
 
 
 def test_a_nudge_of_every_gradient_agrees_with_it(passed):
