@@ -23,6 +23,8 @@ class Muon(Optimizer):
     `rest_lr`; when `lr` is set anew, that rate changes in the same proportion.
     """
 
+    memory = ("velocity", "rest")
+
     def __init__(
         self, params, lr=0.02, *, momentum=0.95, decay=0.05, rest_lr=3e-3, betas=(0.9, 0.98)
     ):

@@ -10,12 +10,14 @@ are vectors of the same length.
 import math
 
 from .backend import array_module
+from .memory import Memory
 
 
-class Optimizer:
+class Optimizer(Memory):
     """What all optimizers share: the parameters, the rate `lr` (set it at any time), two checks.
 
-    A subclass defines `update(p, g)`, which changes the flat vector p in place, given its gradient.
+    A subclass defines `update(p, g)`, which changes the flat vector p in place, given its gradient,
+    and names in `memory` what it remembers between steps (memory.py).
     """
 
     def __init__(self, params, lr):
@@ -46,6 +48,8 @@ class SGD(Optimizer):
     A gradient that keeps its direction is followed up to 1 / (1 − momentum) times as fast.
     """
 
+    memory = ("velocity",)
+
     def __init__(self, params, lr, *, momentum=0.9):
         super().__init__(params, lr)
         self.momentum = momentum
@@ -67,6 +71,8 @@ class Adam(Optimizer):
 
     m and v start at zero and so are too small at first; the divisions correct that.
     """
+
+    memory = ("t", "m", "v")
 
     def __init__(self, params, lr, *, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(params, lr)
@@ -105,7 +111,7 @@ class AdamW(Adam):
         super().update(p, g)
 
 
-class EMA:
+class EMA(Memory):
     """The exponential moving average of the parameters, to evaluate in their place.
 
         average ← average + (1 − min(decay, (1 + t) / (10 + t))) (p − average)       t = 1, 2, …
@@ -117,17 +123,20 @@ class EMA:
     looks back over about 1 / (1 − decay) steps, at first over fewer, so as to forget the start.
     """
 
+    memory = ("t", "average")
+
     def __init__(self, params, decay=0.999):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay must be at least 0 and less than 1, got {decay!r}")
         self.source, self.params = params, params.astype(params.flat.dtype)  # params: the average
+        self.average = self.params.flat
         self.decay, self.t = decay, 0
 
     def update(self):
         """Take in the parameters as they are after a step of the optimizer."""
         self.t += 1
         decay = min(self.decay, (1 + self.t) / (10 + self.t))
-        self.params.flat += (1 - decay) * (self.source.flat - self.params.flat)
+        self.average += (1 - decay) * (self.source.flat - self.average)
 
 
 def is_matrix(name, leaf):

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [  # from the ground up; a module imports from its own floor's folder and from below
     ["minivit.backend"],
+    ["minivit.memory"],
     ["minivit.params"],
     ["minivit.files"],
     ["minivit.data"],
@@ -22,7 +23,7 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.study"],
     ["demos"],
 ]
-ENGINE = ["backend", "params", "layers", "losses", "optim", "muon", "vit"]
+ENGINE = ["backend", "memory", "params", "layers", "losses", "optim", "muon", "vit"]
 MODULES = sorted(path for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py"))
 
 

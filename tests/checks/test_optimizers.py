@@ -152,8 +152,8 @@ BROKEN = [  # check, place, line, what it becomes, the first property that fails
     (
         "average",
         "optim.EMA.update",
-        "-self.params.flat += (1 - decay) * (self.source.flat - self.params.flat)",
-        "+self.params.flat += 0.9 * (self.source.flat - 0.1 - self.params.flat)",
+        "-self.average += (1 - decay) * (self.source.flat - self.average)",
+        "+self.average += 0.9 * (self.source.flat - 0.1 - self.average)",
         "it follows",
     ),
     (

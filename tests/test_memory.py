@@ -1,0 +1,95 @@
+"""What an optimizer remembers is all that it needs: handed on, the steps that follow are the same.
+
+A wrong or missing name in `memory` of any optimizer turns the first test red.
+"""
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.memory import Memory
+
+MAKE = {
+    "sgd": lambda params: minivit.SGD(params, 0.1),
+    "adam": lambda params: minivit.Adam(params, 0.01),
+    "adamw": lambda params: minivit.AdamW(params, 0.01, decay=0.3),
+    "muon": lambda params: minivit.Muon(params, 0.02),
+    "ema": minivit.EMA,
+}
+NAMES = {
+    "sgd": {"velocity"},
+    "adam": {"t", "m", "v"},
+    "adamw": {"t", "m", "v"},
+    "muon": {"velocity", "rest.t", "rest.m", "rest.v"},
+    "ema": {"t", "average"},
+}
+
+
+def case(name, width=6):
+    rng = np.random.default_rng(0)
+    nest = {"blocks": [{"fc": {"w": rng.standard_normal((width, 5))}}], "b": np.ones(5)}
+    params = minivit.Params(nest).astype(np.float32)
+    return params, MAKE[name](params)
+
+
+def go_on(params, remembers, steps):
+    for step in steps:
+        gradient = np.random.default_rng(step).standard_normal(params.flat.shape)
+        if isinstance(remembers, minivit.EMA):
+            params.flat += gradient.astype(np.float32)
+            remembers.update()
+        else:
+            grads = params.zeros_like()
+            grads.flat[...] = gradient
+            remembers.step(grads)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_goes_on_to_the_last_bit_from_what_another_remembered(name):
+    params, first = case(name)
+    go_on(params, first, range(4))
+    kept = {
+        key: np.copy(value) if key[-1] != "t" else value for key, value in first.state().items()
+    }
+    assert kept.keys() == NAMES[name]
+    other, second = case(name)
+    other.flat[...] = params.flat
+    second.load_state(kept)
+    for _ in range(2):  # no array is shared: neither disturbs the other
+        go_on(params, first, range(4, 8))
+        go_on(other, second, range(4, 8))
+    np.testing.assert_array_equal(other.flat, params.flat)
+    for key, value in first.state().items():
+        np.testing.assert_array_equal(second.state()[key], value)
+
+
+@pytest.mark.parametrize(
+    "state, message",
+    [
+        (
+            case("sgd")[1].state(),
+            r"Adam: 'm' is missing in the state to go on from; expected float",
+        ),
+        (case("adam", 7)[1].state(), r"'m' is float32 \(40,\) in the state .* float32 \(35,\)"),
+        (case("adam")[1].state() | {"t": 1.5}, "'t' is float in the state .* expected int"),
+        (case("adam")[1].state() | {"u": 1}, "'u' is int in the state .* expected no such thing"),
+    ],
+)
+def test_refuses_what_another_kind_or_size_remembered_and_stays_as_it_was(state, message):
+    _, adam = case("adam")
+    with pytest.raises(ValueError, match=message):
+        adam.load_state(state)
+    assert adam.t == 0
+    assert not adam.m.any()
+
+
+def test_numbers_and_lists_are_remembered_and_memories_in_memories():
+    class Diary(Memory):
+        memory = ("pages", "older")
+
+        def __init__(self, older=None):
+            self.pages, self.older = [], older
+
+    diary = Diary(Diary())
+    diary.load_state({"pages": [1], "older.pages": [2, 3], "older.older": None})
+    assert (diary.pages, diary.older.pages) == ([1], [2, 3])
