@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..files import write_file
-from ..training.evaluate import confusion_matrix
+from ..training.metrics import confusion_matrix
 from . import figures
 
 

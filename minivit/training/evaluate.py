@@ -24,9 +24,3 @@ def evaluate(model, params, split, prepare, mapper=map):
     loss, _ = cross_entropy(logits, split.labels)
     accuracy = np.mean(logits.argmax(axis=-1) == split.labels)
     return float(loss), float(accuracy), logits
-
-
-def confusion_matrix(labels, predictions, classes):
-    """Return counts (K, K): row, the true class; column, what the model said."""
-    counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
-    return counts.reshape(classes, classes)

@@ -1,0 +1,63 @@
+"""What is counted of a model's answers: from logits (n, K) and true labels (n,)."""
+
+import numpy as np
+
+from ..losses import cross_entropy
+
+
+def confusion_matrix(labels, predictions, classes):
+    """Return counts (K, K): row, the true class; column, what the model said."""
+    counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
+    return counts.reshape(classes, classes)
+
+
+def top_k_accuracy(labels, logits, k):
+    """Return the share, from 0 to 1, of images whose class is among the k largest logits.
+
+    Of equal logits the first counts as the largest, as for argmax: k = 1 is the accuracy.
+    """
+    if not 1 <= k <= logits.shape[1]:
+        raise ValueError(f"top_k_accuracy: k is from 1 to {logits.shape[1]} classes, got {k!r}")
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :k]  # (n, k)
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def precision_and_recall(confusion):
+    """Return two arrays (K,), of shares from 0 to 1, for a confusion matrix (K, K).
+
+    precision: of the images that were said to be of a class, those that are; nan if none was
+    recall:    of the images that are of a class, those that were said to be; nan if none is
+    """
+    right, said, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan
+        return right / said, right / true
+
+
+def metrics(labels, logits, classes, k=3):
+    """Return everything of this file as plain numbers and lists, for a JSON file.
+
+    classes: the names of all K classes
+    Returns loss (nats), accuracy, top_k_accuracy and its k (at most K), confusion_matrix, and for
+    each class images, precision and recall; a precision or recall of nothing is None.
+    """
+    predictions = logits.argmax(axis=1)
+    confusion = confusion_matrix(labels, predictions, len(classes))
+    loss, _ = cross_entropy(logits, labels)
+    k = min(k, len(classes))
+    shares = zip(classes, confusion.sum(axis=1), *precision_and_recall(confusion), strict=True)
+    return dict(
+        loss=float(loss),
+        accuracy=float((predictions == labels).mean()),
+        k=k,
+        top_k_accuracy=top_k_accuracy(labels, logits, k),
+        confusion_matrix=confusion.tolist(),
+        classes={
+            name: dict(images=int(images), precision=_or_none(precision), recall=_or_none(recall))
+            for name, images, precision, recall in shares
+        },
+    )
+
+
+def _or_none(share):
+    """The share as a number that JSON knows: it has no nan."""
+    return None if np.isnan(share) else float(share)

@@ -1,0 +1,69 @@
+import json
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.training import metrics
+from minivit.training.metrics import confusion_matrix, precision_and_recall, top_k_accuracy
+
+# Six images of three classes; class c is never said, class d never seen.
+NAMES = ["a", "b", "c", "d"]
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+LOGITS = np.array(
+    [
+        [9, 1, 2, 3],  # a: right
+        [9, 1, 2, 3],  # a: right
+        [1, 9, 2, 3],  # a, said b: fourth
+        [1, 9, 2, 3],  # b: right
+        [9, 8, 2, 3],  # b, said a: second
+        [1, 2, 8, 9],  # c, said d: second
+    ],
+    np.float32,
+)
+CONFUSION = [[2, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+def test_confusion_matrix():
+    counts = confusion_matrix(LABELS, LOGITS.argmax(axis=1), 4)
+    np.testing.assert_array_equal(counts, CONFUSION)
+
+
+@pytest.mark.parametrize("k, share", [(1, 3 / 6), (2, 5 / 6), (3, 5 / 6), (4, 1)])
+def test_top_k(k, share):
+    assert top_k_accuracy(LABELS, LOGITS, k) == pytest.approx(share)
+
+
+def test_of_equal_logits_the_first_is_said_as_argmax_says_it():
+    logits = np.zeros((4, 3), np.float32)
+    assert [top_k_accuracy(np.full(4, label), logits, 1) for label in range(3)] == [1, 0, 0]
+    assert [top_k_accuracy(np.full(4, label), logits, 2) for label in range(3)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_refuses_more_guesses_than_classes(k):
+    with pytest.raises(ValueError, match=f"k is from 1 to 4 classes, got {k}"):
+        top_k_accuracy(LABELS, LOGITS, k)
+
+
+def test_precision_and_recall():
+    precision, recall = precision_and_recall(np.array(CONFUSION))
+    np.testing.assert_allclose(precision, [2 / 3, 1 / 2, np.nan, 0])
+    np.testing.assert_allclose(recall, [2 / 3, 1 / 2, 0, np.nan])
+
+
+def test_all_of_them_as_json():
+    found = metrics(LABELS, LOGITS, NAMES)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    loss, _ = minivit.cross_entropy(LOGITS, LABELS)
+    assert found["loss"] == pytest.approx(loss)
+    assert (found["accuracy"], found["k"], found["top_k_accuracy"]) == (3 / 6, 3, 5 / 6)
+    assert found["confusion_matrix"] == CONFUSION
+    assert found["classes"]["a"] == dict(images=3, precision=2 / 3, recall=2 / 3)
+    assert found["classes"]["c"] == dict(images=1, precision=None, recall=0)
+    assert found["classes"]["d"] == dict(images=0, precision=0, recall=None)
+
+
+def test_two_classes_have_no_top_three():
+    found = metrics(np.array([0, 1]), np.eye(2, dtype=np.float32), ["no", "yes"])
+    assert (found["k"], found["top_k_accuracy"]) == (2, 1)
