@@ -8,7 +8,7 @@ import minivit
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.study.figures import mistakes_by_loss
-from minivit.training import fit, load_run, predict
+from minivit.training import Progress, fit, load_run, predict
 
 DEFAULT = Path("runs", "mnist")
 PATCH = 7  # side of a patch of the model that learns where there is no run
@@ -54,8 +54,8 @@ def model_of(run, digits):
     images, labels = digits.train
     few, rest = Split(images[:20_000], labels[:20_000]), Split(images[-1000:], labels[-1000:])
     preparation = Preparation.of(few.images)
-    optimizer = minivit.Muon(params, 0.02)
-    fit(model, params, optimizer, few, rest, preparation, epochs=2, batch_size=250)
+    progress = Progress(params, minivit.Muon(params, 0.02))
+    fit(model, progress, few, rest, preparation, epochs=2, batch_size=250)
     return model, params, preparation, digits.classes
 
 

@@ -1,6 +1,8 @@
 """What the command lines of the demos share."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 
@@ -19,3 +21,10 @@ def new_file(path):
     if not Path(path).parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {Path(path).parent}")
     return path
+
+
+def command(demo, *options):
+    """The command line by which a person runs a demo with the Python that runs now."""
+    python, here = Path(sys.executable), Path.cwd()
+    python = python.relative_to(here) if python.is_relative_to(here) else python
+    return shlex.join([str(python), "-m", f"demos.{demo}", *map(str, options)])

@@ -1,10 +1,8 @@
 """Train a Vision Transformer, whose every gradient is written by hand, on MNIST or its kin."""
 
-import contextlib
-import shlex
+import argparse
+import dataclasses
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +13,10 @@ from minivit.data.preparation import Preparation
 from minivit.files import write_file, write_json
 from minivit.study import figures
 from minivit.study.report import confusion_table, draw_test
-from minivit.training import evaluate, fit, new_run, save_run
+from minivit.training import Progress, evaluate, fit_run, load_checkpoint, metrics, open_run
 from minivit.training.step import cores, threads
 
-from .options import parser_of
+from .options import command, parser_of
 
 OPTIMIZERS = {
     "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
@@ -32,7 +30,7 @@ RECIPES = {  # what is tuned to a data set, on its validation images alone
     ),
     "fashion-mnist": dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1),
 }
-NEXT = "-m demos.train_mnist --pool cls --patch-size 4 --run patch4"
+NEXT = ["--pool", "cls", "--patch-size", "4", "--run", "patch4"]
 
 
 def arguments(argv=None):
@@ -69,13 +67,18 @@ def arguments(argv=None):
     add("--shards", type=int, default=cores(), help="threads over which a step is split")
     add("--seed", type=int, default=0, help="of all that is random")
     add("--run", help="name of the run's folder in runs/")
+    add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
+    add("--checkpoint-every", type=int, default=100, metavar="STEPS", help="and after each epoch")
+    add("--resume", metavar="RUN", help="go on with a run that was stopped, such as runs/mnist")
     parser.set_defaults(**RECIPES.get(data, RECIPES["mnist"]))
     options = parser.parse_args(argv)
+    if options.resume and options != parser.parse_args(["--resume", options.resume]):
+        parser.error("--resume goes on with the settings of the run; give no others with it")
     try:
         Augmentation.of(options.augment)
     except ValueError as error:
         parser.error(f"--augment: {error}")
-    for name in ("epochs", "batch_size", "lr", "shards"):
+    for name in ("epochs", "batch_size", "lr", "shards", "patience", "checkpoint_every"):
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
@@ -85,21 +88,32 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    options = arguments(argv)
+    options, checkpoint = arguments(argv), None
     try:
-        train(options)
+        if options.resume:
+            checkpoint = load_checkpoint(options.resume)
+            for reason in checkpoint.refused:
+                print(f"train_mnist: not used: {reason}", file=sys.stderr)
+            options = options_of(checkpoint, options)
+        train(options, checkpoint)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(
-            "\ntrain_mnist: stopped; epochs that were finished are kept in runs/", file=sys.stderr
-        )
+    except KeyboardInterrupt as stop:
+        print(f"\ntrain_mnist: {stop or 'stopped'}", file=sys.stderr)
         return 130
     return 0
 
 
-def train(options):
+def options_of(checkpoint, options):
+    """The options with which a run was started; ValueError if they are not of this demo."""
+    started = checkpoint.started.get("options", {})
+    if started.keys() != vars(options).keys():
+        raise ValueError(f"{checkpoint.folder} was started by another demo, or another version")
+    return argparse.Namespace(**started)
+
+
+def train(options, checkpoint):
     data = minivit.load_digits(options.data)
     rng = np.random.default_rng(options.seed)
     training, validation = hold_out(data.train, max(1, len(data.train.labels) // 12), rng)
@@ -118,51 +132,52 @@ def train(options):
         drop_path=options.drop_path,
     )
     params = minivit.Params(model.init(rng))
-    optimizer = OPTIMIZERS[options.optimizer](params, options.lr)
-    folder = new_run(options.run)
+    progress = Progress(params, OPTIMIZERS[options.optimizer](params, options.lr))
+    started = {"options": vars(options), "preparation": dataclasses.asdict(preparation)}
+    folder = open_run(options.run, started, progress, checkpoint)
     print(
         f"A ViT of {params.flat.size:,} parameters learns from {len(training.labels):,} images; "
         f"{len(validation.labels):,} are held out to watch it."
     )
+    print(f"It is kept in {folder}/ and begins at step {len(progress.rows)}.", flush=True)
 
-    def save(rows):
-        save_run(folder, model, params, preparation, data.classes, rows)
-        write_file(folder / "curves.png", figures.png(figures.curves(rows)))
+    def draw(progress):
+        write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
 
-    start = time.perf_counter()
-    try:
-        fit(
-            model,
-            params,
-            optimizer,
-            training,
-            validation,
-            preparation,
-            augment=Augmentation.of(options.augment),
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            shards=options.shards,
-            after_epoch=save,
-        )
-    finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # if nothing was saved in it
-    seconds = time.perf_counter() - start
+    fit_run(
+        folder,
+        model,
+        progress,
+        training,
+        validation,
+        preparation,
+        classes=data.classes,
+        checkpoint_every=options.checkpoint_every,
+        go_on=command("train_mnist", "--resume", folder),
+        after_epoch=draw,
+        augment=Augmentation.of(options.augment),
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        shards=options.shards,
+        patience=options.patience,
+    )
 
     with threads(options.shards) as mapper:
-        loss, accuracy, logits = evaluate(model, params, data.test, preparation, mapper)
+        _, _, logits = evaluate(model, progress.best, data.test, preparation, mapper)
+    test = metrics(data.test.labels, logits, data.classes)
     result = dict(
-        test_accuracy=accuracy,
-        test_loss=loss,
-        train_seconds=seconds,
-        images_per_second=options.epochs * len(training.labels) / seconds,
+        test_accuracy=test["accuracy"],
+        test_loss=test["loss"],
+        train_seconds=progress.seconds,
+        images_per_second=progress.rows[-1]["epoch"] * len(training.labels) / progress.seconds,
         parameters=params.flat.size,
         seed=options.seed,
         options=vars(options),
+        test=test,
     )
     write_json(folder / "result.json", result)
-    draw_test(folder, model, params, preparation, data.test, data.classes, logits)
+    draw_test(folder, model, progress.best, preparation, data.test, data.classes, logits)
     report(folder, result, data, logits)
 
 
@@ -174,11 +189,10 @@ def report(folder, result, data, logits):
     print("Confusion matrix: a row for what it is, a column for what the model said")
     print(confusion_table(data.test.labels, logits, data.classes))
     print(f"\nSaved in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    python, here = Path(sys.executable), Path.cwd()
-    python = python.relative_to(here) if python.is_relative_to(here) else python
     source = result["options"]["data"]
-    data_option = "" if source == "mnist" else f" --data {shlex.quote(source)}"
-    print(f"Next, smaller patches and a class token: {python} {NEXT}{data_option}")
+    data_options = [] if source == "mnist" else ["--data", source]
+    proposed = command("train_mnist", *NEXT, *data_options)
+    print(f"Next, smaller patches and a class token: {proposed}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from minivit.data.digits import hold_out
 from minivit.data.preparation import Preparation
 from minivit.files import write_file
 from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
-from minivit.training import evaluate, fit
+from minivit.training import Progress, evaluate, fit
 
 from .options import new_file, parser_of
 
@@ -73,10 +73,8 @@ def train(options, answer):
         f"A ViT of {params.flat.size:,} parameters, in which your {answer.__name__} works", end=""
     )
     print(f" {count} times, learns MNIST.")
-    fit(
-        model, params, minivit.Muon(params), training, validation, preparation,
-        epochs=EPOCHS, batch_size=250,
-    )  # fmt: skip
+    progress = Progress(params, minivit.Muon(params))
+    fit(model, progress, training, validation, preparation, epochs=EPOCHS, batch_size=250)
     loss, accuracy, _ = evaluate(model, params, data.test, preparation)
     print(f"Test accuracy {accuracy:.2%}, loss {loss:.4f}, with your {answer.__name__}")
 

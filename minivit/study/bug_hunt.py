@@ -18,6 +18,7 @@ from ..muon import Muon
 from ..optim import SGD, Adam, AdamW
 from ..params import Params
 from ..training.fit import fit
+from ..training.progress import Progress
 from ..vit import ViT
 
 CHOICES = 5
@@ -76,7 +77,7 @@ class Hunt:
         with quiet, contextlib.suppress(FloatingPointError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows = fit(
-                model, params, optimizer(params, lr), self.train, self.train,
+                model, Progress(params, optimizer(params, lr)), self.train, self.train,
                 Preparation.of(self.train.images), epochs=-(-steps * 50 // count), batch_size=50,
                 shards=2,
             )  # fmt: skip

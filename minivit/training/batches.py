@@ -6,19 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 
-def batches(split, prepare, *, epochs, batch_size, seed, augment=None):
+def batches(split, prepare, *, epochs, batch_size, seed, augment=None, first=0):
     """Yield (images (B, H, W, C), labels (B,)) of every step; an epoch sees each image once.
+
+    With `first`, begin with the batch of that step: it is the same, wherever one begins.
 
     The random numbers of a step come from default_rng([seed, step + 1]): at an epoch's first step
     its order of the images, then what `augment` draws. ([seed, 0] would be the stream of seed.)
     """
     count = len(split.labels)
     per_epoch = math.ceil(count / batch_size)
-    for step in range(epochs * per_epoch):
+    for step in range(first - first % per_epoch, epochs * per_epoch):
         rng = np.random.default_rng([seed, step + 1])
         start = step % per_epoch * batch_size
         if start == 0:
             order = rng.permutation(count)
+        if step < first:
+            continue  # of the epoch's steps before, only the order is needed
         chosen = order[start : start + batch_size]
         images = split.images[chosen]
         if augment:

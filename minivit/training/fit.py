@@ -11,13 +11,14 @@ from ..layers.refusals import positive_integers
 from ..optim import clip_by_global_norm, warmup_linear
 from .batches import ahead, batches
 from .evaluate import evaluate
+from .interrupt import ctrl_c_waits
+from .not_finite import all_finite, first_not_finite
 from .step import cores, loss_and_gradients, threads
 
 
 def fit(
     model,
-    params,
-    optimizer,
+    progress,
     train,
     validation,
     prepare,
@@ -31,13 +32,16 @@ def fit(
     smoothing=0.0,
     seed=0,
     shards=None,
-    ema=None,
-    after_epoch=None,
+    patience=None,
+    after_step=None,
 ):
-    """Train `params` in place; return a row of metrics for each step.
+    """Train `progress.params` in place, from where it stands; return progress.rows.
 
     Arguments
-        model, params, optimizer: as in `minivit`; the optimizer's lr is the peak of the schedule
+        model:             as in `minivit`
+        progress:          a Progress; the lr of its optimizer is the peak of the schedule. One that
+                           has steps behind it goes on to the last bit as if it had never stopped,
+                           given the same other arguments
         train, validation: Splits of raw images and labels
         prepare:           raw images -> float images, such as a Preparation
         epochs, batch_size
@@ -50,17 +54,21 @@ def fit(
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
         shards:            threads over which a step is split; None for as many as there are cores.
                            One seed and one number of shards give one result, to the last bit
-        ema:               an EMA of `params`, updated after each step and validated in their place
-        after_epoch:       called with the rows so far, for example to save them
-    Returns a list of dicts: step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and
-    at the end of each epoch validation_loss and validation_accuracy (else None).
-    Errors: ValueError for a setting that cannot work; FloatingPointError when the loss is no longer
-    finite, before it can reach the parameters.
+        patience:          stop early, after so many epochs without a lower validation loss; or None
+        after_step:        called with `progress` after every step, for example to save it
+    A row is a dict of step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and at
+    the end of each epoch validation_loss and validation_accuracy (else None). `progress.best` are
+    the weights of the epoch with the lowest validation loss.
+    Errors: ValueError for a setting that cannot work; FloatingPointError, which names the step and
+    the array, when a loss, the gradients or a parameter is no longer finite: `progress.best` still
+    is. KeyboardInterrupt is held back until a step is whole, so `progress` can then be saved.
     """
     shards = cores() if shards is None else shards
     epochs, batch_size, shards = positive_integers(
         "fit", epochs=epochs, batch_size=batch_size, shards=shards
     )
+    if patience is not None:
+        (patience,) = positive_integers("fit", patience=patience)
     for name, split in {"train": train, "validation": validation}.items():
         if len(split.labels) == 0 or len(split.images) != len(split.labels):
             raise ValueError(
@@ -71,39 +79,42 @@ def fit(
         raise ValueError(
             f"fit: warmup_share is a share of the steps, from 0 to 1, got {warmup_share!r}"
         )
+    params, optimizer, rows = progress.params, progress.optimizer, progress.rows
     count = len(train.labels)
     steps_per_epoch = math.ceil(count / batch_size)
-    steps = epochs * steps_per_epoch
-    peak = optimizer.lr
+    steps, first = epochs * steps_per_epoch, len(rows)
+    warmup, peak = int(warmup_share * steps), optimizer.lr
     grads = [params.zeros_like() for _ in range(shards)]
-    rows = []
-    evaluated = ema.params if ema else params
-    prepared = ahead(
-        batches(train, prepare, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
-    )
-    bar = tqdm(total=epochs * count, unit=" images", unit_scale=True, disable=None)
-    with bar, threads(shards) as mapper, contextlib.closing(prepared):
-        for step, (images, labels) in enumerate(prepared):
-            epoch, place = divmod(step, steps_per_epoch)
-            if place == 0:
-                began = time.perf_counter()
+    options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
+    prepared = ahead(batches(train, prepare, **options))
+    seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
+    bar = tqdm(total=epochs * count, initial=seen, unit=" images", unit_scale=True, disable=None)
+    began = time.perf_counter() - progress.seconds
+    with bar, threads(shards) as mapper, contextlib.closing(prepared), ctrl_c_waits() as ctrl_c:
+        for step, (images, labels) in enumerate(prepared, first):
+            if patience and progress.epochs_since_best() >= patience:
+                tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
+                break
             rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
             loss, accuracy = loss_and_gradients(
                 model, params, images, labels, grads, smoothing=smoothing, rngs=rngs, mapper=mapper
             )
             norm = float(clip_by_global_norm(grads[0], clip))
-            if not math.isfinite(loss + norm):
+            rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
+            if math.isfinite(loss + norm):
+                optimizer.lr = rate
+                optimizer.step(grads[0])
+                optimizer.lr = peak
+            if not (math.isfinite(loss + norm) and all_finite(params.flat)):
+                place = first_not_finite(model, params, images, labels)
                 raise FloatingPointError(
-                    f"at step {step} the loss is {loss} and the norm of the gradients {norm}; "
-                    "try a lower learning rate"
+                    f"at step {step} the loss is {loss} and the norm of the gradients {norm}; not "
+                    f"finite: {place}. Try a lower learning rate"
                 )
-            rate = schedule(step, steps=steps, warmup=int(warmup_share * steps), peak=peak)
-            optimizer.lr = rate
-            optimizer.step(grads[0])
-            optimizer.lr = peak
-            if ema:
-                ema.update()
+            if progress.ema:
+                progress.ema.update()
 
+            epoch, place = divmod(step, steps_per_epoch)
             row = dict(
                 step=step,
                 epoch=epoch + 1,
@@ -119,12 +130,19 @@ def fit(
             bar.update(len(labels))
 
             if place == steps_per_epoch - 1:
-                speed = count / (time.perf_counter() - began)
-                loss, accuracy, _ = evaluate(model, evaluated, validation, prepare, mapper)
+                loss, accuracy, _ = evaluate(model, progress.validated, validation, prepare, mapper)
+                if not math.isfinite(loss):
+                    raise FloatingPointError(f"after step {step} the validation loss is {loss}")
                 row.update(validation_loss=loss, validation_accuracy=accuracy)
+                if progress.epochs_since_best() == 0:
+                    progress.best.flat[...] = progress.validated.flat
+                speed = (epoch + 1) * count / (time.perf_counter() - began)
                 tqdm.write(f"{_summary(rows[-steps_per_epoch:], epochs)}   {speed:,.0f} images/s")
-                if after_epoch:
-                    after_epoch(rows)
+            progress.seconds = time.perf_counter() - began
+            if after_step:
+                after_step(progress)
+            if ctrl_c.is_set():
+                raise KeyboardInterrupt
     return rows
 
 

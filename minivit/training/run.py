@@ -1,12 +1,15 @@
 """A run's folder, runs/NAME/: weights.safetensors, config.json, metrics.csv, and what a demo adds.
 
-Nothing is pickled, and every file appears whole or not at all.
+What a killed run needs to go on lies there too (checkpoint.py). Nothing is pickled, and
+every file appears whole or not at all.
 """
 
 import csv
 import dataclasses
 import io
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +17,102 @@ import safetensors
 import safetensors.numpy
 
 from ..data.preparation import Preparation
-from ..files import write_file, write_json
+from ..files import ASIDE, flush_folder, remove_unfinished, write_file, write_json
 from ..params import Params
 from ..vit import ViT
+from .checkpoint import begin_checkpoints, save_checkpoint
+from .fit import fit
 
 
-def new_run(name, root="runs"):
-    """Make and return the folder root/name, or root/name-2, -3, …: a run is never overwritten."""
+def new_run(name, root="runs", begin=None):
+    """Make and return the folder root/name, or root/name-2, -3, …: a run is never overwritten.
+
+    begin(folder) writes the first files. The folder gets its name when they are all there, so that
+    a run that was killed can go on whenever there is a folder of its name.
+    Errors: ValueError for a name that leads elsewhere; OSError if nothing can be written there.
+    """
     if name in ("", ".", "..") or Path(name).name != name:
         raise ValueError(f"a run's name is a plain folder name, got {name!r}")
     Path(root).mkdir(parents=True, exist_ok=True)
-    number, folder = 1, Path(root, name)
-    while True:
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
+    aside = Path(tempfile.mkdtemp(ASIDE, f".{name}.", root))
+    try:
+        aside.chmod(0o755)
+        if begin:
+            begin(aside)
+        number, folder = 1, Path(root, name)
+        while folder.exists():
             number += 1
             folder = Path(root, f"{name}-{number}")
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside)
+        raise
+    flush_folder(root)
+    return folder
+
+
+def open_run(name, started, progress, checkpoint=None, root="runs"):
+    """Begin the run root/name (or -2, -3, …), or go on with the one of a Checkpoint.
+
+    started: what the run is started with, a dict that JSON can write
+    progress: a Progress, which is set to where the checkpoint stands
+    Returns the run's folder. Errors: those of `new_run`; ValueError if the run of the checkpoint
+    was started with something else.
+    """
+    if checkpoint is None:
+        return new_run(name, root, lambda folder: begin_checkpoints(folder, started, progress))
+    for key, value in json.loads(json.dumps(started)).items():
+        if checkpoint.started.get(key) != value:
+            raise ValueError(
+                f"{checkpoint.folder} was started with the {key} {checkpoint.started.get(key)}, "
+                f"but now it is {value}; it can go on only with what it was started with"
+            )
+    progress.load_state(checkpoint.state)
+    remove_unfinished(checkpoint.folder)
+    return checkpoint.folder
+
+
+def fit_run(
+    folder,
+    model,
+    progress,
+    train,
+    validation,
+    preparation,
+    *,
+    classes,
+    checkpoint_every,
+    go_on,
+    after_epoch=None,
+    **options,
+):
+    """`fit`, with `options` for it, and kept in a run's folder that `begin_checkpoints` began.
+
+    There is a checkpoint at the end of each epoch, and every `checkpoint_every` steps; `save_run`
+    writes the best weights after each epoch; then comes after_epoch(progress), for example to draw.
+
+    Errors: those of `fit` and OSError, with what is left and `go_on`, the command to go on with.
+    On Ctrl-C, KeyboardInterrupt with such a text, when the step is done and a checkpoint is there.
+    """
+
+    def after_step(progress):
+        if progress.at_epoch_end:
+            save_run(folder, model, progress.best, preparation, classes, progress.rows)
+        if progress.at_epoch_end or len(progress.rows) % checkpoint_every == 0:
+            save_checkpoint(folder, progress)
+        if progress.at_epoch_end and after_epoch:
+            after_epoch(progress)
+
+    try:
+        fit(model, progress, train, validation, preparation, after_step=after_step, **options)
+    except KeyboardInterrupt:
+        save_checkpoint(folder, progress)
+        steps = len(progress.rows)
+        raise KeyboardInterrupt(f"stopped and saved after {steps} steps. Go on: {go_on}") from None
+    except OSError as error:
+        raise OSError(f"{error}. What {folder} held is still good. Then go on: {go_on}") from error
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
 
 
 def save_run(folder, model, params, preparation, classes, rows):

@@ -1,6 +1,10 @@
+import errno
+import itertools
 import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +18,14 @@ from demos import train_mnist
 from minivit.data import fashion
 from minivit.data.augment import Augmentation
 from minivit.data.preparation import Preparation
-from minivit.training import load_run
+from minivit.training import Progress, load_checkpoint, load_run
+from minivit.training.checkpoint import begin_checkpoints
 from minivit.training.step import cores
 from tests.data.idx import few_digits
 
 ROOT = Path(__file__).parent.parent.parent
+TINY = ["--dim", "12", "--depth", "1", "--heads", "3", "--mlp-dim", "8", "--patch-size", "14"]
+fit_module = sys.modules["minivit.training.fit"]  # `minivit.training.fit` is the function
 
 
 @pytest.fixture
@@ -38,20 +45,22 @@ def test_leaves_a_complete_run(folder, capsys):
     printed = capsys.readouterr().out
     run = Path("runs/few")
     assert sorted(path.name for path in run.iterdir()) == [
-        "config.json", "curves.png", "gradients.png", "metrics.csv", "mistakes.png", "result.json",
-        "weights.safetensors",
+        "checkpoints", "config.json", "curves.png", "gradients.png", "metrics.csv", "mistakes.png",
+        "result.json", "training.json", "weights.safetensors",
     ]  # fmt: skip
     for picture in run.glob("*.png"):
         assert cv2.imread(str(picture)).std() > 5
     result = json.loads((run / "result.json").read_text())
     assert result.keys() == {
         "test_accuracy", "test_loss", "train_seconds", "images_per_second", "parameters", "seed",
-        "options",
+        "options", "test",
     }  # fmt: skip
     assert (result["parameters"], result["seed"]) == (138_890, 3)
     assert result["options"]["augment"] == ["shift=2", "rotation=10", "scale=0.1"]
     assert f"Test accuracy {result['test_accuracy']:.2%}" in printed
-    assert "Saved in runs/few/: config.json" in printed
+    assert "Saved in runs/few/: checkpoints, config.json" in printed
+    assert result["test"]["accuracy"] == result["test_accuracy"]
+    assert result["test"]["classes"].keys() == {str(digit) for digit in range(10)}
     model, params, _, classes = load_run(run)
     assert params.flat.size == 138_890
     assert classes == [str(digit) for digit in range(10)]
@@ -83,16 +92,16 @@ def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
     data = minivit.load_digits(folder)
     seen = {"fits": [], "tests": []}
 
-    def fit(model, params, optimizer, train, validation, prepare, **options):
-        seen["fits"].append((optimizer, train, validation, prepare, options))
-        return real_fit(model, params, optimizer, train, validation, prepare, **options)
+    def fit(folder, model, progress, train, validation, prepare, **options):
+        seen["fits"].append((progress.optimizer, train, validation, prepare, options))
+        return real_fit(folder, model, progress, train, validation, prepare, **options)
 
     def evaluate(model, params, split, *rest):
         seen["tests"].append(split)
         return real_evaluate(model, params, split, *rest)
 
-    real_fit, real_evaluate = train_mnist.fit, train_mnist.evaluate
-    monkeypatch.setattr(train_mnist, "fit", fit)
+    real_fit, real_evaluate = train_mnist.fit_run, train_mnist.evaluate
+    monkeypatch.setattr(train_mnist, "fit_run", fit)
     monkeypatch.setattr(train_mnist, "evaluate", evaluate)
     demo(folder, "--seed", "5", "--lr", "0.004")
 
@@ -113,47 +122,153 @@ def test_a_data_set_with_two_test_images(folder):
     assert demo(few_digits(folder, train=5, test=2)) == 0
 
 
-@pytest.mark.parametrize("finished", [True, False])
-def test_ctrl_c_keeps_what_was_finished(folder, capsys, monkeypatch, finished):
-    real_save = train_mnist.save_run
+def press_ctrl_c_at(monkeypatch, step):
+    """As if a person pressed it in the middle of a step."""
+    real = fit_module.loss_and_gradients
+    calls = itertools.count()
 
-    def save(*arguments):
-        if finished:
-            real_save(*arguments)
-        raise KeyboardInterrupt
+    def pressed(*arguments, **options):
+        if next(calls) == step:
+            signal.raise_signal(signal.SIGINT)
+        return real(*arguments, **options)
 
-    monkeypatch.setattr(train_mnist, "save_run", save)
-    assert demo(folder, "--epochs", "9") == 130
-    assert "stopped; epochs that were finished are kept in runs/" in capsys.readouterr().err
-    assert [path.name for path in Path("runs").iterdir()] == (["mnist"] if finished else [])
-    if finished:
+    monkeypatch.setattr(fit_module, "loss_and_gradients", pressed)
+
+
+def weights(folder):
+    return Path(folder, "weights.safetensors").read_bytes()
+
+
+def test_ctrl_c_stops_after_the_step_and_the_command_it_prints_goes_on(folder, capsys, monkeypatch):
+    assert demo(folder, *TINY, "--epochs", "2", "--run", "whole") == 0
+    with monkeypatch.context() as patch:
+        press_ctrl_c_at(patch, 14)
+        assert demo(folder, *TINY, "--epochs", "2", "--run", "two parts") == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("train_mnist: stopped and saved after 15 steps. Go on: ")
+    python, _, module, *options = shlex.split(said.partition("Go on: ")[2])
+    assert Path(python).samefile(sys.executable)
+    assert (module, options) == ("demos.train_mnist", ["--resume", "runs/two parts"])
+    assert weights("runs/two parts") != weights("runs/whole")  # of the first epoch
+    assert train_mnist.main(options) == 0
+    assert "begins at step 15." in capsys.readouterr().out
+    assert weights("runs/two parts") == weights("runs/whole")
+    for name in ("metrics.csv", "config.json"):
+        assert Path("runs/two parts", name).read_bytes() == Path("runs/whole", name).read_bytes()
+    assert train_mnist.main(options) == 0  # once more, when there is nothing left to do
+    assert weights("runs/two parts") == weights("runs/whole")
+
+
+def test_goes_on_from_the_checkpoint_before_if_the_newest_is_damaged(folder, capsys):
+    assert demo(folder, *TINY, "--checkpoint-every", "4") == 0
+    kept = weights("runs/mnist")
+    before, newest = sorted(Path("runs/mnist/checkpoints").iterdir())
+    assert (before.stem, newest.stem) == ("step-00000008", "step-00000011")
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert train_mnist.main(["--resume", "runs/mnist"]) == 0
+    printed = capsys.readouterr()
+    assert f"train_mnist: not used: {newest} is damaged" in printed.err
+    assert "begins at step 8." in printed.out
+    assert weights("runs/mnist") == kept
+
+
+def test_early_stopping_keeps_the_best_weights(folder, capsys):
+    options = ["--optimizer", "sgd", "--lr", "1e-30", "--epochs", "9", "--patience", "2"]
+    assert demo(folder, *TINY, *options) == 0
+    assert "no lower validation loss in 2 epochs: stopped early" in capsys.readouterr().out
+    rows = Path("runs/mnist/metrics.csv").read_text().splitlines()
+    assert len(rows) == 1 + 3 * 11
+
+
+def test_what_is_not_finite_is_named_and_what_was_saved_stays(folder, capsys):
+    with np.errstate(all="ignore"):
+        assert demo(folder, "--optimizer", "sgd", "--lr", "1e30") == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("train_mnist: at step 1 the loss is ")
+    assert said.endswith("Try a lower learning rate. What runs/mnist holds is still good")
+    assert load_checkpoint("runs/mnist").state["rows"] == []
+
+
+@pytest.mark.parametrize("write", [1, 2, 3, 4, 5, 6, 7])
+def test_a_full_disk_ends_in_one_line_and_once_there_is_room_it_goes_on(
+    folder, capsys, monkeypatch, write
+):
+    """At every file that a run of one epoch writes until its training is done."""
+    real, calls = os.fsync, itertools.count(1)
+
+    def full(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".aside") and next(calls) == write:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert demo(folder, *TINY, "--checkpoint-every", "6") == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("train_mnist: [Errno 28] No space left on device: 'runs/")
+    if write <= 2:  # before there is a run
+        assert list(Path("runs").iterdir()) == []
+    else:
+        go_on = shlex.split(said.partition("What runs/mnist held is still good. Then go on: ")[2])
+        assert train_mnist.main(go_on[3:]) == 0
+        assert not list(Path("runs").glob("**/.*"))
         load_run("runs/mnist")
 
 
-def test_a_run_that_fails_at_once_leaves_no_folder(folder, capsys):
-    with np.errstate(all="ignore"):
-        assert demo(folder, "--optimizer", "sgd", "--lr", "1e30") == 2
-    assert "try a lower learning rate" in capsys.readouterr().err
-    assert list(Path("runs").iterdir()) == []
+def test_where_no_run_can_be_kept(folder, capsys):
+    Path("runs").write_text("not a folder")
+    assert demo(folder, *TINY) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("train_mnist: [Errno 17] File exists: 'runs'")
+
+
+def test_refuses_to_go_on_with_other_images(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    few_digits(folder, train=239)
+    capsys.readouterr()
+    assert train_mnist.main(["--resume", "runs/mnist"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "runs/mnist was started with the preparation {'mean': " in said
+
+
+def test_refuses_to_go_on_with_what_another_demo_started(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    started = json.loads(Path("runs/mnist/training.json").read_text())
+    progress = Progress(params := minivit.Params({"w": np.zeros(3)}), minivit.SGD(params, 0.1))
+    del started["options"]["pool"]
+    begin_checkpoints("runs/mnist", started, progress)
+    capsys.readouterr()
+    assert train_mnist.main(["--resume", "runs/mnist"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "train_mnist: runs/mnist was started by another demo, or another version"
+
+
+def test_a_run_that_is_resumed_takes_no_other_settings(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_mnist.arguments(["--resume", "runs/mnist", "--epochs", "20"])
+    assert stop.value.code == 2
+    assert (
+        "--resume goes on with the settings of the run; give no others" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("optimizer", train_mnist.OPTIMIZERS)
 def test_every_optimizer_and_the_model_options(folder, optimizer):
-    options = "--dim 12 --depth 1 --heads 3 --mlp-dim 8 --patch-size 14 --lr 0.01 --run tiny"
-    assert demo(folder, "--optimizer", optimizer, *options.split()) == 0
-    assert demo(folder, "--optimizer", optimizer, *options.split()) == 0
+    options = [*TINY, "--lr", "0.01", "--run", "tiny", "--optimizer", optimizer]
+    assert demo(folder, *options) == 0
+    assert demo(folder, *options) == 0
     model, _, _, _ = load_run("runs/tiny-2")  # the first was not overwritten
     assert (model.config["dim"], model.config["depth"], model.config["heads"]) == (12, 1, 3)
 
 
 def test_augmentation_dropout_and_shards_as_asked_for(folder, monkeypatch):
-    seen, real_fit = [], train_mnist.fit
+    seen, real_fit = [], train_mnist.fit_run
 
-    def fit(model, *rest, **options):
+    def fit(folder, model, *rest, **options):
         seen.append((model.config["dropout"], model.config["drop_path"], options))
-        return real_fit(model, *rest, **options)
+        return real_fit(folder, model, *rest, **options)
 
-    monkeypatch.setattr(train_mnist, "fit", fit)
+    monkeypatch.setattr(train_mnist, "fit_run", fit)
     asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
     assert demo(folder, *asked, "--shards", "3") == 0
     assert demo(folder, "--augment") == 0
@@ -200,11 +315,16 @@ def test_refuses_changes_that_it_does_not_know(capsys, changes, message):
         (["--dropout", "1"], "dropout must be at least 0 and less than 1, got 1.0"),
         (["--drop-path=-0.1"], "drop_path must be at least 0 and less than 1, got -0.1"),
         (["--data", "nowhere"], "no data set at 'nowhere'"),
+        (
+            ["--resume", "runs/mnist"],
+            "runs/mnist is no run that can go on: it has no training.json",
+        ),
         (["--run", "a/b"], "a run's name is a plain folder name, got 'a/b'"),
     ],
 )
 def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options, message):
-    assert demo(folder, *options) == 2
+    options = options if "--resume" in options else ["--data", str(folder), *options]
+    assert train_mnist.main(options) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("train_mnist: ")
     assert message in printed.err
@@ -221,6 +341,8 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--lr=nan",
         "--seed=-1",
         "--shards=0",
+        "--patience=0",
+        "--checkpoint-every=0",
     ],
 )
 def test_refuses_options_out_of_range(capsys, option):

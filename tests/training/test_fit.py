@@ -5,11 +5,11 @@ import minivit
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.preparation import Preparation
-from minivit.training import evaluate, fit
+from minivit.training import Progress, evaluate, fit
 
 
-def small_run(seed=0, **options):
-    """A tiny model learns to tell bright images from dark ones."""
+def small_case(seed=0, ema=False):
+    """A tiny model that will learn to tell bright images from dark ones, and what `fit` needs."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 50)
     images = (rng.integers(0, 100, (50, 4, 4)) + 100 * labels[:, None, None]).astype(np.uint8)
@@ -18,11 +18,16 @@ def small_run(seed=0, **options):
         image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=2
     )
     params = minivit.Params(model.init(np.random.default_rng(seed)))
-    optimizer = minivit.Adam(params, 0.02)
-    prepare = Preparation.of(images)
+    average = minivit.EMA(params, 0.9) if ema else None
+    progress = Progress(params, minivit.Adam(params, 0.02), average)
+    return model, progress, train, validation, Preparation.of(images)
+
+
+def small_run(seed=0, **options):
+    case = small_case(seed)
     options = dict(epochs=3, batch_size=16, seed=seed, augment=Augmentation(shift=1)) | options
-    rows = fit(model, params, optimizer, train, validation, prepare, **options)
-    return params, optimizer, rows
+    rows = fit(*case, **options)
+    return case[1].params, case[1].optimizer, rows
 
 
 @pytest.mark.parametrize("share", [0, 1])
@@ -46,11 +51,11 @@ def test_prints_a_line_an_epoch(capsys):
 def test_rows_tell_what_happened():
     calls = []
     _, optimizer, rows = small_run(
-        warmup_share=0.15, after_epoch=lambda rows: calls.append(len(rows))
+        warmup_share=0.15, after_step=lambda progress: calls.append(progress.at_epoch_end)
     )
     assert [row["step"] for row in rows] == list(range(9))  # 40 images: batches of 16, 16 and 8
     assert [row["epoch"] for row in rows] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert calls == [3, 6, 9]
+    assert calls == [False, False, True] * 3
     for row in rows:
         assert (row["validation_loss"] is None) == (row["step"] % 3 != 2)
         assert row["gradient_norm"] > 0
@@ -88,9 +93,9 @@ def test_is_the_loop_that_anyone_would_write():
     ema, twin_ema = minivit.EMA(params, 0.5), minivit.EMA(twin, 0.5)
 
     rows = fit(
-        model, params, minivit.SGD(params, 0.5), train, validation, prepare, epochs=2,
-        batch_size=16, schedule=minivit.warmup_cosine, warmup_share=0.5, clip=0.05, smoothing=0.2,
-        seed=9, shards=3, augment=augment, ema=ema,
+        model, Progress(params, minivit.SGD(params, 0.5), ema), train, validation, prepare,
+        epochs=2, batch_size=16, schedule=minivit.warmup_cosine, warmup_share=0.5, clip=0.05,
+        smoothing=0.2, seed=9, shards=3, augment=augment,
     )  # fmt: skip
 
     optimizer, grads = minivit.SGD(twin, 0.5), twin.zeros_like()
@@ -144,7 +149,7 @@ def tiny_fit(prepare, rate=0.1, **options):
     before, optimizer = params.flat.copy(), minivit.SGD(params, rate)
     options = dict(train=data, validation=data) | options
     try:
-        fit(model, params, optimizer, prepare=prepare, **options)
+        fit(model, Progress(params, optimizer), prepare=prepare, **options)
     finally:
         assert optimizer.lr == rate
     return before, params.flat
@@ -195,9 +200,9 @@ def test_2000_images_are_enough_for_90_percent():
         image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=4, mlp_dim=128, classes=10
     )
     params = minivit.Params(model.init(np.random.default_rng(0)))
-    optimizer = minivit.AdamW(params, 3e-3, betas=(0.9, 0.98))
+    progress = Progress(params, minivit.AdamW(params, 3e-3, betas=(0.9, 0.98)))
     augment = Augmentation(shift=2)
     options = dict(epochs=40, batch_size=50, augment=augment)
-    fit(model, params, optimizer, train, validation, prepare, **options)
+    fit(model, progress, train, validation, prepare, **options)
     _, accuracy, _ = evaluate(model, params, data.test, prepare)
     assert accuracy > 0.9

@@ -1,0 +1,123 @@
+"""Checkpoints: what a killed run goes on from, to the last bit.
+
+    runs/mnist/training.json                             how the run was started; never changed
+    runs/mnist/checkpoints/step-00000200.safetensors     where it stood after 200 steps
+    runs/mnist/checkpoints/step-00000220.safetensors     … and after 220, the newest
+
+A checkpoint is one safetensors file: the arrays of a Progress, and in the file's metadata, as JSON,
+the rest of it, the run's training.json, and a SHA-256 sum of all of that. It appears whole or not
+at all, and the one before it is removed only when the next but one is whole. Nothing is pickled.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from ..files import remove_unfinished, write_file, write_json
+
+
+class Checkpoint(NamedTuple):
+    """What was read of a run that is to go on."""
+
+    folder: Path
+    started: dict  # training.json
+    state: dict  # for Progress.load_state
+    refused: list[str]  # what is wrong with newer checkpoints
+
+
+def begin_checkpoints(folder, started, progress):
+    """Write training.json, `started`, which is a dict that JSON can write, and the checkpoint 0."""
+    write_json(Path(folder, "training.json"), started)
+    save_checkpoint(folder, progress)
+
+
+def save_checkpoint(folder, progress):
+    """Write a checkpoint into a run's folder; keep the one before it, and remove all others.
+
+    Errors: OSError if it cannot be written; those that were there still are.
+    """
+    started = _read_json(Path(folder, "training.json"))
+    checkpoints = Path(folder, "checkpoints")
+    checkpoints.mkdir(exist_ok=True)
+    path = checkpoints / f"step-{len(progress.rows):08}.safetensors"
+    state = progress.state()
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    rest = {name: value for name, value in state.items() if name not in arrays}
+    text = json.dumps({"started": started, "state": rest})
+    metadata = {"minivit": text, "sha256": _sum(arrays, text)}
+    write_file(path, safetensors.numpy.save(arrays, metadata))
+    remove_unfinished(checkpoints)
+    older = [other for other in _newest_first(checkpoints) if other.name < path.name]
+    for other in _newest_first(checkpoints):
+        if other not in (path, *older[:1]):
+            other.unlink()
+
+
+def load_checkpoint(folder):
+    """Return the newest Checkpoint that is whole and of this run.
+
+    Errors: FileNotFoundError if the folder is no run that can go on; ValueError, naming each
+    checkpoint and what is wrong with it, if none is good.
+    """
+    folder = Path(folder)
+    if not (folder / "training.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} is no run that can go on: it has no training.json; expected a folder such "
+            "as runs/mnist"
+        )
+    started = _read_json(folder / "training.json")
+    refused = []
+    for path in _newest_first(folder / "checkpoints"):
+        try:
+            return Checkpoint(folder, started, _read(path, started), refused)
+        except ValueError as error:
+            refused.append(str(error))
+    reasons = "; ".join(refused) or "there is none"
+    raise ValueError(f"{folder} has no checkpoint to go on from: {reasons}. Start a new run")
+
+
+def _newest_first(checkpoints):
+    return sorted(checkpoints.glob("step-*.safetensors"), reverse=True)
+
+
+def _read(path, started):
+    """The state in a checkpoint; ValueError unless it is whole and of the run started so."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if not {"minivit", "sha256"} <= metadata.keys():
+        raise ValueError(f"{path} is no checkpoint of minivit")
+    actual = _sum(arrays, metadata["minivit"])
+    if actual != metadata["sha256"]:
+        raise ValueError(
+            f"{path} is damaged (the SHA-256 sum of its contents is {actual}, expected "
+            f"{metadata['sha256']})"
+        )
+    record = json.loads(metadata["minivit"])
+    if record["started"] != started:
+        raise ValueError(f"{path} is of another run, which was started with other settings")
+    return record["state"] | arrays
+
+
+def _sum(arrays, text):
+    """The SHA-256 sum, in hex, of arrays with their names, dtypes and shapes, and of a text."""
+    total = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array))
+    return total.hexdigest()
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of the encoding or of JSON
+        raise ValueError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,24 @@
+"""Ctrl-C that waits until a step is whole."""
+
+import contextlib
+import signal
+import threading
+
+
+@contextlib.contextmanager
+def ctrl_c_waits():
+    """Hold Ctrl-C back inside the `with`; yield an Event that is set once it was pressed.
+
+    Where Ctrl-C does not mean KeyboardInterrupt, since somebody else handles it or this is not the
+    main thread, nothing is held back.
+    """
+    pressed = threading.Event()
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

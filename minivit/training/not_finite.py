@@ -1,0 +1,49 @@
+"""Where inf or nan comes from, when a loss is no longer finite."""
+
+import numpy as np
+
+from ..backend import array_module
+from ..losses import cross_entropy
+
+
+def all_finite(array):
+    """Whether no number of the array is inf or nan."""
+    return bool(array_module(array).isfinite(array).all())
+
+
+def first_not_finite(model, params, images, labels):
+    """Go once more through a step, without drawing anything; name the first array with inf or nan.
+
+    Returns "the parameter blocks.0.attn.qkv.w", "cache blocks.0.attn.q" (what the forward keeps),
+    "the gradient of head.w" or the like.
+    """
+    with np.errstate(all="ignore"):
+        if not all_finite(images):
+            return "the batch's images"
+        for name, leaf in params.named():
+            if not all_finite(leaf):
+                return f"the parameter {name}"
+        logits, cache = model.forward(params, images)
+        for name, array in _arrays(cache):
+            if not all_finite(array):
+                return f"cache {name}"
+        if not all_finite(logits):
+            return "the logits"
+        _, dlogits = cross_entropy(logits, labels)
+        grads = params.zeros_like()
+        model.backward(params, dlogits, cache, grads)
+        for name, leaf in reversed(grads.named()):  # backward goes from the last to the first
+            if not all_finite(leaf):
+                return f"the gradient of {name}"
+    return "the norm of the gradients, though each number is"
+
+
+def _arrays(nest, prefix=""):
+    """Yield ("dotted.name", array) for the arrays of a cache: a layer's own, then its parts'."""
+    items = list(nest.items() if isinstance(nest, dict) else enumerate(nest))
+    for key, value in items:
+        if hasattr(value, "dtype"):
+            yield f"{prefix}{key}", value
+    for key, value in items:
+        if isinstance(value, (dict, list)):
+            yield from _arrays(value, f"{prefix}{key}.")
