@@ -1,0 +1,108 @@
+"""Kill a training with `kill -9` at random moments, and go on after each, to the same last bit.
+
+    .venv/bin/python -m tests.killed_runs [--kills 20] [--seed 0]
+
+Two runs of demos.train_mnist on a few digits: one is left alone, the other is killed again and
+again. The moments are drawn over the whole run: a step that must be reached, and then a delay of up
+to two steps, so that some fall into the writing of a file. The first falls into the start, when
+there may be no folder yet, and the last two into what comes after the training. Then both folders
+must hold the same weights, metrics and checkpoint.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from minivit.training import load_checkpoint, load_run
+from tests.data.idx import few_digits
+
+ROOT = Path(__file__).parent.parent
+EPOCHS, STEPS, EVERY = 8, 50, 3  # 110 digits, of which 100 to train on, two a step
+SETTINGS = (
+    "--data digits --dim 8 --depth 2 --heads 2 --mlp-dim 8 --patch-size 14 --dropout 0.1 "
+    f"--epochs {EPOCHS} --batch-size 2 --shards 2 --checkpoint-every {EVERY} --patience {EPOCHS}"
+).split()
+
+
+def start(folder, *options):
+    """Start the demo in a folder, as a process that says nothing."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "demos.train_mnist", *options],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def newest_step(run):
+    """The step of the newest checkpoint; -1 if there is no run yet."""
+    return max((int(path.stem[5:]) for path in run.glob("checkpoints/step-*")), default=-1)
+
+
+def compare(left, right):
+    """Raise AssertionError unless two runs have the same weights, metrics and last checkpoint."""
+    for name in ("weights.safetensors", "config.json", "metrics.csv"):
+        assert (left / name).read_bytes() == (right / name).read_bytes(), name
+    one, other = load_checkpoint(left).state, load_checkpoint(right).state
+    assert one.keys() == other.keys()
+    for name in one.keys() - {"seconds"}:
+        np.testing.assert_array_equal(one[name], other[name], name)
+    load_run(right)
+
+
+def killed_run(folder, kills, rng):
+    """Start a run, kill it `kills` times and go on each time; return how far it was each time."""
+    run = folder / "runs" / "killed"
+    moments = np.sort(rng.integers(0, EPOCHS * STEPS - 2 * EVERY, kills - 3))
+    moments = [-1, *moments.tolist(), EPOCHS * STEPS, EPOCHS * STEPS]
+    reached = []
+    for moment in moments:
+        resumed = run.is_dir()
+        process = start(folder, *(["--resume", run] if resumed else [*SETTINGS, "--run", run.name]))
+        while newest_step(run) < moment:
+            assert process.poll() is None, f"it ended by itself, with {process.returncode}"
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.02 if moment >= 0 else 1))
+        process.kill()
+        assert process.wait() < 0, "it had ended before it was killed"
+        reached.append(newest_step(run))
+        for weights in run.glob("weights.safetensors"):  # whole at any moment
+            safetensors.numpy.load_file(weights)
+    process = start(folder, "--resume", run)
+    assert process.wait() == 0
+    return reached
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.killed_runs", description=__doc__)
+    parser.add_argument("--kills", type=int, default=20, help="at least 4")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
+        few_digits(folder / "digits", train=109, test=20)
+        began = time.perf_counter()
+        assert start(folder, *SETTINGS, "--run", "whole").wait() == 0
+        seconds = time.perf_counter() - began
+        reached = killed_run(folder, options.kills, np.random.default_rng(options.seed))
+        compare(folder / "runs" / "whole", folder / "runs" / "killed")
+        runs = sorted(path.name for path in (folder / "runs").glob("[!.]*"))
+        assert runs == ["killed", "whole"], runs
+        unfinished = list((folder / "runs" / "killed").glob("**/.*"))
+        assert not unfinished, unfinished
+    print(f"Left alone, {EPOCHS * STEPS} steps take {seconds:.1f} s.")
+    print(f"Killed {len(reached)} times, after steps {', '.join(map(str, reached))}:")
+    print(f"the same to the last bit, in {time.perf_counter() - began - seconds:.1f} s.")
+    return reached
+
+
+if __name__ == "__main__":
+    main()
