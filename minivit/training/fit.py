@@ -142,7 +142,7 @@ def fit(
             if after_step:
                 after_step(progress)
             if ctrl_c.is_set():
-                raise KeyboardInterrupt
+                break
     return rows
 
 

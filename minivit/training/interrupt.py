@@ -9,6 +9,7 @@ import threading
 def ctrl_c_waits():
     """Hold Ctrl-C back inside the `with`; yield an Event that is set once it was pressed.
 
+    The KeyboardInterrupt comes at the end of the `with`, unless another error does.
     Where Ctrl-C does not mean KeyboardInterrupt, since somebody else handles it or this is not the
     main thread, nothing is held back.
     """
@@ -22,3 +23,5 @@ def ctrl_c_waits():
         yield pressed
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed.is_set():
+        raise KeyboardInterrupt

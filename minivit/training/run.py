@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,9 @@ def fit_run(
             after_epoch(progress)
 
     try:
-        fit(model, progress, train, validation, preparation, after_step=after_step, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is not finite
+            fit(model, progress, train, validation, preparation, after_step=after_step, **options)
     except KeyboardInterrupt:
         save_checkpoint(folder, progress)
         steps = len(progress.rows)

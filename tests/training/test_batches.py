@@ -37,6 +37,17 @@ def test_every_image_is_seen_once_an_epoch_in_a_new_order():
     assert (orders[0] != orders[1]).any()
 
 
+@pytest.mark.parametrize("first", [0, 1, 4, 5, 7, 9, 10, 12])
+def test_the_batch_of_a_step_is_the_same_wherever_one_begins(first):
+    options = dict(epochs=2, batch_size=7, seed=0, augment=Augmentation(shift=1))
+    whole = list(batches(numbered(), PREPARE, **options))
+    rest = list(batches(numbered(), PREPARE, first=first, **options))
+    assert len(rest) == max(0, 10 - first)
+    for (images, labels), (expected, expected_labels) in zip(rest, whole[first:], strict=True):
+        np.testing.assert_array_equal(images, expected)
+        np.testing.assert_array_equal(labels, expected_labels)
+
+
 def test_augments_anew_in_every_step_before_preparing():
     def augment(images, rng):
         assert images.dtype == np.uint8

@@ -1,3 +1,7 @@
+import copy
+import signal
+import sys
+
 import numpy as np
 import pytest
 
@@ -6,6 +10,8 @@ from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.preparation import Preparation
 from minivit.training import Progress, evaluate, fit
+
+fit_module = sys.modules["minivit.training.fit"]  # `minivit.training.fit` is the function
 
 
 def small_case(seed=0, ema=False):
@@ -76,6 +82,74 @@ def test_one_seed_gives_one_run():
     np.testing.assert_array_equal(first[0].flat, again[0].flat)
     assert first[2] == again[2]
     assert (first[0].flat != other[0].flat).any()
+
+
+def stop_after(steps):
+    def after_step(progress):
+        if len(progress.rows) == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    return after_step
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_goes_on_after_ctrl_c_at_any_step_to_the_last_bit(steps):
+    options = dict(epochs=3, batch_size=16, seed=4, augment=Augmentation(shift=1), shards=2)
+    _, whole, *_ = case = small_case(ema=True)
+    fit(*case, **options)
+    _, stopped, *_ = case = small_case(ema=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit(*case, after_step=stop_after(steps), **options)
+    assert len(stopped.rows) == steps
+    model, again, *rest = small_case(seed=1, ema=True)
+    again.load_state(copy.deepcopy(stopped.state()))
+    assert fit(model, again, *rest, **options) is again.rows
+    for name in whole.state().keys() - {"seconds"}:
+        np.testing.assert_array_equal(again.state()[name], whole.state()[name], name)
+    assert again.seconds > stopped.seconds > 0
+
+
+def test_a_training_that_is_done_stays_as_it_is():
+    model, progress, *rest = small_case()
+    fit(model, progress, *rest, epochs=2, batch_size=16)
+    before = copy.deepcopy(progress.state())
+    fit(model, progress, *rest, epochs=2, batch_size=16)
+    np.testing.assert_equal(progress.state(), before)
+
+
+def losses_to_come(monkeypatch, *losses):
+    """As if these were the validation losses of the epochs."""
+    coming = iter(losses)
+    monkeypatch.setattr(fit_module, "evaluate", lambda *_: (next(coming), 0.5, None))
+
+
+def test_keeps_the_weights_of_the_lowest_validation_loss(monkeypatch):
+    losses_to_come(monkeypatch, 3.0, 1.0, 2.0, 1.0)
+    model, progress, *rest = small_case(ema=True)
+    ends = []
+
+    def after_step(progress):
+        if progress.at_epoch_end:
+            ends.append((progress.ema.params.flat.copy(), progress.best.flat.copy()))
+
+    fit(model, progress, *rest, epochs=4, batch_size=16, after_step=after_step)
+    for epoch, best in enumerate([0, 1, 1, 1]):
+        np.testing.assert_array_equal(ends[epoch][1], ends[best][0])
+    assert (ends[1][0] != ends[3][0]).any()
+
+
+@pytest.mark.parametrize("patience, epochs", [(1, 2), (2, 5), (3, 6), (None, 7)])
+def test_stops_when_patience_ends(monkeypatch, capsys, patience, epochs):
+    losses = [3.0, 4.0, 2.0, 2.5, 2.0, 2.0, 1.0]
+    losses_to_come(monkeypatch, *losses)
+    model, progress, *rest = small_case()
+    options = dict(epochs=7, batch_size=16, patience=patience)
+    rows = fit(model, progress, *rest, **options)
+    assert len(rows) == 3 * epochs
+    said = f"no lower validation loss in {patience} epochs: stopped early"
+    assert (said in capsys.readouterr().out) == (epochs < 7)
+    fit(model, progress, *rest, **options)  # going on, it stops at once
+    assert len(rows) == 3 * epochs
 
 
 def test_is_the_loop_that_anyone_would_write():
@@ -161,9 +235,22 @@ def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypat
 
     applied = []
     monkeypatch.setattr(minivit.SGD, "update", lambda *_: applied.append(1))
-    with pytest.raises(FloatingPointError, match="at step 0 the loss is nan"):
+    with pytest.raises(FloatingPointError, match="at step 0 the loss is nan .*the batch's images"):
         tiny_fit(prepare, epochs=1, batch_size=4)
     assert not applied
+
+
+def test_names_a_parameter_that_a_step_made_infinite():
+    message = "at step 0 .*: the parameter [a-z0-9.]+. Try a lower"
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
+        tiny_fit(Preparation(0.1, 0.3), rate=1e39, epochs=1, batch_size=4)
+
+
+def test_refuses_a_validation_loss_that_is_not_finite(monkeypatch):
+    losses_to_come(monkeypatch, 1.0, float("nan"))
+    model, progress, *rest = small_case()
+    with pytest.raises(FloatingPointError, match="after step 5 the validation loss is nan"):
+        fit(model, progress, *rest, epochs=3, batch_size=16)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +269,7 @@ def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypat
         ),
         (dict(warmup_share=15), "warmup_share is a share of the steps, from 0 to 1, got 15"),
         (dict(warmup_share=-0.1), "warmup_share is a share of the steps"),
+        (dict(patience=0), "patience must be at least 1, got 0"),
         (dict(clip=0), "max_norm must be positive"),
     ],
 )

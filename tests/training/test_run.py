@@ -6,7 +6,7 @@ import pytest
 
 import minivit
 from minivit.data.preparation import Preparation
-from minivit.training import load_run, new_run, save_run
+from minivit.training import Progress, load_checkpoint, load_run, new_run, open_run, save_run
 
 ROWS = [
     dict(step=0, loss=2.3, validation_loss=None),
@@ -54,6 +54,49 @@ def test_metrics_are_a_table(tmp_path):
 def test_a_run_is_never_overwritten(tmp_path):
     names = [new_run("mnist", tmp_path / "runs").name for _ in range(3)]
     assert names == ["mnist", "mnist-2", "mnist-3"]
+
+
+def test_nothing_of_another_is_overwritten(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist-2").write_text("a file")
+    assert new_run("mnist", tmp_path).name == "mnist-3"
+    assert list((tmp_path / "mnist").iterdir()) == []
+    assert (tmp_path / "mnist-2").read_text() == "a file"
+
+
+def test_a_run_has_its_name_once_its_first_files_are_there(tmp_path):
+    def begin(folder):
+        (folder / "training.json").write_text("{}")
+        assert not (tmp_path / "mnist").exists()
+
+    folder = new_run("mnist", tmp_path, begin)
+    assert [path.name for path in folder.iterdir()] == ["training.json"]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+    def full(folder):
+        (folder / "half").write_text("")
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        new_run("mnist", tmp_path, full)
+    assert [path.name for path in tmp_path.iterdir()] == ["mnist"]
+
+
+def test_a_run_goes_on_only_with_what_it_was_started_with(tmp_path):
+    def progress(value):
+        params = minivit.Params({"w": np.full(3, value)})
+        return Progress(params, minivit.SGD(params, 0.1))
+
+    started = {"options": {"seed": 1, "size": (4, 6)}, "mean": 0.1}
+    first, again = progress(1.0), progress(2.0)
+    folder = open_run("mnist", started, first, root=tmp_path)
+    assert folder == tmp_path / "mnist"
+    checkpoint = load_checkpoint(folder)
+    assert open_run("mnist", started, again, checkpoint, root=tmp_path) == folder
+    np.testing.assert_array_equal(again.params.flat, first.params.flat)
+    message = "was started with the mean 0.1, but now it is 0.2; it can go on only with what"
+    with pytest.raises(ValueError, match=message):
+        open_run("mnist", started | {"mean": 0.2}, again, checkpoint, root=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x"])
