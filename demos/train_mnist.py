@@ -68,7 +68,8 @@ def arguments(argv=None):
     add("--seed", type=int, default=0, help="of all that is random")
     add("--run", help="name of the run's folder in runs/")
     add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
-    add("--checkpoint-every", type=int, default=100, metavar="STEPS", help="and after each epoch")
+    every_help = "steps between checkpoints; there is one after each epoch too"
+    add("--checkpoint-every", type=int, default=100, metavar="STEPS", help=every_help)
     add("--resume", metavar="RUN", help="go on with a run that was stopped, such as runs/mnist")
     parser.set_defaults(**RECIPES.get(data, RECIPES["mnist"]))
     options = parser.parse_args(argv)

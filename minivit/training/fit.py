@@ -101,15 +101,16 @@ def fit(
             )
             norm = float(clip_by_global_norm(grads[0], clip))
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
-            if math.isfinite(loss + norm):
+            finite = math.isfinite(loss + norm)
+            if finite:
                 optimizer.lr = rate
                 optimizer.step(grads[0])
                 optimizer.lr = peak
-            if not (math.isfinite(loss + norm) and all_finite(params.flat)):
-                place = first_not_finite(model, params, images, labels)
+            if not (finite and all_finite(params.flat)):
+                culprit = first_not_finite(model, params, images, labels)
                 raise FloatingPointError(
                     f"at step {step} the loss is {loss} and the norm of the gradients {norm}; not "
-                    f"finite: {place}. Try a lower learning rate"
+                    f"finite: {culprit}. Try a lower learning rate"
                 )
             if progress.ema:
                 progress.ema.update()
