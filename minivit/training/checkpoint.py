@@ -101,10 +101,14 @@ def _read(path, started):
             f"{path} is damaged (the SHA-256 sum of its contents is {actual}, expected "
             f"{metadata['sha256']})"
         )
-    record = json.loads(metadata["minivit"])
-    if record["started"] != started:
+    try:
+        record = json.loads(metadata["minivit"])
+        its_started, state = record["started"], record["state"] | arrays
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no checkpoint of minivit ({error!r})") from error
+    if its_started != started:
         raise ValueError(f"{path} is of another run, which was started with other settings")
-    return record["state"] | arrays
+    return state
 
 
 def _sum(arrays, text):

@@ -173,12 +173,23 @@ def test_goes_on_from_the_checkpoint_before_if_the_newest_is_damaged(folder, cap
     assert weights("runs/mnist") == kept
 
 
-def test_early_stopping_keeps_the_best_weights(folder, capsys):
-    options = ["--optimizer", "sgd", "--lr", "1e-30", "--epochs", "9", "--patience", "2"]
-    assert demo(folder, *TINY, *options) == 0
+def test_early_stopping_tests_and_keeps_the_best_weights(folder, capsys, monkeypatch):
+    losses, tested = iter([3.0, 1.0, 2.0, 2.0]), []
+
+    def evaluate(model, params, *rest):
+        tested.append(params.flat)
+        return real_evaluate(model, params, *rest)
+
+    real_evaluate = train_mnist.evaluate
+    monkeypatch.setattr(fit_module, "evaluate", lambda *_: (next(losses), 0.5, None))
+    monkeypatch.setattr(train_mnist, "evaluate", evaluate)
+    assert demo(folder, *TINY, "--epochs", "9", "--patience", "2") == 0
     assert "no lower validation loss in 2 epochs: stopped early" in capsys.readouterr().out
-    rows = Path("runs/mnist/metrics.csv").read_text().splitlines()
-    assert len(rows) == 1 + 3 * 11
+    state = load_checkpoint("runs/mnist").state
+    assert len(state["rows"]) == 4 * 11
+    assert (state["best_weights"] != state["weights"]).any()
+    np.testing.assert_array_equal(tested, [state["best_weights"]])
+    np.testing.assert_array_equal(load_run("runs/mnist")[1].flat, state["best_weights"])
 
 
 def test_what_is_not_finite_is_named_and_what_was_saved_stays(folder, capsys):

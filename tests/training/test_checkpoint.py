@@ -8,6 +8,7 @@ import safetensors.numpy
 import minivit
 from minivit.files import write_file
 from minivit.training import Progress, load_checkpoint, save_checkpoint
+from minivit.training import checkpoint as checkpoint_module
 from minivit.training.checkpoint import begin_checkpoints
 
 STARTED = {"options": {"seed": 3, "augment": ["flip"]}}
@@ -125,6 +126,14 @@ def test_foreign_ones_are_refused_by_name(run, tmp_path_factory):
     path_of(run, 3).unlink()
     path_of(run, 3).mkdir()
     assert "is damaged (" in load_checkpoint(run).refused[0]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"started": 1}', '{"started": 1, "state": 2}'])
+def test_a_forged_one_with_the_right_sum_is_refused_by_name(run, text):
+    arrays = {"weights": np.zeros(3, np.float32)}
+    metadata = {"minivit": text, "sha256": checkpoint_module._sum(arrays, text)}
+    (reason,) = damage(run, safetensors.numpy.save(arrays, metadata)).refused
+    assert reason.startswith(f"{path_of(run, 3)} is no checkpoint of minivit (")
 
 
 def test_without_a_good_one_all_are_named(run):
