@@ -1,6 +1,7 @@
 """minivit: a Vision Transformer whose every gradient is written by hand, in NumPy."""
 
 from .checks import gradcheck, structure
+from .classifier import Classifier
 from .data.digits import load_digits
 from .losses import cross_entropy
 from .muon import Muon
@@ -13,6 +14,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Classifier",
     "Muon",
     "Params",
     "ViT",

@@ -19,7 +19,7 @@ from .layers import (
     SinusoidalPositions,
     SinusoidalPositions2D,
 )
-from .layers.refusals import expect_dtype, expect_one_of, positive_integers
+from .layers.refusals import expect_dtype, expect_one_of, pair, positive_integers
 
 
 class ViT:
@@ -87,8 +87,9 @@ class ViT:
             if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
                 raise ValueError(f"ViT: {name} must be at least 0 and less than 1, got {rate!r}")
 
-        self.patches = Patches(*_pair(image_size), patch_size, channels, dim)
-        N, rows = self.patches.count, self.patches.height // patch_size
+        height, width = pair("ViT", "image_size", image_size)
+        self.patches = Patches(height, width, patch_size, channels, dim)
+        N = self.patches.count
         self.tokens = N + (pool == "cls")  # T
         # What joins the patches. Their parameters are single arrays at the top level of the nest,
         # so these layers get all of params.
@@ -96,7 +97,7 @@ class ViT:
         if positions == "sincos1d":
             self.extras["pos"] = SinusoidalPositions(N, dim)
         if positions == "sincos2d":
-            self.extras["pos"] = SinusoidalPositions2D(rows, N // rows, dim)
+            self.extras["pos"] = SinusoidalPositions2D(self.patches.rows, self.patches.columns, dim)
         if pool == "cls":  # after sinusoidal positions: it stands nowhere
             self.extras["cls"] = ClassToken(dim)
         if positions == "learned":
@@ -181,13 +182,3 @@ class ViT:
         patches = cache["patches"]
         dimages = self.patches.backward(params["patches"], dx, patches, grads["patches"])
         return dimages  # (B, H, W, C)
-
-
-def _pair(image_size):
-    """(height, width) from one number or two."""
-    pair = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(pair) != 2:
-        raise ValueError(
-            f"ViT: image_size must be one number or (height, width), got {image_size!r}"
-        )
-    return pair

@@ -18,6 +18,8 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.losses", "minivit.optim"],
     ["minivit.muon"],
     ["minivit.vit"],
+    ["minivit.runs"],
+    ["minivit.classifier"],
     ["minivit.training"],
     ["minivit.checks"],
     ["minivit.study"],

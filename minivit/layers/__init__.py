@@ -23,8 +23,8 @@ The legend, for every shape in this folder:
 
     B  batch                     D  width of the model (dim)      H, W  height, width of the image
     T  tokens: N, or N + 1       h  heads                         C     channels of the image
-       with a class token        d  width of a head, D / h        P     side of a patch
-    R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / P)
+       with a class token        d  width of a head, D / h        P, Q  height, width of a patch
+    R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / Q)
        of a batch, B · T         L  blocks (depth)                K     classes
     d_in, d_out  widths of a linear map, before and after
 """

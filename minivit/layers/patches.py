@@ -3,26 +3,28 @@
 import numpy as np
 
 from .linear import Linear
-from .refusals import expect_shape, positive_integers
+from .refusals import expect_shape, pair, positive_integers
 
 
 def cut_patches(images, patch_size):
-    """Cut images into square patches, row by row; each patch is flattened as (P, P, C).
+    """Cut images into patches, row by row; each patch is flattened as (P, Q, C).
 
-    (B, H, W, C) -> (B, N, P·P·C), N = (H/P)·(W/P)
+    (B, H, W, C) -> (B, N, P·Q·C), N = (H/P)·(W/Q)
+
+    patch_size: P for squares, as a ViT has them, where Q = P; or height and width (P, Q)
     """
     B, H, W, C = images.shape
-    P = patch_size
-    N = (H // P) * (W // P)
-    grid = images.reshape(B, H // P, P, W // P, P, C)  # (B, H/P, P, W/P, P, C)
-    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(B, N, P * P * C)  # (B, N, P·P·C)
+    P, Q = pair("cut_patches", "patch_size", patch_size)
+    N = (H // P) * (W // Q)
+    grid = images.reshape(B, H // P, P, W // Q, Q, C)  # (B, H/P, P, W/Q, Q, C)
+    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(B, N, P * Q * C)  # (B, N, P·Q·C)
 
 
 def join_patches(patches, height, width, patch_size):
-    """Put the patches back where `cut_patches` took them from: (B, N, P·P·C) -> (B, H, W, C)."""
-    B, P = len(patches), patch_size
-    C = patches.shape[-1] // (P * P)
-    grid = patches.reshape(B, height // P, width // P, P, P, C)  # (B, H/P, W/P, P, P, C)
+    """Put the patches back where `cut_patches` took them from: (B, N, P·Q·C) -> (B, H, W, C)."""
+    B, (P, Q) = len(patches), pair("join_patches", "patch_size", patch_size)
+    C = patches.shape[-1] // (P * Q)
+    grid = patches.reshape(B, height // P, width // Q, P, Q, C)  # (B, H/P, W/Q, P, Q, C)
     return grid.transpose(0, 1, 3, 2, 4, 5).reshape(B, height, width, C)  # (B, H, W, C)
 
 
@@ -31,7 +33,7 @@ class Patches:
 
         y = cut(images) w + b
 
-    Params   w (P·P·C, D)   b (D,)
+    Params   w (P·Q·C, D)   b (D,)
     Forward  images (B, H, W, C) -> y (B, N, D)
     Cache    that of the linear map
     Errors   ValueError if the image is not divisible into patches, or images are not (B, H, W, C)
@@ -41,29 +43,32 @@ class Patches:
     """
 
     def __init__(self, height, width, patch_size, channels, dim):
-        height, width, patch_size, channels = positive_integers(
-            "Patches", height=height, width=width, patch_size=patch_size, channels=channels
+        """`patch_size` is P for squares, or height and width (P, Q)."""
+        P, Q = pair("Patches", "patch_size", patch_size)
+        height, width, P, Q, channels = positive_integers(
+            "Patches", height=height, width=width, patch_height=P, patch_width=Q, channels=channels
         )
-        if height % patch_size or width % patch_size:
+        if height % P or width % Q:
             raise ValueError(
                 f"Patches: an image of {height} x {width} pixels cannot be cut into patches of "
-                f"{patch_size} x {patch_size}; choose a patch_size that divides both"
+                f"{P} x {Q}; choose a patch_size that divides both"
             )
         self.height, self.width, self.channels = height, width, channels
         self.patch_size = patch_size
-        self.count = (height // patch_size) * (width // patch_size)
-        self.linear = Linear(patch_size * patch_size * channels, dim)
+        self.rows, self.columns = height // P, width // Q
+        self.count = self.rows * self.columns  # N
+        self.linear = Linear(P * Q * channels, dim)
 
     def init(self, rng, dtype=np.float32):
         return self.linear.init(rng, dtype)
 
     def forward(self, params, images):
         expect_shape("Patches", images, "B", self.height, self.width, self.channels)
-        patches = cut_patches(images, self.patch_size)  # (B, N, P·P·C)
+        patches = cut_patches(images, self.patch_size)  # (B, N, P·Q·C)
         y, cache = self.linear.forward(params, patches)  # (B, N, D)
         return y, cache
 
     def backward(self, params, dy, cache, grads):
-        dpatches = self.linear.backward(params, dy, cache, grads)  # (B, N, P·P·C)
+        dpatches = self.linear.backward(params, dy, cache, grads)  # (B, N, P·Q·C)
         dimages = join_patches(dpatches, self.height, self.width, self.patch_size)  # (B, H, W, C)
         return dimages

@@ -16,6 +16,14 @@ def positive_integers(where, **sizes):
     return integers
 
 
+def pair(where, name, value):
+    """(height, width), of one number for both or of two; ValueError for anything else."""
+    sides = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(sides) != 2:
+        raise ValueError(f"{where}: {name} must be one number or (height, width), got {value!r}")
+    return tuple(sides)
+
+
 def expect_one_of(where, name, value, choices):
     """Raise ValueError unless the value is one of the choices."""
     if value not in choices:

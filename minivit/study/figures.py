@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..layers import Softmax
+from ..layers.refusals import pair
 from ..losses import cross_entropy
 
 BLUE, RED = "#4477aa", "#ee6677"  # told apart by colour-blind readers too (Paul Tol's set)
@@ -89,8 +90,7 @@ def attention_and_gradients(model, params, images, labels, prepare, classes):
     grid = figure.subplots(len(images), depth + 2, squeeze=False)
     for i, row in enumerate(grid):
         row[0].imshow(images[i], cmap="gray_r", extent=(0, W, H, 0))
-        row[0].hlines(range(0, H + 1, P), 0, W, color=BLUE, linewidth=0.6)
-        row[0].vlines(range(0, W + 1, P), 0, H, color=BLUE, linewidth=0.6)
+        _draw_grid(row[0], H, W, P)
         said = classes[logits[i].argmax()]
         row[0].set_ylabel(f"{classes[labels[i]]},{_gap(classes)}said {said}", fontsize=9)
         for axes, block in zip(row[1:-1], cache["blocks"], strict=True):
@@ -106,6 +106,24 @@ def attention_and_gradients(model, params, images, labels, prepare, classes):
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure
+
+
+def patch_grid(image, patch_size):
+    """A picture (H, W, C), floats in [0, 1], and how it is cut; patch_size as `cut_patches` has."""
+    H, W = image.shape[:2]
+    figure = Figure(figsize=(6, 6 * H / W), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(0, W, H, 0))
+    _draw_grid(axes, H, W, patch_size)
+    axes.axis("off")
+    return figure
+
+
+def _draw_grid(axes, height, width, patch_size):
+    """The lines between the patches."""
+    P, Q = pair("figures", "patch_size", patch_size)
+    axes.hlines(range(0, height + 1, P), 0, width, color=BLUE, linewidth=0.6)
+    axes.vlines(range(0, width + 1, Q), 0, height, color=BLUE, linewidth=0.6)
 
 
 def step_sweep(steps, errors, name):

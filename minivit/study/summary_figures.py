@@ -12,6 +12,7 @@ from .summaries import (
     layer_gradient_norms,
     read_by_the_head,
 )
+from .trace import trace
 
 
 def rollout(record):
@@ -36,6 +37,31 @@ def _maps(record, flow, title):
         column[1].imshow(patches, cmap="cividis")
         for axes in column:
             axes.set(xticks=[], yticks=[])
+    return figure
+
+
+def attention_of_answers(classifier, pixels):
+    """One row for each raw image (n, H, W, C): what the model reads, its attention, and why.
+
+    Why is the gradient of the winning logit at the pixels: brighter on red would make the model
+    more sure, on blue less; each image has its own colour scale.
+    """
+    figure = Figure(figsize=(5, 1.7 * len(pixels) + 0.3), layout="constrained")
+    rows = figure.subplots(len(pixels), 3, squeeze=False)
+    for image, row, chances in zip(pixels, rows, classifier.predict(pixels), strict=True):
+        winner = np.eye(len(chances), dtype=np.float32)[None, chances.argmax()]  # (1, K)
+        prepared = classifier.preparation(image[None])  # (1, H, W, C)
+        record = trace(classifier.model, classifier.params, prepared, dy=winner)
+        gradient = record["images"].gradient[0].sum(axis=-1)  # (H, W)
+        limit = abs(gradient).max() or 1
+        row[0].imshow(image, cmap="gray")
+        row[0].set_ylabel(f"{classifier.classes[chances.argmax()]}  {chances.max():.0%}")
+        row[1].imshow(read_by_the_head(record, attention_rollout(record))[0], cmap="cividis")
+        row[2].imshow(gradient, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for axes, title in zip(rows[0], ["read", "attention rollout", "dlogit/dpixels"], strict=True):
+        axes.set_title(title, fontsize=9)
+    for axes in rows.flat:
+        axes.set(xticks=[], yticks=[])
     return figure
 
 

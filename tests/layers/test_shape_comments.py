@@ -16,15 +16,15 @@ import pytest
 
 import minivit
 from minivit.checks.numeric import random_params
-from minivit.layers import Dropout, Linear
+from minivit.layers import Dropout, Linear, Patches
 from minivit.study import trace
 from minivit.study.statements import statement_at
 
 ENGINE = Path(minivit.__file__).parent
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), ENGINE / "vit.py", ENGINE / "losses.py"]
 OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
-# No two letters have the same size, so that none can stand for another.
-SIZES = dict(B=8, H=6, W=15, C=4, P=3, N=10, h=7, d=12, D=84, F=17, K=13)
+# No two letters have the same size, so that none can stand for another; but a ViT has Q = P.
+SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13)
 
 
 def shape_comments(path):
@@ -79,6 +79,9 @@ def traces():
         )  # fmt: skip
         images, labels = rng.standard_normal((8, 6, 15, 4)), rng.integers(0, 13, 8)
         yield trace(model, random_params(model, rng), images, labels), SIZES | {"T": model.tokens}
+    oblong, oblong_sizes = Patches(6, 15, (2, 5), 4, 84), SIZES | {"P": 2, "Q": 5, "N": 9}
+    dy = rng.standard_normal((8, 9, 84))
+    yield trace(oblong, oblong.init(rng, np.float64), images, dy=dy), oblong_sizes
     x = rng.standard_normal((8, 11, 84))
     yield trace(Seeded(0.3, 0.2), {}, x, dy=x), SIZES | {"T": 11}
 

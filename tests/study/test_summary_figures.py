@@ -1,7 +1,10 @@
 import cv2
 import numpy as np
 
-from minivit.study import figures, summaries, summary_figures
+import minivit
+from minivit.checks.numeric import random_params
+from minivit.data.preparation import Preparation
+from minivit.study import figures, summaries, summary_figures, trace
 from tests.study.cases import traced_vit
 
 
@@ -49,3 +52,28 @@ def test_update_ratios_show_every_matrix():
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [np.nan, 0.01])
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [0.1, 0.2])
     assert axes.lines[2].get_ydata() == [1e-3, 1e-3]
+
+
+def test_answers_are_explained_by_the_gradient_of_the_winning_logit():
+    rng = np.random.default_rng(0)
+    model = minivit.ViT(
+        image_size=8, patch_size=4, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3
+    )
+    params = random_params(model, rng).astype(np.float32)
+    classifier = minivit.Classifier(model, params, Preparation(0.4, 0.3), ["a", "b", "c"])
+    pixels = rng.integers(0, 256, (2, 8, 8, 1), np.uint8)
+    grid = np.reshape(drawn(summary_figures.attention_of_answers(classifier, pixels)).axes, (2, 3))
+
+    prepared = classifier.preparation(pixels)
+    logits, cache = model.forward(params, prepared)
+    winner = np.eye(3, dtype=np.float32)[logits.argmax(axis=1)]
+    gradient = model.backward(params, winner, cache, params.zeros_like())[..., 0]
+    record = trace(model, params, prepared, dy=winner)
+    rollout = summaries.read_by_the_head(record, summaries.attention_rollout(record))
+    for i, row in enumerate(grid):
+        read, flow, why = (axes.images[0].get_array() for axes in row)
+        np.testing.assert_array_equal(read.squeeze(), pixels[i].squeeze())
+        np.testing.assert_allclose(flow, rollout[i], rtol=1e-5)
+        np.testing.assert_allclose(why, gradient[i], rtol=1e-4, atol=1e-6)
+        name = "abc"[logits[i].argmax()]
+        assert row[0].get_ylabel() == f"{name}  {classifier.predict(pixels)[i].max():.0%}"

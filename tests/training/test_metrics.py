@@ -40,6 +40,9 @@ def test_of_equal_logits_the_first_is_said_as_argmax_says_it():
         labels = np.full(50, label)
         said = float((logits.argmax(axis=1) == label).mean())
         assert top_k_accuracy(labels, logits, 1) == said
+    logits = np.zeros((4, 3), np.float32)
+    assert [top_k_accuracy(np.full(4, label), logits, 1) for label in range(3)] == [1, 0, 0]
+    assert [top_k_accuracy(np.full(4, label), logits, 2) for label in range(3)] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("k", [0, 5])

@@ -1,0 +1,93 @@
+"""Cut any picture into patches and project each, step by step, as a Vision Transformer does."""
+
+import sys
+
+import numpy as np
+
+from minivit.data.images import load_image, resize
+from minivit.files import write_file
+from minivit.study import figures
+from minivit.study.patch_image import convolve, patch_image
+
+from .options import new_file, parser_of
+
+
+def arguments(argv=None):
+    parser = parser_of("patch_image", __doc__)
+    add = parser.add_argument
+    add("image", metavar="IMAGE|URL", help="a picture: JPEG, PNG, WebP, BMP or TIFF")
+    sides = dict(type=int, nargs="+", metavar="PIXELS")
+    add("--size", default=[224], help="it is stretched to: side, or height and width", **sides)
+    add("--patch-size", default=[16], help="of a patch: side, or height and width", **sides)
+    add("--dim", type=int, default=768, help="width of an embedding")
+    add("--norm", action="store_true", help="layer norm after the projection")
+    add("--grid", action="store_true", help="leave the embeddings where their patches are")
+    add("--seed", type=int, default=0, help="decides on the weights, which are random")
+    add("--out", type=new_file, default="patches.png", metavar="FILE.png", help="the grid, drawn")
+    options = parser.parse_args(argv)
+    for name in ("size", "patch_size"):
+        given = getattr(options, name)
+        if len(given) > 2 or min(given) < 1:
+            parser.error(f"--{name.replace('_', '-')} is one number or two, at least 1: {given}")
+        setattr(options, name, (given[0], given[-1]))
+    if options.seed < 0:
+        parser.error(f"--seed must not be negative, got {options.seed}")
+    return options
+
+
+def main(argv=None):
+    options = arguments(argv)
+    try:
+        show(options)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"patch_image: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def show(options):
+    picture = load_image(options.image)  # (H, W, 3)
+    image = resize(picture, *options.size)
+    images = (image[None] - 0.5) / 0.5  # (1, H, W, 3), as the Vision Transformer's paper does
+    patches, embeddings, params = patch_image(
+        images,
+        options.patch_size,
+        options.dim,
+        np.random.default_rng(options.seed),
+        norm=options.norm,
+        grid=options.grid,
+    )
+    H, W, C = image.shape
+    P, Q = options.patch_size
+    rows, columns = H // P, W // Q
+    norm = ", layer norm" if options.norm else ""
+    steps = [
+        ("as it came", picture.shape, "height, width, red green blue"),
+        ("resized", image.shape, "averaged over areas, or by cubics where it grows"),
+        ("normalised", images.shape, "a batch of one, from −1 to 1"),
+        ("cut", (1, rows, columns, P, Q, C), f"{rows} rows of {columns} patches"),
+        ("flattened", patches.shape, f"{P} · {Q} · {C} = {P * Q * C} numbers each, row by row"),
+        ("projected", embeddings.shape, f"x w + b{norm}; w is {params['w'].shape}"),
+    ]
+    for name, shape, meaning in steps:
+        print(f"{name:<12}{shape!s:<26}{meaning}")
+
+    print("\nThe first embeddings:")
+    for token in embeddings.reshape(-1, options.dim)[:3]:
+        more = " …" if len(token) > 6 else ""
+        print("  [" + "".join(f"{number:8.4f}" for number in token[:6]) + f"{more}]")
+
+    kernels = params["w"].reshape(P, Q, C, options.dim)
+    convolution = convolve(images, kernels, params["b"])  # (1, H/P, W/Q, D)
+    projection = patches @ params["w"] + params["b"]  # (1, N, D)
+    difference = abs(convolution.reshape(projection.shape) - projection).max()
+    print(
+        f"\nAs a convolution, {options.dim} kernels of {P} x {Q} x {C}, stride {P} x {Q}: "
+        f"largest difference {difference:.1e}, of numbers up to {abs(projection).max():.2f}."
+    )
+    write_file(options.out, figures.png(figures.patch_grid(image, options.patch_size)))
+    print(f"Written: {options.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Say which digit is in a photo or a scan, in files or on the web, by a trained run.
+
+A warning says that a picture looks like no digit if nothing stands out from its background; if what
+does falls into more than two pieces or fills less than 12 % of its box; or if the model is less
+than 90 % sure.
+"""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+
+import minivit
+from minivit.data.images import load_image, resize
+from minivit.data.scans import SIDE, scan_digit
+from minivit.files import write_file
+from minivit.study import figures, summary_figures
+
+from .options import new_file, parser_of
+
+SURE = 0.9  # of MNIST's test digits, the default model is less sure of 3 %
+DIGITS = [str(digit) for digit in range(10)]
+
+
+def arguments(argv=None):
+    parser = parser_of("predict", __doc__)
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run's folder, such as runs/mnist")
+    add("images", metavar="IMAGE", nargs="+", help="files or URLs: JPEG, PNG, WebP, BMP, TIFF")
+    attention_help = "draw the attention rollout, and the gradient of the winning logit"
+    add("--attention", type=new_file, metavar="FILE.png", help=attention_help)
+    add("--json", action="store_true", help="print a JSON list, with all probabilities")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    options = arguments(argv)
+    try:
+        return predict(options)
+    except (ValueError, OSError) as error:
+        print(f"predict: {error}", file=sys.stderr)
+        return 2
+
+
+def predict(options):
+    """Print what each picture is; return 2 if one of them could not be read."""
+    classifier = minivit.Classifier.load(options.run)
+    answers, drawn = [], []
+    for name in options.images:
+        try:
+            pixels, doubts = as_trained_on(classifier, load_image(name))
+        except (ValueError, OSError) as error:
+            print(f"predict: {error}", file=sys.stderr)
+            answers.append({"image": name, "error": str(error)})
+            continue
+        answers.append({"image": name, **answer(classifier, pixels, doubts)})
+        drawn.append(pixels)
+        if not options.json:
+            print(as_text(answers[-1]))
+    if options.json:
+        print(json.dumps(answers, indent=2))
+    if options.attention and drawn:
+        figure = summary_figures.attention_of_answers(classifier, np.stack(drawn))
+        write_file(options.attention, figures.png(figure))
+        print(f"Written: {options.attention}", file=sys.stderr)
+    return 0 if len(drawn) == len(answers) else 2
+
+
+def as_trained_on(classifier, image):
+    """The picture as the model's training images are, (H, W, C) uint8, and doubts about it.
+
+    A run on MNIST gets a digit drawn as MNIST does it; any other the picture at its size.
+    """
+    height, width = classifier.model.config["image_size"]
+    channels = classifier.model.config["channels"]
+    if (classifier.classes, height, width, channels) == (DIGITS, SIDE, SIDE, 1):
+        pixels, doubts = scan_digit(image)
+        return pixels[:, :, None], doubts
+    pixels = np.rint(255 * resize(image, height, width)).astype(np.uint8)
+    if channels == 1:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
+    return pixels, []
+
+
+def answer(classifier, pixels, doubts):
+    """What the model says, as a dict."""
+    (probabilities,) = classifier.predict(pixels[None])
+    best = int(probabilities.argmax())
+    if probabilities[best] < SURE:
+        doubts = [*doubts, f"the model is only {probabilities[best]:.0%} sure"]
+    return {
+        "class": classifier.classes[best],
+        "probability": float(probabilities[best]),
+        "probabilities": dict(zip(classifier.classes, probabilities.tolist(), strict=True)),
+        "doubts": doubts,
+    }
+
+
+def as_text(answer):
+    """An answer in a line, and a warning under it if there is reason for one."""
+    ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+    others = ", ".join(f"{name} {chance:.1%}" for name, chance in ranked[1:3])
+    line = f"{answer['image']}: {answer['class']}  {answer['probability']:.1%}  ({others})"
+    if answer["doubts"]:
+        line += f"\n  this may be no {'digit' if answer['class'] in DIGITS else 'such thing'}: "
+        line += "; ".join(answer["doubts"])
+    return line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

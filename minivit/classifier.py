@@ -1,0 +1,56 @@
+"""A trained run, ready to be asked."""
+
+import itertools
+
+import numpy as np
+
+from .layers import Softmax
+
+BATCH = 125  # images that go through the model at once
+
+
+class Classifier:
+    """What is in an image, by a model that was trained.
+
+        classifier = minivit.Classifier.load("runs/mnist")
+        probabilities = classifier.predict(images)
+        print(classifier.classes[probabilities[0].argmax()])
+
+    It holds no state that changes, so threads may share one.
+    """
+
+    def __init__(self, model, params, preparation, classes):
+        self.model, self.params, self.preparation = model, params, preparation
+        self.classes = list(classes)
+
+    @classmethod
+    def load(cls, folder):
+        """The model of a run's folder, such as runs/mnist. Errors: those of `load_run`."""
+        from .runs import (
+            load_run,
+        )  # here, as it brings safetensors, which training alone needs else
+
+        return cls(*load_run(folder))
+
+    def predict(self, images):
+        """Return the probability of each class, (n, K).
+
+        images: raw images as the model was trained on, uint8, in an array (n, H, W) or (n, H, W, C)
+                or one after another; they may be more than memory holds, as few are taken at once
+        Errors: ValueError for images of another shape, TypeError for anything but uint8.
+        """
+        images, probabilities = iter(images), []
+        while batch := [self._checked(image) for image in itertools.islice(images, BATCH)]:
+            prepared = self.preparation(np.stack(batch))  # (B, H, W, C)
+            logits, _ = self.model.forward(self.params, prepared, keep=False)  # (B, K)
+            probabilities.append(Softmax().forward({}, logits)[0])
+        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *probabilities])
+
+    def _checked(self, image):
+        image, expected = np.asarray(image), (*self.model.config["image_size"],)
+        C = self.model.config["channels"]
+        if image.shape not in ((*expected, C), expected if C == 1 else None):
+            raise ValueError(
+                f"an image of shape {image.shape}; the model was trained on {(*expected, C)}"
+            )
+        return image.reshape(*expected, C)

@@ -1,0 +1,157 @@
+"""Images of all kinds, from files and from the web, read by OpenCV and refused by name if damaged.
+
+Pillow reads the headers: OpenCV tells the size of an image only once all of it is in memory, and
+forgets how a camera was held if it is to keep transparency.
+"""
+
+import io
+import math
+import re
+import threading
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import ExifTags, Image
+
+from .fetch import MOST_BYTES, fetch
+
+MOST_PIXELS = 2**25  # as floats, 12 bytes a pixel, 400 MB
+SIGNATURES = {  # how a file of each format begins
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF....WEBP",
+    "BMP": rb"BM",
+    "TIFF": rb"II\*\0|MM\0\*|II\+\0|MM\0\+",
+}
+UPRIGHT = {  # what makes an image upright that has this EXIF orientation
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+HEADERS = threading.Lock()  # Python's warnings are one for all threads
+
+# What OpenCV cannot read is told once, by an error that names the file.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def load_image(source):
+    """Read an image from a path or an http(s) URL; return RGB (H, W, 3), float32 in [0, 1].
+
+    JPEG, PNG, WebP, BMP and TIFF (its first page); grey, palette or colour, 8 or 16 bit. It is
+    turned as its EXIF orientation says. What is transparent shows white, as on paper: with alpha
+    from 0 to 1, colour · alpha + 1 − alpha.
+
+    Errors, each naming the source
+        OSError:    no such file, not a file, not to be opened, larger than 2**26 bytes; or what
+                    `fetch` says of a URL
+        ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels, or
+                    numbers that are not 8 or 16 bit
+    """
+    if isinstance(source, str) and re.match("https?://", source, re.IGNORECASE):
+        data = fetch(source)
+    elif isinstance(source, str) and "://" in source:
+        raise ValueError(f"{source} is no file, and no address that begins with http or https")
+    else:
+        data = _read_file(source)
+    kind = _format(data, source)
+    turn = _orientation(data, kind, source)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise _damaged(source, kind)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{source} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
+    multiplied = kind == "TIFF" and pixels.dtype == np.uint8  # by alpha, which OpenCV does there
+    rgb = _rgb(pixels, multiplied)
+    return np.ascontiguousarray(UPRIGHT.get(turn, lambda image: image)(rgb))
+
+
+def resize(image, height, width):
+    """Return the image (H, W) or (H, W, C), float in [0, 1], at another size, float in [0, 1].
+
+    An axis that shrinks is averaged over areas, so that nothing is skipped; one that grows is
+    interpolated by cubics, and what these overshoot is cut. Errors: ValueError for a size below 1.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"resize: height and width are at least 1, got {height} x {width}")
+    H, W = image.shape[:2]
+    smaller = (min(W, width), min(H, height))
+    resized = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
+    return resized.clip(0, 1).reshape(height, width, *image.shape[2:])
+
+
+def _read_file(path):
+    """The bytes of a file, if it is one and not too large."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no image {path}; expected a file or an http(s) URL")
+    if not path.is_file():
+        raise OSError(f"{path} is a folder or a device; expected an image file")
+    with open(path, "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(f"{path} is larger than {MOST_BYTES:,} bytes, the limit for an image")
+    return data
+
+
+def _format(data, source):
+    for name, signature in SIGNATURES.items():
+        if re.match(signature, data, re.DOTALL):
+            return name
+    begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
+    raise ValueError(f"{source} is no image: it {begins}; expected {', '.join(SIGNATURES)}")
+
+
+def _orientation(data, kind, source):
+    """How an image is still to be turned, from 1 to 8 as EXIF counts; ValueError if too large."""
+    with HEADERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are refused here
+        try:
+            header = Image.open(io.BytesIO(data), formats=[kind])
+        except Image.DecompressionBombError:
+            raise _too_large(source) from None
+        except Exception:  # whatever a parser raises at bytes that make no sense
+            raise _damaged(source, kind) from None
+        with header:
+            if math.prod(header.size) > MOST_PIXELS:
+                raise _too_large(source)
+            if kind == "TIFF":
+                return 1  # OpenCV turns it
+            try:
+                return header.getexif().get(ExifTags.Base.Orientation, 1)
+            except OSError:
+                raise _damaged(source, kind) from None
+            except Exception:  # metadata without sense; the image may be good
+                return 1
+
+
+def _too_large(source):
+    return ValueError(
+        f"{source} has more than {MOST_PIXELS:,} pixels, the limit; make it smaller first"
+    )
+
+
+def _damaged(source, kind):
+    return ValueError(f"{source} is a damaged {kind}, or cut off; replace it by a fresh copy")
+
+
+def _rgb(pixels, multiplied):
+    """RGB (H, W, 3) float32 in [0, 1], of grey (H, W), BGR or BGRA pixels."""
+    largest = np.iinfo(pixels.dtype).max
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    rgb = cv2.cvtColor(
+        pixels, {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[channels]
+    ).astype(np.float32)
+    rgb /= largest
+    if channels == 4:
+        alpha = pixels[:, :, 3:] / np.float32(largest)
+        if not multiplied:
+            rgb *= alpha
+        rgb += 1 - alpha
+    return rgb

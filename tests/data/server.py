@@ -1,0 +1,66 @@
+"""A web server on loopback that answers as a test wants it to."""
+
+import contextlib
+import http.server
+import threading
+import time
+
+
+@contextlib.contextmanager
+def serving(paths):
+    """Serve {path: bytes, or a function of the handler} on loopback; yield the server's address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer = paths.get(self.path)
+            if answer is None:
+                self.send_error(404)
+            elif callable(answer):
+                with contextlib.suppress(OSError):  # who asked may have left
+                    answer(self)
+            else:
+                send(self, answer)
+
+        def log_message(self, form, *values):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def send(handler, data, length=None, status=200):
+    """Answer with `data`, which is said to be `length` bytes long."""
+    handler.send_response(status)
+    handler.send_header("Content-Length", len(data) if length is None else length)
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
+def redirect(location):
+    """Lead to another place, each time asked."""
+
+    def answer(handler):
+        handler.send_response(302)
+        handler.send_header("Location", location)
+        handler.send_header("Content-Length", 0)
+        handler.end_headers()
+
+    return answer
+
+
+def drip(piece, count):
+    """Send a piece every 20 ms, so that no single wait is long."""
+
+    def answer(handler):
+        for _ in range(count):
+            handler.wfile.write(piece)
+            time.sleep(0.02)
+
+    return answer

@@ -1,0 +1,294 @@
+import io
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from minivit.data import images as module
+from minivit.data.images import load_image, resize
+from tests.data.server import serving
+
+RGB = np.zeros((12, 20, 3), np.uint8)  # four corners that differ, on grey
+RGB[:] = 128
+RGB[:6, :10], RGB[:6, 10:], RGB[6:, :10] = (250, 20, 30), (40, 240, 10), (30, 60, 220)
+
+
+def saved(image, kind, **options):
+    """The bytes of a file of an array or a Pillow image."""
+    file = io.BytesIO()
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def read(tmp_path, data, name="image"):
+    (tmp_path / name).write_bytes(data)
+    return load_image(tmp_path / name)
+
+
+GREY16 = np.linspace(0, 65535, 240).astype(np.uint16).reshape(12, 20)
+GREY = (GREY16 // 257).astype(np.uint8)
+PALETTE = Image.fromarray(RGB).quantize(4)
+
+
+@pytest.mark.parametrize(
+    "data, expected, off",
+    [
+        (saved(RGB, "PNG"), RGB / 255, 0),
+        (saved(RGB, "BMP"), RGB / 255, 0),
+        (saved(RGB, "TIFF"), RGB / 255, 0),
+        (saved(RGB, "TIFF", compression="tiff_lzw"), RGB / 255, 0),
+        (saved(RGB, "WEBP", lossless=True), RGB / 255, 0),
+        (saved(RGB, "WEBP", quality=95), RGB / 255, 0.4),
+        (saved(RGB, "JPEG", quality=98, subsampling=0), RGB / 255, 0.05),
+        (saved(RGB, "JPEG", quality=98, subsampling=0, progressive=True), RGB / 255, 0.05),
+        (saved(PALETTE, "PNG"), RGB / 255, 0),
+        (saved(PALETTE, "BMP"), RGB / 255, 0),
+        (saved(PALETTE, "TIFF"), RGB / 255, 0),
+        (saved(GREY, "PNG"), GREY[:, :, None] / 255, 0),
+        (saved(GREY, "JPEG", quality=100), GREY[:, :, None] / 255, 0.02),
+        (saved(GREY16, "PNG"), GREY16[:, :, None] / 65535, 0),
+        (saved(GREY16, "TIFF"), GREY16[:, :, None] / 65535, 0),
+        (saved(Image.fromarray(GREY > 128), "PNG"), (GREY > 128)[:, :, None], 0),
+        (saved(Image.fromarray(GREY > 128), "TIFF"), (GREY > 128)[:, :, None], 0),
+        (saved(Image.fromarray(RGB).convert("CMYK"), "JPEG", quality=98), RGB / 255, 0.3),
+        (cv2.imencode(".png", RGB.astype(np.uint16) * 257)[1].tobytes(), RGB[..., ::-1] / 255, 0),
+    ],
+    ids=lambda value: None,
+)
+def test_every_kind_is_read_as_rgb(tmp_path, data, expected, off):
+    image = read(tmp_path, data)
+    assert (image.dtype, image.shape) == (np.float32, (12, 20, 3))
+    assert image.flags.c_contiguous
+    np.testing.assert_allclose(image, np.broadcast_to(expected, image.shape), atol=off + 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_what_is_transparent_shows_white(tmp_path, kind):
+    alpha = np.array([0, 51, 255], np.uint8)[np.arange(20) % 3]
+    rgba = np.dstack([RGB, np.broadcast_to(alpha, (12, 20))])
+    image = read(tmp_path, saved(rgba, kind, **({"lossless": True} if kind == "WEBP" else {})))
+    share, rounding = alpha[:, None] / 255, 0.5 / 255
+    np.testing.assert_allclose(image, RGB / 255 * share + 1 - share, atol=rounding)
+
+
+def test_transparency_in_16_bit(tmp_path):
+    bgra = np.dstack([RGB[..., ::-1], np.full((12, 20), 51, np.uint8)]).astype(np.uint16) * 257
+    for kind in (".png", ".tiff"):
+        image = read(tmp_path, cv2.imencode(kind, bgra)[1].tobytes())
+        np.testing.assert_allclose(image, RGB / 255 * 0.2 + 0.8, atol=1e-6)
+
+
+def test_a_transparent_palette_and_grey_with_alpha(tmp_path):
+    image = read(tmp_path, saved(PALETTE, "PNG", transparency=PALETTE.getpixel((0, 0))))
+    np.testing.assert_array_equal(image[:6, :10], 1)
+    np.testing.assert_allclose(image[6:, :10], RGB[6:, :10] / 255, atol=1e-6)
+    grey = np.dstack([GREY, np.full_like(GREY, 102)])
+    image = read(tmp_path, saved(Image.fromarray(grey, "LA"), "PNG"))
+    np.testing.assert_allclose(image[:, :, 0], GREY / 255 * 0.4 + 0.6, atol=1e-6)
+
+
+STORED = {  # how EXIF (CIPA DC-008, table 6) says that an upright image lies in the file
+    1: RGB,
+    2: RGB[:, ::-1],
+    3: RGB[::-1, ::-1],
+    4: RGB[::-1],
+    5: RGB.swapaxes(0, 1),
+    6: np.rot90(RGB),
+    7: RGB[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90(RGB, -1),
+    9: RGB,  # no such orientation: left as it is
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_the_orientation_of_the_camera_is_honoured(tmp_path, kind, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    options = {"PNG": {}, "TIFF": {}, "JPEG": {"quality": 98}, "WEBP": {"lossless": True}}[kind]
+    image = read(tmp_path, saved(STORED[orientation].copy(), kind, exif=exif, **options))
+    np.testing.assert_allclose(image[[2, 2, -3], [2, -3, 2]], RGB[[2, 2, -3], [2, -3, 2]] / 255,
+                               atol=0.06)  # fmt: skip
+    assert image.shape == RGB.shape
+    assert image.flags.c_contiguous
+
+
+def test_a_size_that_reads_as_a_new_line(tmp_path):
+    data = saved(RGB, "WEBP", lossless=True)
+    data += b"EXIF" + struct.pack("<I", 2) + b"\0\0"
+    data += b"JUNK" + struct.pack("<I", wanted := (10 - len(data)) % 256) + bytes(wanted)
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    assert data[4] == ord("\n")
+    assert read(tmp_path, data).shape == RGB.shape
+
+
+def test_the_first_page_of_several(tmp_path):
+    pages = [Image.fromarray(RGB), Image.fromarray(GREY)]
+    image = read(tmp_path, saved(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    np.testing.assert_allclose(image, RGB / 255, atol=1e-6)
+
+
+def png(width, height, depth=8, color=2, body=b""):
+    """A PNG that says of itself what it likes."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)),
+        (b"IDAT", body),
+        (b"IEND", b""),
+    ]
+    packed = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def broken(data, place):
+    """The bytes with a stretch of others in the middle."""
+    middle = int(len(data) * place)
+    return data[:middle] + b"\xa5\x5a" * 8 + data[middle + 16 :]
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+JPEG = saved(NOISE, "JPEG")
+OPTIONS = {"JPEG": {}, "PNG": {}, "WEBP": {"lossless": True}, "BMP": {}, "TIFF": {}}
+CUT = [
+    pytest.param(saved(NOISE, kind, **options)[: int(share * len(saved(NOISE, kind, **options)))],
+                 f"is a damaged {kind}", id=f"{kind} cut at {share}")
+    for kind, options in OPTIONS.items() for share in (0.02, 0.5, 0.9)
+]  # fmt: skip
+BAD = [
+    pytest.param(b"", "is no image: it is empty; expected JPEG, PNG", id="empty"),
+    pytest.param(b"P", "is no image: it begins with 50;", id="one byte"),
+    pytest.param(b"<html>Log in</html>", "is no image: it begins with 3c 68 74", id="html"),
+    pytest.param(bytes(5000), "is no image: it begins with 00 00", id="zeros"),
+    pytest.param(saved(RGB, "GIF"), "is no image: it begins with 47 49", id="gif"),
+    pytest.param(saved(RGB, "PPM"), "is no image: it begins with 50 36", id="ppm"),
+    pytest.param(b"\x89PNG\r\n\x1a\n", "is a damaged PNG", id="PNG signature alone"),
+    pytest.param(b"\xff\xd8\xff", "is a damaged JPEG", id="JPEG signature alone"),
+    pytest.param(b"BM", "is a damaged BMP", id="BMP signature alone"),
+    pytest.param(b"II*\0", "is a damaged TIFF", id="TIFF signature alone"),
+    pytest.param(b"RIFF\0\0\0\0WEBP", "is a damaged WEBP", id="WebP signature alone"),
+    pytest.param(b"II*\0\x08\0\0\0\x01\0" + b"\xff" * 12 + b"\x08\0\0\0", "is a damaged TIFF",
+                 id="TIFF that is its own next page"),
+    pytest.param(saved(RGB, "PNG").replace(b"\x89", b"\x88", 1), "is no image", id="a bit off"),
+    pytest.param(broken(saved(NOISE, "PNG"), 0.5), "is a damaged PNG", id="PNG broken inside"),
+    pytest.param(png(0, 9), "is a damaged PNG", id="no width"),
+    pytest.param(png(9, 9), "is a damaged PNG", id="no pixels"),
+    pytest.param(png(9, 9, depth=7, body=zlib.compress(bytes(300))), "is a damaged PNG",
+                 id="7 bit"),
+    pytest.param(png(9, 9, body=zlib.compress(bytes(20))), "is a damaged PNG", id="too few pixels"),
+    pytest.param(png(50_000, 50_000, 1, 0, zlib.compress(bytes(50_000 * 6251), 1)),
+                 "has more than 33,554,432 pixels", id="a bomb"),
+    pytest.param(png(2**31 - 1, 2**31 - 1), "has more than 33,554,432 pixels", id="a larger bomb"),
+    pytest.param(png(2**25 + 1, 1), "has more than 33,554,432 pixels", id="wide"),
+    pytest.param(png(10_000, 10_000), "has more than 33,554,432 pixels", id="100 megapixels"),
+    pytest.param(saved(RGB[:, :, 0].astype(np.float32), "TIFF"), "holds float32 numbers",
+                 id="floats"),
+    pytest.param(saved(RGB[:, :, 0].astype(np.int32), "TIFF"), "holds int32 numbers", id="int32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data, message", BAD + CUT)
+def test_refuses_what_is_no_good_image(tmp_path, capfd, data, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read(tmp_path, data, "bad.img")
+    assert str(caught.value).startswith(f"{tmp_path / 'bad.img'} ")
+    assert len(str(caught.value).splitlines()) == 1
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_no_damage_leads_to_any_other_error(tmp_path, kind):
+    whole, rng = saved(NOISE[:20, :20], kind, **OPTIONS[kind]), np.random.default_rng(0)
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in rng.integers(0, min(len(data), 300), 3):
+            data[place] = rng.integers(256)
+        try:
+            image = read(tmp_path, bytes(data))
+        except ValueError as error:
+            assert str(tmp_path) in str(error)
+        else:
+            assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
+
+
+def test_metadata_without_sense_does_not_spoil_an_image(tmp_path):
+    for metadata in (b"Exif\0\0II*\0", b"Exif\0\0nonsense", b"Exif\0\0II*\0" + b"\xff" * 30):
+        segment = b"\xff\xe1" + struct.pack(">H", len(metadata) + 2) + metadata
+        data = JPEG[:2] + segment + JPEG[2:]
+        np.testing.assert_array_equal(read(tmp_path, data), read(tmp_path, JPEG))
+
+
+def test_refuses_what_is_not_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(OSError, match=f"^{path} is a folder or a device; expected an image"):
+            load_image(path)
+    with pytest.raises(FileNotFoundError, match="there is no image .*nowhere.png; expected a file"):
+        load_image(str(tmp_path / "nowhere.png"))
+    with pytest.raises(ValueError, match="ftp://host/a.png is no file, and no address"):
+        load_image("ftp://host/a.png")
+
+
+def test_a_file_of_too_many_bytes(tmp_path, monkeypatch):
+    data = saved(NOISE, "BMP")
+    monkeypatch.setattr(module, "MOST_BYTES", len(data) - 1)
+    with pytest.raises(OSError, match=f"is larger than {len(data) - 1:,} bytes"):
+        read(tmp_path, data)
+    monkeypatch.setattr(module, "MOST_BYTES", len(data))
+    assert read(tmp_path, data).shape == NOISE.shape
+
+
+def test_an_image_at_the_limit_of_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PIXELS", 240)
+    assert read(tmp_path, saved(RGB, "PNG")).shape == RGB.shape
+    monkeypatch.setattr(module, "MOST_PIXELS", 239)
+    with pytest.raises(ValueError, match="has more than 239 pixels"):
+        read(tmp_path, saved(RGB, "PNG"))
+
+
+def test_images_from_the_web(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with serving({"/a.png": saved(RGB, "PNG"), "/log-in": b"<html>Log in</html>"}) as web:
+        np.testing.assert_allclose(load_image(f"{web}/a.png"), RGB / 255, atol=1e-6)
+        np.testing.assert_allclose(load_image(f"HTTP{web[4:]}/a.png"), RGB / 255, atol=1e-6)
+        with pytest.raises(ValueError, match=f"^{web}/log-in is no image: it begins with 3c"):
+            load_image(f"{web}/log-in")
+        with pytest.raises(OSError, match=f"^{web}/b.png answers 404"):
+            load_image(f"{web}/b.png")
+
+
+def test_an_axis_that_shrinks_is_averaged():
+    image = np.random.default_rng(0).random((12, 20, 3), np.float32)
+    smaller = resize(image, 4, 5)
+    expected = image.reshape(4, 3, 5, 4, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(smaller, expected, atol=1e-6)
+    grey = resize(image[:, :, 0], 4, 5)
+    np.testing.assert_allclose(grey, expected[:, :, 0], atol=1e-6)
+
+
+def test_an_axis_that_grows_is_smooth_and_stays_in_range():
+    step = np.repeat(np.float32([0, 1]), 4)[None].repeat(8, axis=0)
+    wider = resize(step, 4, 24)
+    assert wider.shape == (4, 24)
+    assert (wider.min(), wider.max()) == (0, 1)  # no overshoot is left
+    assert len(np.unique(wider[0, 9:15])) >= 4
+    assert resize(step[:, :, None], 3, 9).shape == (3, 9, 1)
+    np.testing.assert_array_equal(resize(step, 8, 8), step)
+
+
+def test_a_size_below_one_is_refused():
+    with pytest.raises(ValueError, match="at least 1, got 0 x 3"):
+        resize(np.zeros((4, 4), np.float32), 0, 3)
+
+
+def test_the_web_and_files_are_told_apart_by_the_whole_scheme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "http-notes.png").write_bytes(saved(RGB, "PNG"))
+    assert load_image("http-notes.png").shape == RGB.shape

@@ -1,0 +1,175 @@
+import json
+import math
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+import minivit
+from demos import predict, train_mnist
+from minivit.checks.numeric import random_params
+from minivit.data.preparation import Preparation
+from minivit.data.scans import scan_digit
+from minivit.training import save_run
+from tests.data.server import serving
+
+SAMPLES = Path(predict.__file__).parent / "samples"
+FONTS = ["DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral"]  # all with matplotlib
+DIGITS = [str(digit) for digit in range(10)]
+
+
+def save_untrained(folder, classes=DIGITS, **changes):
+    sizes = dict(image_size=28, patch_size=14, channels=1, dim=12, depth=2, heads=3, mlp_dim=8)
+    model = minivit.ViT(**(sizes | changes), classes=len(classes))
+    params = random_params(model, np.random.default_rng(0)).astype(np.float32)
+    Path(folder).mkdir()
+    save_run(folder, model, params, Preparation(0.13, 0.31), classes, [dict(step=0)])
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_untrained("run")
+
+
+def answers(capsys, *options):
+    predict.main(["run", *map(str, options), "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_has_all_probabilities_of_the_prepared_digit(capsys):
+    paths = [SAMPLES / "three-drawn.png", SAMPLES / "five-photo.jpg"]
+    found = answers(capsys, *paths)
+    classifier = minivit.Classifier.load("run")
+    for answer, path in zip(found, paths, strict=True):
+        assert answer["image"] == str(path)
+        pixels = scan_digit(predict.load_image(path)).pixels
+        expected = classifier.predict(pixels[None])[0]
+        assert list(answer["probabilities"]) == DIGITS
+        np.testing.assert_allclose(list(answer["probabilities"].values()), expected, rtol=1e-5)
+        assert answer["class"] == DIGITS[expected.argmax()]
+        assert answer["probability"] == pytest.approx(expected.max())
+
+
+def test_a_line_for_each_picture(capsys):
+    assert predict.main(["run", *map(str, sorted(SAMPLES.iterdir()))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    named = [line for line in lines if line.startswith(str(SAMPLES))]
+    assert len(named) == len(list(SAMPLES.iterdir())) == 6
+    assert all("%  (" in line for line in named)
+
+
+def test_what_looks_like_no_digit_is_said_by_the_rule(capsys, monkeypatch):
+    monkeypatch.setattr(predict, "SURE", 0)
+    cv2.imwrite("white.png", np.full((50, 40), 255, np.uint8))
+    white, three = answers(capsys, "white.png", SAMPLES / "three-drawn.png")
+    assert white["doubts"] == ["nothing stands out from the background"]
+    assert three["doubts"] == []
+    monkeypatch.setattr(predict, "SURE", 1.1)
+    assert predict.main(["run", str(SAMPLES / "three-drawn.png")]) == 0
+    assert "\n  this may be no digit: the model is only " in capsys.readouterr().out
+
+
+def test_pictures_from_the_web_and_what_cannot_be_read(capsys, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    Path("bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with serving({"/3.png": (SAMPLES / "three-drawn.png").read_bytes()}) as web:
+        status = predict.main(["run", "bad.png", f"{web}/3.png", f"{web}/4.png", "--json"])
+    printed = capsys.readouterr()
+    bad, good, missing = json.loads(printed.out)
+    assert status == 2
+    assert bad == {
+        "image": "bad.png",
+        "error": printed.err.splitlines()[0].removeprefix("predict: "),
+    }
+    assert "answers 404" in missing["error"]
+    assert good["class"] in DIGITS
+    assert len(printed.err.splitlines()) == 2
+
+
+def test_the_attention_is_drawn_a_row_for_each(capsys):
+    pictures = [str(SAMPLES / "three-drawn.png"), str(SAMPLES / "five-photo.jpg")]
+    assert predict.main(["run", pictures[0], "--attention", "one.png"]) == 0
+    assert predict.main(["run", *pictures, "--attention", "two.png"]) == 0
+    assert "Written: two.png" in capsys.readouterr().err
+    one, two = cv2.imread("one.png"), cv2.imread("two.png")
+    assert one.std() > 20
+    assert two.shape[0] > 1.6 * one.shape[0]
+
+
+def test_a_run_on_other_classes_reads_the_picture_at_its_size(capsys):
+    save_untrained("colours", ["cat", "dog"], image_size=(8, 12), patch_size=4, channels=3)
+    cv2.imwrite("red.png", np.full((80, 120, 3), (0, 0, 255), np.uint8))
+    assert predict.main(["colours", "red.png", "--attention", "out.png", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    red = np.full((1, 8, 12, 3), (255, 0, 0), np.uint8)
+    expected = minivit.Classifier.load("colours").predict(red)[0]
+    np.testing.assert_allclose(list(found["probabilities"].values()), expected, rtol=1e-5)
+    save_untrained("grey", ["cat", "dog"], image_size=(8, 12), patch_size=4)
+    assert predict.main(["grey", "red.png"]) == 0
+    assert "red.png: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["nowhere", "a.png"], "nowhere is no run: it has no config.json"),
+        (["run", "nowhere.png"], "there is no image nowhere.png"),
+    ],
+)
+def test_what_cannot_work_ends_in_one_line_and_status_2(capsys, options, message):
+    assert predict.main(options) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("predict: ")
+    assert message in printed
+    assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [["run"], ["run", "a.png", "--attention", "nowhere/a.png"]])
+def test_refuses_options_that_cannot_work(options):
+    with pytest.raises(SystemExit):
+        predict.arguments(options)
+
+
+def printed_digit(font, digit, rng):
+    """A page of 200 to 600 pixels, a digit of a quarter to 0.7 of it anywhere, dark on light."""
+    side = int(rng.integers(200, 601))
+    height = int(side * rng.uniform(0.25, 0.7))
+    paper, ink = int(rng.integers(200, 256)), int(rng.integers(0, 60))
+    if font == "OpenCV":
+        page = np.full((side, side), paper, np.uint8)
+        (width, tall), _ = cv2.getTextSize(digit, cv2.FONT_HERSHEY_SIMPLEX, 1, 1)
+        left = rng.integers(5, side - width * height // tall - 5)
+        place = int(left), int(rng.integers(height + 5, side - 5))
+        cv2.putText(page, digit, place, cv2.FONT_HERSHEY_SIMPLEX, height / tall, ink, 2)
+        return page
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
+    letters = ImageFont.truetype(file, math.floor(height * 1.37))  # a digit is 0.73 of its size
+    page = Image.new("L", (side, side), paper)
+    draw = ImageDraw.Draw(page)
+    left, top, right, bottom = draw.textbbox((0, 0), digit, font=letters)
+    x, y = rng.integers(5, side - (right - left) - 5), rng.integers(5, side - (bottom - top) - 5)
+    draw.text((x - left, y - top), digit, fill=ink, font=letters)
+    return np.asarray(page)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_printed_digits_of_five_fonts_are_read(capsys):
+    """The default model, after fewer epochs."""
+    assert train_mnist.main(["--epochs", "4"]) == 0
+    rng, right = np.random.default_rng(0), {}
+    for font in [*FONTS, "OpenCV"]:
+        paths = [f"{font}-{digit}-{turn}.png" for digit in DIGITS for turn in range(4)]
+        for path in paths:
+            cv2.imwrite(path, printed_digit(font, path.split("-")[1], rng))
+        capsys.readouterr()
+        predict.main(["runs/mnist", *paths, "--json"])
+        found = json.loads(capsys.readouterr().out)
+        said = [answer["class"] for answer in found]
+        right[font] = np.mean([s == p.split("-")[1] for s, p in zip(said, paths, strict=True)])
+    assert np.mean(list(right.values())) >= 0.9, right
+    assert min(right.values()) >= 0.8, right
