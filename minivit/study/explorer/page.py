@@ -8,8 +8,8 @@ from .scores import STEPS, heads_to_move, moved_scores
 
 HERE = Path(__file__).parent
 SCRIPTS = [  # in the order in which one reads them
-    "arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge", "panels",
-    "page",
+    "arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge", "losses",
+    "panels", "page",
 ]  # fmt: skip
 
 

@@ -1,104 +1,12 @@
-"""The page in a real browser: every control, every sum, every nudge, and nothing on the console."""
-
-import shutil
-import threading
+"""The page in a real browser: every control, every sum, and nothing on the console."""
 
 import numpy as np
 import pytest
 
-from minivit.study import nudge
-from minivit.study.explorer import page_html, serve
 from minivit.study.explorer.arrays import find
-from minivit.study.explorer.scores import STEPS
-from tests.study.explorer.cases import DEFAULT, data_of, traced
+from tests.study.explorer.reading import point, same
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM = shutil.which("chromium")
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium"),
-]
-KINDS = {"mean": {}, "cls": dict(pool="cls", norm="post", depth=2, patch_size=14)}
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def record(request):
-    return traced(DEFAULT, **KINDS[request.param])
-
-
-@pytest.fixture(scope="module")
-def data(record):
-    return data_of(record)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def new_page(browser):
-    """Opens an address; in the end, whatever the console or the network said is an error."""
-    said, contexts = [], []
-
-    def open_page(url, width=1280, height=800, **settings):
-        context = browser.new_context(viewport=dict(width=width, height=height), **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("requestfailed", lambda request: said.append(request.url))
-        page.on("request", lambda request: request.url.startswith(url) or said.append(request.url))
-        page.goto(url)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
-
-
-@pytest.fixture
-def file(data, tmp_path, new_page):
-    """The page as a file, opened."""
-    path = tmp_path / "page.html"
-    path.write_text(page_html(data), encoding="utf-8")
-    assert path.stat().st_size < 5e6
-    return lambda **settings: new_page(path.as_uri(), **settings)
-
-
-@pytest.fixture(scope="module")
-def url(record, data):
-    with serve(record, data) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-
-
-def number(text):
-    return float(text.replace("−", "-"))
-
-
-def same(text, value, digits=4):
-    return abs(number(text) - value) <= 0.51 * 10.0 ** (np.floor(np.log10(abs(value))) - digits + 1)
-
-
-def point(page, canvas, i, j, rows, cols):
-    """Put the mouse into the middle of a cell."""
-    page.locator(canvas).scroll_into_view_if_needed()
-    box = page.locator(canvas).bounding_box()
-    x, y = box["x"] + (j + 0.5) * box["width"] / cols, box["y"] + (i + 0.5) * box["height"] / rows
-    page.mouse.move(x, y)
+pytestmark = pytest.mark.slow
 
 
 def test_every_hovered_sum_is_the_number_of_the_trace(record, file):
@@ -238,54 +146,6 @@ def test_everything_can_be_done_by_keyboard(record, file):
     value = record[page.evaluate("shown[0].matrix.name")].value
     index = tuple(page.evaluate(f"shown[0].matrix.index({i + step}, {j})"))
     assert same(label.split("= ")[1], value[index])
-
-
-def test_the_file_alone_moves_the_attention_scores(record, file):
-    page = file()
-    for block in range(page.evaluate("MODEL.depth")):
-        page.click(f"#blocks-{block}")
-        for line in ("scores", "dscores"):
-            page.click(f"#line-{line}")
-            index = tuple(page.evaluate("nudged.target.index"))
-            found = nudge(record, f"blocks.{block}.attn.scores", index)
-            slope, gradient = (
-                number(page.text_content(f"#nudge-{n}")) for n in ("slope", "gradient")
-            )
-            assert slope == pytest.approx(gradient, rel=1e-3)
-            assert gradient == pytest.approx(found.gradient, rel=1e-3)
-    page.focus("#eps")
-    page.keyboard.press("Home")
-    assert number(page.text_content("#nudge-eps-value")) == -1
-    low = page.text_content("#nudge-after")
-    page.keyboard.press("End")
-    assert number(page.text_content("#nudge-eps-value")) == 1
-    assert page.text_content("#nudge-after") != low
-    page.click("#line-q")
-    assert "To move any number: python -m demos.explore" in page.text_content("#nudge")
-
-
-def test_the_server_moves_any_number(record, url, new_page):
-    page = new_page(url)
-    for group, lines in {
-        "attention": ["q", "att", "dv", "proj.dw"],
-        "pixels": ["dpatches"],
-    }.items():
-        page.click(f"#group-{group}")
-        for line in lines:
-            page.locator(f"[id='line-{line}']").click()
-            page.locator(".chart circle").nth(len(STEPS)).wait_for()
-            slope, gradient = (
-                number(page.text_content(f"#nudge-{n}")) for n in ("slope", "gradient")
-            )
-            assert slope == pytest.approx(gradient, rel=1e-3), line
-            name, index = page.evaluate("[nudged.target.name, nudged.target.index]")
-            assert gradient == pytest.approx(
-                nudge(record, find(record, name), index).gradient, rel=1e-3
-            )
-    page.fill("#any-eps", "0.25")
-    page.keyboard.press("Tab")
-    page.locator(".chart circle").nth(len(STEPS) + 1).wait_for()
-    assert number(page.text_content("#nudge-eps-value")) == 0.25
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,0 +1,19 @@
+"""How tests read the page and point at it."""
+
+import numpy as np
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def same(text, value, digits=4):
+    return abs(number(text) - value) <= 0.51 * 10.0 ** (np.floor(np.log10(abs(value))) - digits + 1)
+
+
+def point(page, canvas, i, j, rows, cols):
+    """Put the mouse into the middle of a cell."""
+    page.locator(canvas).scroll_into_view_if_needed()
+    box = page.locator(canvas).bounding_box()
+    x, y = box["x"] + (j + 0.5) * box["width"] / cols, box["y"] + (i + 0.5) * box["height"] / rows
+    page.mouse.move(x, y)
