@@ -31,10 +31,14 @@ function numberAt({ shape, numbers }, index) {
  * symbol: what the formulas call it        name: of the array in the trace
  * index:  (row, column) -> place in the array
  * of:     for a gradient, the name of the array in the forward that it is the gradient of
+ * moves:  the name of the array whose number is moved when one of its own is chosen; null if none,
+ *         as for what the backward makes on its way, on which no loss depends
  */
 function matrix(symbol, name, rows, cols, index, of = null) {
   const array = arrayOf(name);
-  return { symbol, name, rows, cols, index, of, at: (i, j) => numberAt(array, index(i, j)) };
+  const moves = of ?? (DATA.fixed.includes(name) ? null : name);
+  const at = (i, j) => numberAt(array, index(i, j));
+  return { symbol, name, rows, cols, index, of, moves, at };
 }
 
 /** (1, T, D): a row for each token. */
@@ -55,11 +59,6 @@ function columns(symbol, name, of = null, from = 0, count = null) {
   const [rows, all] = shape.length === 2 ? shape : [1, shape[0]];
   const index = (i, j) => (shape.length === 2 ? [i, from + j] : [from + j]);
   return matrix(symbol, name, rows, count ?? all, index, of);
-}
-
-/** What the page works out itself, such as the length of each row of another matrix. */
-function derived(symbol, rows, cols, at) {
-  return { symbol, name: null, rows, cols, index: () => null, of: null, at };
 }
 
 /** A number with four digits, as everywhere on the page. */

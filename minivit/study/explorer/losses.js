@@ -1,15 +1,15 @@
 // The panel of a nudged number. It is built once for each number, so that a slider which is dragged
 // and a field in which one types stay what they are; what a run of the model says is filled in.
 
-let parts = null; // of the panel: { target, chart, slider, field, facts, failed }
+let parts = null; // of the panel: { target, chart, slider, field, facts, none, failed }
 
 /** Bring the panel up to date: texts, chart and the slider's end, and nothing that is held. */
 function showNudge() {
-  if (nudged.slope === null) {
+  if (!nudged.source) {
     parts = null;
     byId("nudge").replaceChildren(
       paragraph("words", [nudged.target.symbol], ["b"]),
-      paragraph("words", [nudged.failed || waiting()]),
+      paragraph("words", [nudged.failed || silence()]),
     );
     return;
   }
@@ -23,10 +23,19 @@ function showNudge() {
   if (document.activeElement !== parts.field) parts.field.value = eps;
   const facts = factsOf(eps);
   for (const [id, , text] of facts) parts.facts.querySelector(`#nudge-${id}`).textContent = text;
+  const none = [...nudged.none].map(format).join(", ");
+  parts.none.textContent = none && `With ε = ${none} the loss is not a number.`;
   parts.failed.textContent = nudged.failed;
 }
 
-function waiting() {
+/** Why there is nothing to show. */
+function silence() {
+  if (!nudged.target.name) {
+    return (
+      "It cannot be moved: the backward makes it on its way, when the loss is already there. " +
+      "Choose a number of the forward, or the gradient of one."
+    );
+  }
   if (DATA.live) return "Asking the server …";
   return (
     `This file holds the answers for ${movable()}: choose a number of scores or dscores. ` +
@@ -42,18 +51,24 @@ function movable() {
 
 const offeredSteps = () => [...nudged.points.keys()].sort((a, b) => a - b);
 
+const SOURCES = {
+  hand: "from the backward",
+  "complex step": "by the complex step: no line of the backward holds it",
+};
+const orNone = (value) => (value === null ? "not a number" : format(value));
+
 /** What is said of one ε: id, name and number. */
 function factsOf(eps) {
-  const { points, slope, gradient } = nudged;
+  const { points, slope, gradient, source } = nudged;
   const after = points.get(eps);
   return [
     ["eps-value", "ε", format(eps)],
     ["before", "loss before", format(DATA.loss)],
     ["after", "loss after", format(after)],
     ["change", "change", format(after - DATA.loss)],
-    ["predicted", "ε · gradient says", format(eps * gradient)],
-    ["slope", "slope, from two runs of the model", format(slope)],
-    ["gradient", "gradient, from the backward", format(gradient)],
+    ["predicted", "ε · gradient says", orNone(gradient && eps * gradient)],
+    ["slope", "slope, from two runs of the model", orNone(slope)],
+    ["gradient", `gradient, ${SOURCES[source]}`, orNone(gradient)],
   ];
 }
 
@@ -73,8 +88,9 @@ function buildNudge() {
     facts.append(term, fact);
   }
   const [label, field] = anyStep(target);
-  const [box, failed] = [document.createElement("div"), paragraph("failed", [])];
-  parts = { target, chart: box, slider, field, facts, failed };
+  const box = document.createElement("div");
+  const [none, failed] = [paragraph("legend", []), paragraph("failed", [])];
+  parts = { target, chart: box, slider, field, facts, none, failed };
   byId("nudge").replaceChildren(
     paragraph("words", ["Add ε to", target.symbol, "and run the model again."], ["span", "b"]),
     box,
@@ -84,6 +100,7 @@ function buildNudge() {
     slider,
     ...(DATA.live ? [label] : []),
     facts,
+    none,
     failed,
   );
 }
@@ -92,12 +109,12 @@ function buildNudge() {
 function anyStep(target) {
   const label = document.createElement("label");
   const field = document.createElement("input");
-  Object.assign(field, { id: "any-eps", type: "number", step: "any" });
+  Object.assign(field, { id: "any-eps", type: "number", step: "any", min: -1000, max: 1000 });
   field.addEventListener("change", async () => {
     const eps = field.valueAsNumber;
-    if (!Number.isFinite(eps)) return;
-    await ask(target, eps);
-    if (nudged.target === target && nudged.points.has(eps)) nudged.eps = eps;
+    if (!field.reportValidity() || Number.isNaN(eps)) return;
+    if (!nudged.points.has(eps) && !(await learn(target, "/nudge", { eps }))) return;
+    if (nudged.points.has(eps)) nudged.eps = eps;
     showNudge();
   });
   label.append("another ε ", field);
@@ -108,7 +125,7 @@ function anyStep(target) {
 function chart(offered, eps) {
   const [width, height, edge] = [320, 150, 12];
   const { points, gradient } = nudged;
-  const line = (x) => DATA.loss + gradient * x;
+  const line = (x) => DATA.loss + (gradient ?? 0) * x;
   const [left, right] = [offered[0], offered.at(-1)];
   const values = [...points.values(), line(left), line(right)];
   const [low, high] = [Math.min(...values), Math.max(...values)];

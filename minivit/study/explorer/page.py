@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .arrays import code_of, find, names_of, packed, quoted
+from .arrays import code_of, find, movable, names_of, packed, quoted
 from .scores import STEPS, heads_to_move, moved_scores
 
 HERE = Path(__file__).parent
@@ -39,6 +39,7 @@ def page_data(trace, pixels, classes, alone=True):
         "label": int(trace.labels[0]),
         "loss": trace.loss,
         "arrays": {name: packed(find(trace, name).value) for name in names_of(depth)},
+        "fixed": [name for name in names_of(depth) if not movable(find(trace, name))],
         "code": {name: code_of(trace, name) for name in quoted(depth)},
         "moved": {
             "steps": STEPS,

@@ -1,11 +1,14 @@
 """A server on this machine alone, which shows the page and moves any number of the pass."""
 
+import contextlib
 import json
 import math
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
+
 from ..nudge import loss_with, nudge
-from .arrays import find
+from .arrays import find, movable
 from .page import page_html
 from .scores import SLOPE_STEP
 
@@ -32,19 +35,26 @@ def serve(trace, data, port=0):
     refuses a request that names another host: a stranger's page could else send one to it.
 
         GET /         the page
-        POST /nudge   {"name": "blocks.0.attn.q", "index": [0, 1, 3, 5], "eps": 0.1} ->
-                      {"before", "after": losses, "slope": central difference, "gradient": by hand}
+        POST /slope   {"name": "blocks.0.attn.q", "index": [0, 1, 3, 5]} ->
+                      {"slope": central difference, "gradient", "gradient_source": of the Record}
+        POST /nudge   {"name": …, "index": …, "eps": 0.1} -> {"before", "after": losses}
+
+    A slope or a loss that is no number, as with a variance below zero, is null, and "why" says so.
     """
     page = page_html(data, live=True).encode()
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 30  # seconds of silence, after which a connection is closed
 
+        def handle(self):
+            with contextlib.suppress(ConnectionError):  # the tab was closed before the answer
+                super().handle()
+
         def do_GET(self):
-            self.answer(lambda: self.page())
+            self.answer(self.page)
 
         def do_POST(self):
-            self.answer(lambda: self.nudge())
+            self.answer(self.move)
 
         def answer(self, method):
             try:
@@ -73,9 +83,9 @@ def serve(trace, data, port=0):
                 raise Refusal(404, f"there is no {self.path}; the page is at /")
             return "text/html; charset=utf-8", page
 
-        def nudge(self):
-            if self.path != "/nudge":
-                raise Refusal(404, f"there is no {self.path}; numbers are moved at /nudge")
+        def move(self):
+            if self.path not in ANSWERS:
+                raise Refusal(404, f"there is no {self.path}; expected {' or '.join(ANSWERS)}")
             if self.headers.get_content_type() != "application/json":
                 raise Refusal(415, "expected Content-Type: application/json")
             length = self.headers.get("Content-Length", "")
@@ -83,8 +93,9 @@ def serve(trace, data, port=0):
                 raise Refusal(411, "expected a Content-Length")
             if int(length) > LARGEST:
                 raise Refusal(413, f"expected at most {LARGEST} bytes, got {length}")
-            answer = moved(trace, *asked(self.rfile.read(int(length))))
-            return "application/json", json.dumps(answer).encode()
+            fields, find_out = ANSWERS[self.path]
+            answer = find_out(trace, **asked(self.rfile.read(int(length)), fields))
+            return "application/json", json.dumps(answer, allow_nan=False).encode()
 
         def log_message(self, *_):
             """Leave the terminal to what the demo prints."""
@@ -92,34 +103,66 @@ def serve(trace, data, port=0):
     return ThreadingHTTPServer(("127.0.0.1", port), Handler)
 
 
-def asked(body):
-    """The name, index and eps of a request. Errors: Refusal."""
+def asked(body, fields):
+    """The fields of a request, {"name": …, "index": …}. Errors: Refusal."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(400, "expected JSON") from None
-    if not isinstance(request, dict) or request.keys() != {"name", "index", "eps"}:
-        raise Refusal(400, 'expected an object of "name", "index" and "eps"')
-    name, index, eps = request["name"], request["index"], request["eps"]
+    if not isinstance(request, dict) or request.keys() != set(fields):
+        raise Refusal(400, f"expected an object of {', '.join(fields)}")
+    name, index, eps = request["name"], request["index"], request.get("eps", 0)
     if not isinstance(name, str):
         raise Refusal(400, f"name must be a text, got {name!r}")
     if not isinstance(index, list) or not all(is_place(number) for number in index):
         raise Refusal(400, f"index must be a list of integers, got {index!r}")
     if type(eps) not in (int, float) or not (math.isfinite(eps) and abs(eps) <= 1e3):
         raise Refusal(400, f"eps must be a number from -1000 to 1000, got {eps!r}")
-    return name, tuple(index), eps
+    return request | {"index": tuple(index)}
 
 
 def is_place(number):
     return type(number) is int and abs(number) < 2**31
 
 
-def moved(trace, name, index, eps):
-    """The loss before and after one number is moved by eps, and the slope beside the gradient."""
+def record_of(trace, name, index):
+    """The Record of a number that can be moved. Errors: Refusal."""
     try:
         record = find(trace, name)
-        slope, gradient = nudge(trace, record, index, SLOPE_STEP)
+        if not movable(record):
+            raise ValueError(f"{name} cannot be moved; the backward makes it, and no loss reads it")
+        if len(index) != record.value.ndim:
+            raise IndexError(f"{name} has the shape {record.shape}; got the index {index}")
+        record.value[index]  # an IndexError if it is out of bounds
     except (KeyError, ValueError, IndexError) as error:
         raise Refusal(400, str(error.args[0])) from None
-    after = loss_with(trace, record, index, eps)
-    return {"before": trace.loss, "after": after, "slope": slope, "gradient": gradient}
+    return record
+
+
+def slope_of(trace, name, index):
+    """The slope of the loss beside the gradient, and where the gradient is from."""
+    record = record_of(trace, name, index)
+    with np.errstate(all="ignore"):  # what is no number is said to be none
+        found = nudge(trace, record, index, SLOPE_STEP)
+    answer = spoken(found._asdict(), "so near to this number the loss is not a number")
+    return answer | {"gradient_source": record.gradient_source}
+
+
+def loss_after(trace, name, index, eps):
+    """The loss before and after one number is moved by eps."""
+    record = record_of(trace, name, index)
+    with np.errstate(all="ignore"):
+        after = loss_with(trace, record, index, eps)
+    return spoken({"before": trace.loss, "after": after}, "with this ε the loss is not a number")
+
+
+def spoken(answer, why):
+    """The answer, with None for what is no number, and then "why"; JSON has no other way."""
+    finite = {name: value if math.isfinite(value) else None for name, value in answer.items()}
+    return finite | ({"why": why} if None in finite.values() else {})
+
+
+ANSWERS = {  # path: (fields of the request, function that answers it)
+    "/slope": (["name", "index"], slope_of),
+    "/nudge": (["name", "index", "eps"], loss_after),
+}

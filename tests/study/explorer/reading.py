@@ -17,3 +17,12 @@ def point(page, canvas, i, j, rows, cols):
     box = page.locator(canvas).bounding_box()
     x, y = box["x"] + (j + 0.5) * box["width"] / cols, box["y"] + (i + 0.5) * box["height"] / rows
     page.mouse.move(x, y)
+
+
+def until(page, condition):
+    """Wait for a condition in JavaScript; the page forbids the eval of Playwright's own way."""
+    for _ in range(500):
+        if page.evaluate(f"Boolean({condition})"):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(condition)

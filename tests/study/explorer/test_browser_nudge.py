@@ -5,7 +5,7 @@ import pytest
 from minivit.study import nudge
 from minivit.study.explorer.arrays import find
 from minivit.study.explorer.scores import STEPS
-from tests.study.explorer.reading import number
+from tests.study.explorer.reading import number, until
 
 pytestmark = pytest.mark.slow
 
@@ -95,5 +95,79 @@ def test_what_is_typed_stays_while_answers_arrive(url, new_page):
     for _ in STEPS[3:]:
         answer()
     answer()
-    page.wait_for_function("nudged.eps === 0.37")
+    until(page, "nudged.eps === 0.37")
     assert number(page.text_content("#nudge-eps-value")) == 0.37
+
+
+def test_asks_for_the_slope_once_and_then_for_each_step(url, new_page):
+    page, asked = new_page(url), []
+    page.on("request", lambda request: asked.append((request.url, request.post_data_json)))
+    page.locator("#line-q").click()
+    page.locator(".chart circle").nth(len(STEPS)).wait_for()
+    assert [path.removeprefix(url) for path, _ in asked] == ["slope"] + ["nudge"] * len(STEPS)
+    assert [question["eps"] for _, question in asked[1:]] == STEPS
+    page.locator("#line-q").click()  # the same number once more
+    page.wait_for_timeout(200)
+    assert len(asked) == 1 + len(STEPS)
+
+
+def test_every_line_can_be_chosen_and_what_cannot_be_moved_says_why(url, new_page):
+    page, asked = new_page(url), []
+    for group in range(page.locator("#groups button").count()):
+        page.locator("#groups button").nth(group).click()
+        for line in range(page.locator("#lines button").count()):
+            page.locator("#lines button").nth(line).click()
+            until(page, "nudged.source || !nudged.target.name")
+    page.wait_for_timeout(500)
+    page.on("request", lambda request: asked.append(request.url))
+    for group, line in [("answer", "p"), ("layer-norm", "ln.dnormed_mean")]:
+        page.click(f"#group-{group}")
+        page.wait_for_timeout(200)
+        asked.clear()
+        page.locator(f"[id='line-{line}']").click()
+        assert "It cannot be moved: the backward makes it" in page.text_content("#nudge")
+        assert [url for url in asked if "slope" in url] == []
+
+
+def test_says_where_the_gradient_is_from(url, new_page):
+    page = new_page(url)
+    page.click("#line-q")
+    page.locator("#nudge-gradient").wait_for()
+    assert "gradient, from the backward" in page.text_content("#nudge")
+    page.click("#group-layer-norm")
+    for line in ("mean", "centered", "var", "rstd", "normed"):
+        page.locator(f"[id='line-ln.{line}']").click()
+        until(page, "nudged.source")
+        says = "gradient, by the complex step: no line of the backward holds it"
+        assert says in page.text_content("#nudge"), line
+
+
+def test_a_step_to_no_number_is_named_and_the_others_are_shown(url, new_page):
+    page = new_page(url)
+    page.click("#group-layer-norm")
+    page.locator("[id='line-ln.var']").click()
+    until(page, "nudged.points.size + nudged.none.size === STEPS.length + 1")
+    page.fill("#any-eps", "-900")
+    page.keyboard.press("Enter")
+    until(page, "nudged.none.has(-900)")
+    assert page.locator(".chart circle").count() > 3
+    assert "−900.0" in page.text_content("#nudge")
+    assert "the loss is not a number" in page.text_content("#nudge")
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ('{"error": "too far"}', "too far"),
+        ("<p>", "The server's answer is not JSON"),
+        (None, "The server does not answer"),
+    ],
+)
+def test_tells_a_refusal_from_no_json_and_from_no_answer(file, body, words):
+    page = file()
+    page.evaluate("DATA.live = true")
+    answer = "Promise.reject(new TypeError())" if body is None else f"new Response({body!r})"
+    page.evaluate(f"() => {{ calls = 0; window.fetch = async () => (calls++, {answer}); }}")
+    page.click("#line-q")
+    until(page, "nudged.failed")
+    assert words in page.text_content("#nudge") and page.evaluate("calls") == 1

@@ -1,26 +1,37 @@
+import contextlib
 import http.client
 import json
+import socket
+import socketserver
+import struct
 import threading
 
+import numpy as np
 import pytest
 
 from minivit.study import nudge
 from minivit.study.explorer.scores import SLOPE_STEP
-from minivit.study.explorer.server import LARGEST, serve
+from minivit.study.explorer.server import ANSWERS, LARGEST, serve
 from minivit.study.nudge import loss_with
-from tests.study.explorer.cases import small_data, small_trace
+from tests.study.explorer.cases import small_data, small_trace, traced
 
 ASKED = {"name": "blocks.1.attn.q", "index": [0, 2, 1, 3], "eps": 0.5}
 
 
-@pytest.fixture(scope="module")
-def port():
-    with serve(small_trace(), small_data()) as server:
+@contextlib.contextmanager
+def served(record):
+    with serve(record, small_data()) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def port():
+    with served(small_trace()) as port:
+        yield port
 
 
 def request(port, method="POST", path="/nudge", body=None, **headers):
@@ -54,17 +65,62 @@ def test_shows_the_page(port):
     ],
 )
 def test_moves_any_number(port, name, index):
-    status, headers, body = request(
-        port, body=json.dumps({"name": name, "index": index, "eps": 0.5})
-    )
-    assert status == 200 and headers["Content-Type"] == "application/json"
-    answer, record = json.loads(body), small_trace()
+    place, record = {"name": name, "index": index}, small_trace()
     versions = record.versions(name.removesuffix("@0"))
     moved = versions[0] if name.endswith("@0") else versions[-1]
-    slope, gradient = nudge(record, moved, index, SLOPE_STEP)
+    found = answer_of(port, "/slope", **place)
+    expected = nudge(record, moved, index, SLOPE_STEP)._asdict()
+    assert found == expected | {"gradient_source": moved.gradient_source}
+    assert found["slope"] == pytest.approx(found["gradient"], rel=1e-3, abs=1e-9)
     after = loss_with(record, moved, tuple(index), 0.5)
-    assert answer == dict(before=record.loss, after=after, slope=slope, gradient=gradient)
-    assert answer["slope"] == pytest.approx(answer["gradient"], rel=1e-3, abs=1e-9)
+    assert answer_of(port, "/nudge", **place, eps=0.5) == dict(before=record.loss, after=after)
+
+
+def answer_of(port, path, **question):
+    status, headers, body = request(port, path=path, body=json.dumps(question))
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    return json.loads(body, parse_constant=pytest.fail)
+
+
+def test_a_loss_that_is_not_a_number_is_said_to_be_none(port):
+    place = {"name": "blocks.0.ln1.var", "index": [0, 1, 0]}
+    answer = answer_of(port, "/nudge", **place, eps=-1e2)
+    assert answer["after"] is None and answer["why"] == "with this ε the loss is not a number"
+    assert answer_of(port, "/slope", **place)["gradient_source"] == "complex step"
+
+
+def test_a_slope_that_is_not_a_number_is_said_to_be_none():
+    record = traced()
+    dict(record.params.named())["blocks.0.attn.qkv.w"][...] = np.inf
+    with served(record) as port:
+        answer = answer_of(port, "/slope", name="images", index=[0, 0, 0, 0])
+        assert answer["slope"] is None and "the loss is not a number" in answer["why"]
+
+
+def test_a_tab_that_is_closed_during_an_answer_is_no_error(monkeypatch):
+    closed, errors, done = threading.Event(), [], threading.Event()
+
+    def slow(*_, **__):
+        assert closed.wait(10)
+        return {}
+
+    monkeypatch.setitem(ANSWERS, "/nudge", (["name", "index", "eps"], slow))
+    monkeypatch.setattr(socketserver.BaseServer, "handle_error", lambda *_: errors.append(1))
+    with served(small_trace()) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request(
+            "POST", "/nudge", json.dumps(ASKED), {"Content-Type": "application/json"}
+        )
+        at_once = struct.pack("ii", 1, 0)  # closes with a reset, as a browser does
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        shut = socketserver.TCPServer.shutdown_request
+        monkeypatch.setattr(
+            socketserver.TCPServer, "shutdown_request", lambda *args: (shut(*args), done.set())
+        )
+        connection.close()
+        closed.set()
+        assert done.wait(10)
+    assert not errors
 
 
 def test_only_this_machines_own_page_is_answered(port):
@@ -87,7 +143,7 @@ def test_only_this_machines_own_page_is_answered(port):
     [
         ("no", "expected JSON"),
         ("[" * 2000, "expected JSON"),
-        ("[]", 'expected an object of "name", "index" and "eps"'),
+        ("[]", "expected an object of name, index, eps"),
         (ASKED | {"more": 1}, "expected an object of"),
         (ASKED | {"name": 3}, "name must be a text, got 3"),
         (ASKED | {"name": "nothing"}, "no array is called 'nothing'; near are"),
