@@ -33,25 +33,30 @@ function numberAt({ shape, numbers }, index) {
  * of:     for a gradient, the name of the array in the forward that it is the gradient of
  * moves:  the name of the array whose number is moved when one of its own is chosen; null if none,
  *         as for what the backward makes on its way, on which no loss depends
+ * rowsAre, colsAre: what a row and a column stand for, "token", "patch" or "" for anything else;
+ *         numbers alone do not tell, as a head may be as wide as there are tokens
  */
-function matrix(symbol, name, rows, cols, index, of = null) {
+function matrix(symbol, name, rows, cols, index, of = null, rowsAre = "", colsAre = "") {
   const array = arrayOf(name);
   const moves = of ?? (DATA.fixed.includes(name) ? null : name);
   const at = (i, j) => numberAt(array, index(i, j));
-  return { symbol, name, rows, cols, index, of, moves, at };
+  return { symbol, name, rows, cols, index, of, moves, at, rowsAre, colsAre };
 }
 
-/** (1, T, D): a row for each token. */
-function tokens(symbol, name, of) {
+/** (1, T, D) or (1, N, …): a row for each token, or for each patch. */
+function tokens(symbol, name, of, rowsAre = "token") {
   const [, rows, cols] = arrayOf(name).shape;
-  return matrix(symbol, name, rows, cols, (i, j) => [0, i, j], of);
+  return matrix(symbol, name, rows, cols, (i, j) => [0, i, j], of, rowsAre);
 }
 
-/** (1, h, T, ...): what belongs to one head. */
-function ofHead(symbol, name, head, of) {
+/** (1, h, T, d): what belongs to one head; (1, h, T, T) if its columns are tokens too. */
+function ofHead(symbol, name, head, of, colsAre = "") {
   const [, , rows, cols] = arrayOf(name).shape;
-  return matrix(symbol, name, rows, cols, (i, j) => [0, head, i, j], of);
+  return matrix(symbol, name, rows, cols, (i, j) => [0, head, i, j], of, "token", colsAre);
 }
+
+/** Whether each number of a matrix is about a token that looks at another one. */
+const isOfPairs = ({ rowsAre, colsAre }) => rowsAre === "token" && colsAre === "token";
 
 /** (d_in, d_out) or (d_out,): weights or a bias, or some columns of them. */
 function columns(symbol, name, of = null, from = 0, count = null) {

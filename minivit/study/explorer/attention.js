@@ -5,20 +5,22 @@ function attentionMatrices(block, head) {
   const at = (name) => `blocks.${block}.attn.${name}`;
   const width = MODEL.dim / MODEL.heads;
   const of = (symbol, name, source) => ofHead(symbol, at(name), head, source && at(source));
+  const pairs = (symbol, name, source) =>
+    ofHead(symbol, at(name), head, source && at(source), "token");
   const all = (symbol, name, source) => tokens(symbol, at(name), source && at(source));
   const part = (symbol, name, place, source) =>
     columns(symbol, at(name), source && at(source), place * MODEL.dim + head * width, width);
   const m = {
     x: all("x", "x"), merged: all("merged", "merged"), y: all("y", "y"),
-    scores0: of("scores₀", "scores@0"), scores: of("scores", "scores"),
-    att: of("att", "att"), mix: of("mix", "mix"),
+    scores0: pairs("scores₀", "scores@0"), scores: pairs("scores", "scores"),
+    att: pairs("att", "att"), mix: of("mix", "mix"),
     pw: columns("w", at("proj.w")), pb: columns("b", at("proj.b")),
     w: columns("w", at("qkv.w")),
     dy: all("dy", "dy", "y"), dmerged: all("dmerged", "dmerged", "merged"),
     dpw: columns("dw", at("proj.dw"), at("proj.w")),
-    dmix: of("dmix", "dmix", "mix"), datt: of("datt", "datt", "att"),
-    dscores: of("dscores", "dscores@0", "scores"),
-    dscores0: of("dscores₀", "dscores", "scores@0"),
+    dmix: of("dmix", "dmix", "mix"), datt: pairs("datt", "datt", "att"),
+    dscores: pairs("dscores", "dscores@0", "scores"),
+    dscores0: pairs("dscores₀", "dscores", "scores@0"),
     dqkv: all("dqkv", "dqkv", "qkv"), dx: all("dx", "dx", "x"),
     dw: columns("dw", at("qkv.dw"), at("qkv.w")),
   };

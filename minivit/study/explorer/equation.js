@@ -81,7 +81,7 @@ function explain(pointed) {
     const cells = (term?.cells ?? []).filter(same).map((cell) => [cell.i, cell.j]);
     canvas.mark(cells, keyOf(matrix) === keyOf(other) ? [i, j] : null);
   }
-  const key = matrix.rows === matrix.cols && matrix.cols === MODEL.tokens ? j : null;
+  const key = isOfPairs(matrix) ? j : null;
   for (const map of state.pictures) map.markKey(key);
   const box = document.getElementById("sum");
   const { symbol, digits } = cell(matrix, i, j);
@@ -117,10 +117,9 @@ function paragraph(kind, texts, tags = []) {
 }
 
 function placeInWords(matrix, i, j) {
-  if (matrix.rows !== MODEL.tokens) return "";
-  return matrix.cols === MODEL.tokens
-    ? `${tokenName(i)} looks at ${tokenName(j)}`
-    : `of ${tokenName(i)}`;
+  if (isOfPairs(matrix)) return `${tokenName(i)} looks at ${tokenName(j)}`;
+  const tokens = { token: i, patch: FIRST + i };
+  return matrix.rowsAre ? `of ${tokenName(tokens[matrix.rowsAre])}` : "";
 }
 
 function originOf(matrix) {

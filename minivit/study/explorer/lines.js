@@ -100,11 +100,12 @@ function normBackward(block) {
 /** From pixels to tokens and back. */
 function pixelLines() {
   const [N, D, size] = [MODEL.patches, MODEL.dim, PATCH * PATCH];
+  const rows = (symbol, name, of) => tokens(symbol, name, of, "patch");
   const m = {
-    pixels: tokens("patches", "patches.patches"), y: tokens("y", "patches.y"),
+    pixels: rows("patches", "patches.patches"), y: rows("y", "patches.y"),
     w: columns("w", "patches.w"), b: columns("b", "patches.b"),
-    dy: tokens("dy", "patches.dy", "patches.y"),
-    dpixels: tokens("dpatches", "patches.dpatches", "patches.patches"),
+    dy: rows("dy", "patches.dy", "patches.y"),
+    dpixels: rows("dpatches", "patches.dpatches", "patches.patches"),
     dw: columns("dw", "patches.linear.dw", "patches.w"),
   };
   const common = { group: "pixels" };

@@ -21,7 +21,7 @@ function update(change) {
     Math.min(state.chosen.j, matrix.cols - 1),
   ];
   state.chosenCell = { matrix, i, j };
-  if (matrix.rows === matrix.cols && matrix.rows === MODEL.tokens) state.query = i;
+  if (isOfPairs(matrix)) state.query = i;
   drawJourney();
   drawHead();
   drawLines(line);
@@ -31,9 +31,10 @@ function update(change) {
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
-/** The cell to begin with: of the query's row, if rows are tokens, the one that matters most. */
+/** The cell to begin with: of the query's row, if it has one, the one that matters most. */
 function strongest({ result }) {
-  const i = result.rows === MODEL.tokens ? state.query : 0;
+  const rows = { token: state.query, patch: Math.max(state.query - FIRST, 0) };
+  const i = rows[result.rowsAre] ?? 0;
   let best = 0;
   for (let j = 0; j < result.cols; j++) {
     if (Math.abs(result.at(i, j)) > Math.abs(result.at(i, best))) best = j;

@@ -94,7 +94,7 @@ function digitMap(id, side) {
 
 /** The gradient at every pixel, patch by patch as the backward makes it. */
 function pixelMap(id, onPoint) {
-  const gradient = tokens("dimages", "patches.dpatches", "patches.patches");
+  const gradient = tokens("dimages", "patches.dpatches", "patches.patches", "patch");
   const cellOf = (i, j) => [
     Math.floor(i / PATCH) * GRID.cols + Math.floor(j / PATCH),
     (i % PATCH) * PATCH + (j % PATCH),

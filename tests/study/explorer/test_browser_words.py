@@ -1,0 +1,51 @@
+"""What the page says of a number in words, in a real browser."""
+
+import pytest
+
+from minivit.study.explorer import page_html
+from tests.study.explorer.cases import DEFAULT, data_of, traced
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def square():
+    """A page whose heads are as wide as there are tokens: q is 16 × 16, as the scores are."""
+    return page_html(data_of(traced(DEFAULT, heads=4, depth=1)))
+
+
+def test_scores_are_known_by_what_they_are_and_not_by_their_size(square, tmp_path, new_page):
+    (tmp_path / "page.html").write_text(square, encoding="utf-8")
+    page = new_page((tmp_path / "page.html").as_uri())
+    says = {
+        "q": "of patch 2,3", "mix": "of patch 2,3", "dv": "of patch 2,3",
+        "att": "patch 2,3 looks at patch 1,2", "dscores0": "patch 2,3 looks at patch 1,2",
+        "dw": "", "proj.dw": "",
+    }  # fmt: skip
+    for line, words in says.items():
+        query = page.evaluate("state.query")
+        page.locator(f"[id='line-{line}']").click()
+        page.evaluate("update({ chosen: { symbol: shown[0].matrix.symbol, i: 6, j: 1 } })")
+        said = page.text_content("#sum .number")
+        symbol, number = page.locator("#sum .number > *").all_text_contents()
+        assert said.replace(symbol, "", 1).replace(number, "", 1).strip() == words, line
+        assert page.evaluate("state.query") == (6 if "looks at" in words else query), line
+
+
+def test_a_weight_with_as_many_rows_as_tokens_belongs_to_no_patch(tmp_path, new_page):
+    data = data_of(traced(DEFAULT, dim=16, heads=2, depth=1))
+    (tmp_path / "page.html").write_text(page_html(data), encoding="utf-8")
+    page = new_page((tmp_path / "page.html").as_uri())
+    for line, words in {"dw": "", "proj.dw": "", "q": "of patch"}.items():
+        page.locator(f"[id='line-{line}']").click()
+        assert words in page.text_content("#sum .number"), line
+        assert words or "patch" not in page.text_content("#sum .number"), line
+
+
+def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(tmp_path, new_page):
+    data = data_of(traced(DEFAULT, pool="cls", depth=1))
+    (tmp_path / "page.html").write_text(page_html(data), encoding="utf-8")
+    page = new_page((tmp_path / "page.html").as_uri())
+    page.click("#group-pixels")
+    page.evaluate("update({ chosen: { symbol: shown[0].matrix.symbol, i: 6, j: 1 } })")
+    assert "of patch 2,3" in page.text_content("#sum .number")
