@@ -2,10 +2,18 @@
 
 const keyOf = (matrix) => `${matrix.name} ${matrix.symbol}`;
 
+const NARROW = matchMedia("(max-width: 1000px)"); // one column, as in page.css
+const FINGER = matchMedia("(pointer: coarse)");
+
 /** The side of a cell: the same in all matrices of a line, so that what is multiplied matches. */
 function sideOf(parts) {
   const cols = parts.reduce((total, part) => total + (part.cols ?? 0), 0);
-  return Math.max(4, Math.min(16, Math.floor(620 / cols)));
+  return NARROW.matches || FINGER.matches ? 16 : Math.max(4, Math.min(16, Math.floor(620 / cols)));
+}
+
+/** Where the sum stands below what was tapped, and not beside it, bring it into view. */
+function showSum() {
+  if (NARROW.matches) byId("equation-box").scrollIntoView();
 }
 
 /** Draw the line's matrices into the page; what is shown is kept for marking. */
@@ -13,19 +21,24 @@ function drawEquation(line) {
   const box = document.getElementById("equation");
   const parts = [line.result, "=", ...line.operands];
   const side = sideOf(parts);
+  const scrolled = new Map(shown.map(({ matrix, scroller: { scrollLeft, scrollTop } }) =>
+    [keyOf(matrix), [scrollLeft, scrollTop]]));
   shown.length = 0;
   box.replaceChildren(
     ...parts.map((part, place) =>
       typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`, side),
     ),
   );
+  for (const { matrix, scroller } of shown) {
+    [scroller.scrollLeft, scroller.scrollTop] = scrolled.get(keyOf(matrix)) ?? [0, 0];
+  }
   document.getElementById("line-words").textContent = line.words;
   const code = line.code.map((name) => DATA.code[name]).filter(({ source }) => source);
   const text = code.map(({ source, place }) => `# ${place}\n${source}`).join("\n");
   document.getElementById("code").textContent = text;
 }
 
-const shown = []; // the matrices in the page: { matrix, canvas }
+const shown = []; // the matrices in the page: { matrix, canvas, scroller, side }
 
 function operator(text) {
   const span = document.createElement("span");
@@ -50,7 +63,6 @@ function matrixFigure(matrix, id, side) {
     onPoint: (i, j) => explain(i === null ? null : { matrix, i, j }),
     onChoose: (i, j) => update({ chosen: { symbol: matrix.symbol, i, j } }),
   });
-  shown.push({ matrix, canvas });
   const figure = document.createElement("figure");
   const caption = document.createElement("figcaption");
   const name = document.createElement("b");
@@ -62,6 +74,7 @@ function matrixFigure(matrix, id, side) {
   const scroller = document.createElement("div");
   scroller.className = "scroller";
   scroller.append(canvas);
+  shown.push({ matrix, canvas, scroller, side });
   figure.append(caption, scroller);
   return figure;
 }
@@ -76,10 +89,12 @@ function explain(pointed) {
   const { matrix, i, j } = pointed ?? state.chosenCell;
   const line = state.lines.find(({ result }) => keyOf(result) === keyOf(matrix));
   const term = line?.term(i, j);
-  for (const { matrix: other, canvas } of shown) {
+  for (const { matrix: other, canvas, scroller, side } of shown) {
     const same = (cell) => keyOf(cell.matrix) === keyOf(other);
     const cells = (term?.cells ?? []).filter(same).map((cell) => [cell.i, cell.j]);
-    canvas.mark(cells, keyOf(matrix) === keyOf(other) ? [i, j] : null);
+    const own = keyOf(matrix) === keyOf(other) ? [i, j] : null;
+    canvas.mark(cells, own);
+    if (!pointed) reveal(scroller, own ?? cells[0] ?? [0, 0], side);
   }
   const key = isOfPairs(matrix) ? j : null;
   for (const map of state.pictures) map.markKey(key);
@@ -90,6 +105,14 @@ function explain(pointed) {
   if (term) rows.push(...working(symbol, term));
   else rows.push(paragraph("from", [originOf(matrix)]));
   box.replaceChildren(...rows);
+}
+
+/** Scroll a matrix that is larger than its frame to a cell. */
+function reveal(scroller, [i, j], side) {
+  const nearest = (from, frame, start) =>
+    Math.min(Math.max(from, start + side + 8 - frame), Math.max(start - 8, 0));
+  scroller.scrollLeft = nearest(scroller.scrollLeft, scroller.clientWidth, j * side);
+  scroller.scrollTop = nearest(scroller.scrollTop, scroller.clientHeight, i * side);
 }
 
 function working(symbol, term) {

@@ -24,7 +24,7 @@ function scaleStops(scale) {
   return stopsOf.get(scale);
 }
 
-/** Colours of values: from zero on if none has a sign, else around zero; and the largest value. */
+/** Colours of values, around zero on the scale "--sign", else from zero on; and the largest size. */
 function colouring(rows, cols, value, scale) {
   let largest = 0;
   for (let i = 0; i < rows; i++)
@@ -34,6 +34,7 @@ function colouring(rows, cols, value, scale) {
   return { largest, colour: (i, j) => colourAt(scale, place(value(i, j))) };
 }
 
+const HINT = "Point at a map, or go over it with the arrow keys, to read its numbers here.";
 const placeOf = new Map(); // stays when a canvas is made anew
 
 /**
@@ -43,6 +44,7 @@ const placeOf = new Map(); // stays when a canvas is made anew
  * side:       of a cell, in pixels          label: of the whole, for who cannot see it
  * colour:     (i, j) -> [red, green, blue]; `fine` is how many small cells a side of a cell has
  * decorate:   (context, side) draws on top  describe: (i, j) -> a cell in words
+ * readout:    id of a line of text on the page that says the cell pointed at in words
  * onPoint:    (i, j), or (null) when nothing is pointed at any more      onChoose: (i, j)
  * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen; canvas.recolour(colour)
  */
@@ -50,7 +52,8 @@ function heatmap(options) {
   const { id, rows, cols, side, fine = 1, label, decorate, describe, onPoint, onChoose } = options;
   let { colour } = options;
   const canvas = document.createElement("canvas");
-  const density = Math.max(1, Math.ceil(devicePixelRatio));
+  const few = rows * cols * side ** 2 < 1e6; // else a phone's memory is too small for fine edges
+  const density = few ? Math.max(1, Math.ceil(devicePixelRatio)) : 1;
   canvas.width = cols * side * density;
   canvas.height = rows * side * density;
   canvas.style.width = `${cols * side}px`;
@@ -95,7 +98,9 @@ function heatmap(options) {
   function point(cell) {
     pointed = cell;
     if (cell) placeOf.set(id, (place = cell));
-    if (cell) canvas.setAttribute("aria-label", `${label}. ${describe(...cell)}`);
+    const words = cell && `${label}. ${describe(...cell)}`;
+    if (cell) canvas.setAttribute("aria-label", words);
+    if (options.readout) byId(options.readout).textContent = words ?? HINT;
     draw();
     onPoint?.(...(cell ?? [null]));
   }

@@ -97,6 +97,7 @@ function verdict() {
     "and of what flows back.";
 }
 
+for (const line of document.querySelectorAll(".readout")) line.textContent = HINT;
 byId("walk").addEventListener("input", (event) => walk(Number(event.target.value)));
 THEME.addEventListener("change", () => update({}));
 verdict();

@@ -84,6 +84,7 @@ function drawHead() {
       scale,
       (token) => matrix.at(state.query, token),
       (token) => ({ matrix, i: state.query, j: token }),
+      (token, number) => `${cell(matrix, state.query, token).symbol} = ${format(number)}`,
     );
   const lengths = (name, words) => {
     const gradient = m[`d${name}`];
@@ -93,6 +94,13 @@ function drawHead() {
       "--amount",
       (token) => lengthOf(gradient, token),
       (token) => ({ matrix: gradient, i: token, j: strongestColumn(gradient, token) }),
+      (token, length) => {
+        const largest = cell(gradient, token, strongestColumn(gradient, token));
+        return (
+          `length of its row of d${name} = ${format(length)}; ` +
+          `the largest number in it, ${largest.symbol} = ${largest.digits}`
+        );
+      },
     );
   };
   const rows = [
@@ -116,7 +124,7 @@ function strongestColumn(matrix, row) {
   return best;
 }
 
-function headMap(line, words, scale, value, cellOf) {
+function headMap(line, words, scale, value, cellOf, say) {
   const figure = document.createElement("figure");
   const caption = document.createElement("figcaption");
   const map = patchMap({
@@ -125,11 +133,13 @@ function headMap(line, words, scale, value, cellOf) {
     scale,
     value,
     chosen: state.query,
-    describe: (token, number) => `${tokenName(token)}: ${format(number)}`,
+    readout: "head-value",
+    describe: (token, number) => `${tokenName(token)}: ${say(token, number)}`,
     onPoint: (token) => explain(token === null ? null : cellOf(token)),
     onChoose: (token) => {
       const { matrix, i, j } = cellOf(token);
       update({ line, chosen: { symbol: matrix.symbol, i, j } });
+      showSum();
     },
   });
   const size = document.createElement("small");

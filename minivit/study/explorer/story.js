@@ -8,17 +8,20 @@ function ink(i, j) {
 }
 
 /** A picture of the patches, each in the colour of its number, with the digit showing through. */
-function patchMap({ id, label, value, scale, describe, onPoint, onChoose, side, chosen = null }) {
+function patchMap(options) {
+  const { id, label, value, scale, describe, onPoint, onChoose, chosen = null } = options;
+  const readout = options.readout ?? "pass-value";
   const all = (i, j) => value(FIRST + i * GRID.cols + j);
   const values = Array.from({ length: MODEL.tokens }, (_, token) => value(token));
   const { colour, largest } = colouring(1, MODEL.tokens, (_, token) => values[token], scale);
   const box = document.createElement("div");
   box.className = "patchmap";
-  const size = side ?? Math.floor((THUMB - 4 * FIRST) / Math.max(GRID.rows, GRID.cols + FIRST));
+  const size = Math.floor((THUMB - 4 * FIRST) / Math.max(GRID.rows, GRID.cols + FIRST));
   const tokenOf = (i, j) => FIRST + i * GRID.cols + j;
   const grid = heatmap({
     id,
     label,
+    readout,
     ...GRID,
     side: size,
     fine: PATCH,
@@ -36,6 +39,7 @@ function patchMap({ id, label, value, scale, describe, onPoint, onChoose, side, 
     const token = heatmap({
       id: `${id}-cls`,
       label: `${label}, class token`,
+      readout,
       rows: 1,
       cols: 1,
       side: size,
@@ -76,10 +80,9 @@ function patchLines(context, side) {
 }
 
 /** The digit with its patches; choosing one makes it the query. */
-function digitMap(id, side) {
+function digitMap(id) {
   const map = patchMap({
     id,
-    side,
     label: "The image and its patches; choose the patch that looks",
     scale: "--amount",
     value: () => 0,
@@ -107,6 +110,7 @@ function pixelMap(id, onPoint) {
     cols: WIDTH,
     side: Math.floor(THUMB / Math.max(HEIGHT, WIDTH)),
     label: "The gradient of the loss at every pixel",
+    readout: "pass-value",
     colour,
     decorate: (context, side) => patchLines(context, side * PATCH),
     describe: (i, j) => `row ${i}, column ${j}: ${format(value(i, j))}`,
@@ -114,6 +118,7 @@ function pixelMap(id, onPoint) {
     onChoose: (i, j) => {
       const [patch, pixel] = cellOf(i, j);
       update({ line: "dpatches", chosen: { symbol: "dpatches", i: patch, j: pixel } });
+      showSum();
     },
   });
   canvas.largest = largest;

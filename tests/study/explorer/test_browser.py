@@ -146,14 +146,3 @@ def test_everything_can_be_done_by_keyboard(record, file):
     value = record[page.evaluate("shown[0].matrix.name")].value
     index = tuple(page.evaluate(f"shown[0].matrix.index({i + step}, {j})"))
     assert same(label.split("= ")[1], value[index])
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width, height", [(1280, 800), (390, 844)])
-def test_fits_the_screen(file, width, height, scheme):
-    page = file(width=width, height=height, color_scheme=scheme)
-    for group in range(page.locator("#groups button").count()):
-        page.locator("#groups button").nth(group).click()
-        for line in range(page.locator("#lines button").count()):
-            page.locator("#lines button").nth(line).click()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,9 +1,11 @@
 """What the page says of a number in words, in a real browser."""
 
+import numpy as np
 import pytest
 
 from minivit.study.explorer import page_html
 from tests.study.explorer.cases import DEFAULT, data_of, traced
+from tests.study.explorer.reading import same
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +51,28 @@ def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(tmp_pa
     page.click("#group-pixels")
     page.evaluate("update({ chosen: { symbol: shown[0].matrix.symbol, i: 6, j: 1 } })")
     assert "of patch 2,3" in page.text_content("#sum .number")
+
+
+@pytest.mark.parametrize("name", ["looks-0", "back-1", "pixels", "map-att", "map-datt", "map-dk"])
+def test_what_a_map_says_of_a_cell_can_be_read(record, file, name):
+    page = file()
+    line = page.locator("#head-value" if name.startswith("map") else "#pass-value")
+    assert "to read its numbers here" in line.text_content()
+    page.locator(f"#{name}").focus()
+    page.keyboard.press("ArrowRight")
+    said = line.text_content()
+    assert said == page.get_attribute(f"#{name}", "aria-label")
+    number_said = said.split(";")[0].replace("=", ":").rsplit(":")[-1]
+    if name.startswith("back"):
+        row = page.evaluate("placeOf.get('back-1')")
+        token = page.evaluate(f"FIRST + {row[0]} * GRID.cols + {row[1]}")
+        assert same(number_said, np.linalg.norm(record["blocks.1.y"].gradient[0, token]))
+    if name == "map-dk":
+        row = page.evaluate("placeOf.get('map-dk')")
+        token = page.evaluate(f"FIRST + {row[0]} * GRID.cols + {row[1]}")
+        block, head = page.evaluate("[state.block, state.head]")
+        gradient = record[f"blocks.{block}.attn.k"].gradient[0, head, token]
+        assert same(number_said, np.linalg.norm(gradient))
+        assert same(said.rsplit("= ")[-1], gradient[np.abs(gradient).argmax()])
+    page.locator(f"#{name}").blur()
+    assert "to read its numbers here" in line.text_content()
