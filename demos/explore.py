@@ -16,6 +16,8 @@ from minivit.training import predict
 from . import digit
 from .options import new_file, parser_of
 
+LARGE = 5e6  # bytes of a page
+
 
 def arguments(argv=None):
     parser = parser_of("explore", __doc__)
@@ -43,6 +45,8 @@ def main(argv=None):
 
 
 def explore(options):
+    if options.image:
+        open(options.image, "rb").close()  # refused at once if it is missing, before a model learns
     digits = minivit.load_digits(options.data)
     model, params, preparation, classes = digit.model_of(options.run, digits)
     pixels, label = image_of(options, digits, model, params, preparation, classes)
@@ -56,6 +60,12 @@ def explore(options):
         write_file(options.write, page)
         size = f"{len(page) / 1e6:.1f} MB, made in {seconds:.1f} s"
         print(f"{options.write}: {size}; open it in a browser")
+        if len(page) > LARGE:
+            print(
+                "That is much for one file: it holds every number of every block in float64, so "
+                "that each sum agrees with its number in all digits shown. Without --write the same "
+                "page opens sooner, and nothing is written."
+            )
         return
     with serve(record, data) as server:
         url = f"http://127.0.0.1:{server.server_port}/"

@@ -50,6 +50,21 @@ def test_writes_the_page_of_a_test_digit(run, tmp_path, capsys):
     assert "Test digit 7;" in printed and "MB, made in" in printed
 
 
+def test_a_page_of_many_numbers_is_said_to_be_large(run, tmp_path, capsys, monkeypatch):
+    options = [run, "--digit", "7", "--write", str(tmp_path / "page.html")]
+    assert explore.main(options) == 0
+    assert "much for one file" not in capsys.readouterr().out
+    monkeypatch.setattr(explore, "LARGE", 1000)
+    assert explore.main(options) == 0
+    assert "much for one file: it holds every number" in capsys.readouterr().out
+
+
+def test_a_missing_picture_is_refused_before_a_model_learns(monkeypatch, capsys):
+    monkeypatch.setattr(digit, "fit", lambda *args, **more: pytest.fail("a model learns"))
+    assert explore.main(["--image", "missing.png"]) == 2
+    assert "missing.png" in capsys.readouterr().err
+
+
 def test_without_a_digit_it_is_the_most_wrong_one(run, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert explore.main([run, "--write", str(page)]) == 0
