@@ -63,8 +63,8 @@ def explore(options):
         if len(page) > LARGE:
             print(
                 "That is much for one file: it holds every number of every block in float64, so "
-                "that each sum agrees with its number in all digits shown. Without --write the same "
-                "page opens sooner, and nothing is written."
+                "that each sum agrees with its number in all digits shown. Without --write the "
+                "same page opens sooner, and nothing is written."
             )
         return
     with serve(record, data) as server:
