@@ -24,7 +24,7 @@ function scaleStops(scale) {
   return stopsOf.get(scale);
 }
 
-/** Colours of values, around zero on the scale "--sign", else from zero on; and the largest size. */
+/** Colours of values, around zero on the scale "--sign", else from zero on; the largest size. */
 function colouring(rows, cols, value, scale) {
   let largest = 0;
   for (let i = 0; i < rows; i++)

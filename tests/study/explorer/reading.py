@@ -12,8 +12,13 @@ def same(text, value, digits=4):
 
 
 def point(page, canvas, i, j, rows, cols):
-    """Put the mouse into the middle of a cell."""
+    """Put the mouse into the middle of a cell; a large matrix is scrolled to it in its frame."""
     page.locator(canvas).scroll_into_view_if_needed()
+    page.locator(canvas).evaluate(
+        "(canvas, share) => { const frame = canvas.parentElement;"
+        " frame.scrollLeft = share * canvas.clientWidth - frame.clientWidth / 2; }",
+        (j + 0.5) / cols,
+    )
     box = page.locator(canvas).bounding_box()
     x, y = box["x"] + (j + 0.5) * box["width"] / cols, box["y"] + (i + 0.5) * box["height"] / rows
     page.mouse.move(x, y)

@@ -53,7 +53,7 @@ def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(tmp_pa
     assert "of patch 2,3" in page.text_content("#sum .number")
 
 
-@pytest.mark.parametrize("name", ["looks-0", "back-1", "pixels", "map-att", "map-datt", "map-dk"])
+@pytest.mark.parametrize("name", ["looks-0", "back-0", "pixels", "map-att", "map-datt", "map-dk"])
 def test_what_a_map_says_of_a_cell_can_be_read(record, file, name):
     page = file()
     line = page.locator("#head-value" if name.startswith("map") else "#pass-value")
@@ -64,9 +64,9 @@ def test_what_a_map_says_of_a_cell_can_be_read(record, file, name):
     assert said == page.get_attribute(f"#{name}", "aria-label")
     number_said = said.split(";")[0].replace("=", ":").rsplit(":")[-1]
     if name.startswith("back"):
-        row = page.evaluate("placeOf.get('back-1')")
+        row = page.evaluate("placeOf.get('back-0')")
         token = page.evaluate(f"FIRST + {row[0]} * GRID.cols + {row[1]}")
-        assert same(number_said, np.linalg.norm(record["blocks.1.y"].gradient[0, token]))
+        assert same(number_said, np.linalg.norm(record["blocks.0.y"].gradient[0, token]))
     if name == "map-dk":
         row = page.evaluate("placeOf.get('map-dk')")
         token = page.evaluate(f"FIRST + {row[0]} * GRID.cols + {row[1]}")
