@@ -123,3 +123,8 @@ def test_refuses_an_empty_batch():
 def test_refuses_smoothing_out_of_range(smoothing):
     with pytest.raises(ValueError, match="smoothing must be at least 0 and less than 1"):
         cross_entropy(*case(), smoothing=smoothing)
+
+
+def test_the_first_label_that_is_out_of_range_is_named():
+    with pytest.raises(ValueError, match="label 7 is out of range; 3 classes"):
+        cross_entropy(np.zeros((4, 3)), [1, 7, -2, 9])
