@@ -3,29 +3,17 @@ import json
 import numpy as np
 import pytest
 
-import minivit
 from minivit.data.preparation import Preparation
 from minivit.runs import load_run
-from minivit.training import save_run
+from tests.saved_runs import saved
 
 ROWS = [dict(step=0, loss=2.3)]
-
-
-def saved(folder, pool="cls", dtype=np.float32):
-    model = minivit.ViT(
-        image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
-        pool=pool,
-    )  # fmt: skip
-    params = minivit.Params(model.init(np.random.default_rng(1), dtype))
-    params.flat += 0.1
-    save_run(str(folder), model, params, Preparation(0.1, 0.3), ["a", "b", "c"], ROWS)
-    return model, params
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 def test_what_was_saved_is_loaded(tmp_path, pool, dtype):
-    model, params = saved(tmp_path, pool, dtype)
+    model, params = saved(tmp_path, ROWS, pool, dtype)
     again, again_params, preparation, classes = load_run(tmp_path)
     assert again.config == model.config
     np.testing.assert_array_equal(again_params.flat, params.flat)
@@ -73,7 +61,7 @@ def change_config(folder, **changes):
     ],
 )
 def test_refuses_a_damaged_run_by_name(tmp_path, spoil, message):
-    saved(tmp_path)
+    saved(tmp_path, ROWS)
     spoil(tmp_path)
     with pytest.raises(ValueError, match=message):
         load_run(tmp_path)

@@ -7,26 +7,14 @@ import pytest
 
 import minivit
 from demos import evaluate
-from minivit.checks.numeric import random_params
-from minivit.data.preparation import Preparation
-from minivit.training import save_run
 from tests.data.idx import few_digits, mnist, write_digits
-
-DIGITS = [str(digit) for digit in range(10)]
-
-
-def save_untrained(folder, classes=DIGITS, **changes):
-    sizes = dict(image_size=28, patch_size=14, channels=1, dim=12, depth=1, heads=3, mlp_dim=8)
-    model = minivit.ViT(**(sizes | changes), classes=len(classes))
-    params = random_params(model, np.random.default_rng(0)).astype(np.float32)
-    Path(folder).mkdir()
-    save_run(folder, model, params, Preparation(0.13, 0.31), classes, [dict(step=0)])
+from tests.saved_runs import DIGITS, save_untrained
 
 
 @pytest.fixture(autouse=True)
 def digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    save_untrained("run")
+    save_untrained("run", depth=1)
     return few_digits("digits")
 
 

@@ -10,23 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 import minivit
 from demos import predict, train_mnist
-from minivit.checks.numeric import random_params
-from minivit.data.preparation import Preparation
 from minivit.data.scans import scan_digit
-from minivit.training import save_run
 from tests.data.server import serving
+from tests.saved_runs import DIGITS, save_untrained
 
 SAMPLES = Path(predict.__file__).parent / "samples"
 FONTS = ["DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral"]  # all with matplotlib
-DIGITS = [str(digit) for digit in range(10)]
-
-
-def save_untrained(folder, classes=DIGITS, **changes):
-    sizes = dict(image_size=28, patch_size=14, channels=1, dim=12, depth=2, heads=3, mlp_dim=8)
-    model = minivit.ViT(**(sizes | changes), classes=len(classes))
-    params = random_params(model, np.random.default_rng(0)).astype(np.float32)
-    Path(folder).mkdir()
-    save_run(folder, model, params, Preparation(0.13, 0.31), classes, [dict(step=0)])
 
 
 @pytest.fixture(autouse=True)

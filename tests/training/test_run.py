@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.data.preparation import Preparation
-from minivit.training import Progress, load_checkpoint, new_run, open_run, save_run
+from minivit.training import Progress, load_checkpoint, new_run, open_run
+from tests.saved_runs import saved
 
 ROWS = [
     dict(step=0, loss=2.3, validation_loss=None),
@@ -13,19 +13,8 @@ ROWS = [
 ]
 
 
-def saved(folder, pool="cls", dtype=np.float32):
-    model = minivit.ViT(
-        image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
-        pool=pool,
-    )  # fmt: skip
-    params = minivit.Params(model.init(np.random.default_rng(1), dtype))
-    params.flat += 0.1
-    save_run(str(folder), model, params, Preparation(0.1, 0.3), ["a", "b", "c"], ROWS)
-    return model, params
-
-
 def test_metrics_are_a_table(tmp_path):
-    saved(tmp_path)
+    saved(tmp_path, ROWS)
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows == [
