@@ -52,7 +52,7 @@ def run(train, norm, warmup, steps, seed):
         classes=10, norm=norm,
     )  # fmt: skip
     params = minivit.Params(model.init(np.random.default_rng(seed)))
-    optimizer, grads = minivit.Adam(params, LEARNING_RATE), [params.zeros_like()]
+    optimizer, grads = minivit.Adam(params, LEARNING_RATE), params.zeros_like()
     split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
     prepare = Preparation.of(split.images)
     outcomes = []
@@ -61,7 +61,7 @@ def run(train, norm, warmup, steps, seed):
     ):
         outcomes.append(loss_and_gradients(model, params, images, labels, grads))
         optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
-        optimizer.step(grads[0])
+        optimizer.step(grads)
     return np.mean(outcomes[-LAST:], axis=0)
 
 

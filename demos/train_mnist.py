@@ -64,7 +64,7 @@ def arguments(argv=None):
         help="peak learning rate; None: 0.02 (of muon's AdamW 3e-3), for adamw and adam 6e-3, "
         "for sgd 0.2",
     )
-    add("--shards", type=int, default=cores(), help="threads over which a step is split")
+    add("--shards", type=int, default=cores(), help="processes over which a step is split")
     add("--seed", type=int, default=0, help="of all that is random")
     add("--run", help="name of the run's folder in runs/")
     add("--patience", type=int, help="stop after so many epochs without a lower validation loss")

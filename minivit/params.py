@@ -8,6 +8,7 @@ one line and at the speed of one long array.
     flat   [ fc1.w fc1.w fc1.w fc1.w fc1.w fc1.w | fc1.b fc1.b fc1.b | fc2.w fc2.w fc2.w | fc2.b ]
 """
 
+import copy
 import math
 
 import numpy as np
@@ -71,10 +72,14 @@ class Params:
 
     def astype(self, dtype):
         """Return a copy in another dtype, such as float64 for a gradient check."""
-        copy = Params(self.nest)
-        copy.flat = copy.flat.astype(dtype)
-        copy.nest, _ = _view(copy.nest, copy.flat, 0)
-        return copy
+        return self.of(self.flat.astype(dtype))
+
+    def of(self, flat):
+        """Return Params of the same nest that are views of `flat` (n,), which is not copied."""
+        other = copy.copy(self)
+        other.flat = flat
+        other.nest, _ = _view(self.nest, flat, 0)
+        return other
 
     def mask(self, predicate):
         """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds, else 0."""

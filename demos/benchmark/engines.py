@@ -10,6 +10,7 @@ import numpy as np
 
 import minivit
 from minivit.training.step import cores, loss_and_gradients, threads
+from minivit.training.workers import workers
 
 LR, BETAS, DECAY = 1e-3, (0.9, 0.98), 0.05
 
@@ -33,12 +34,14 @@ def minivit_engine(config, batch_size):
     images, labels = batch_of(config, batch_size)
     model, params = start(config)
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
-    grads = [params.zeros_like() for _ in range(cores())]
-    with threads(cores()) as mapper:
+    grads, shards = params.zeros_like(), cores()
+    with workers(shards, model, params) as run:
 
         def step():
-            loss, _ = loss_and_gradients(model, params, images, labels, grads, mapper=mapper)
-            optimizer.step(grads[0])
+            loss, _ = loss_and_gradients(
+                model, params, images, labels, grads, shards=shards, run=run
+            )
+            optimizer.step(grads)
             return loss
 
         yield step, batch_size

@@ -17,7 +17,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         arguments = (theirs, name, config, batch_size)
-        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process = context.Process(target=_serve, args=arguments, daemon=False)
         self.process.start()
         theirs.close()
         self._answer()

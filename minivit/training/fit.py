@@ -14,6 +14,7 @@ from .evaluate import evaluate
 from .interrupt import ctrl_c_waits
 from .not_finite import all_finite, first_not_finite
 from .step import cores, loss_and_gradients, threads
+from .workers import workers
 
 
 def fit(
@@ -52,7 +53,7 @@ def fit(
         smoothing:         of the labels, see cross_entropy
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
-        shards:            threads over which a step is split; None for as many as there are cores.
+        shards:            processes over which a step is split; None for one on each core.
                            One seed and one number of shards give one result, to the last bit
         patience:          stop early, after so many epochs without a lower validation loss; or None
         after_step:        called with `progress` after every step, for example to save it
@@ -84,27 +85,34 @@ def fit(
     steps_per_epoch = math.ceil(count / batch_size)
     steps, first = epochs * steps_per_epoch, len(rows)
     warmup, peak = int(warmup_share * steps), optimizer.lr
-    grads = [params.zeros_like() for _ in range(shards)]
+    grads = params.zeros_like()
     options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
     prepared = ahead(batches(train, prepare, **options))
     seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
     bar = tqdm(total=epochs * count, initial=seen, unit=" images", unit_scale=True, disable=None)
     began = time.perf_counter() - progress.seconds
-    with bar, threads(shards) as mapper, contextlib.closing(prepared), ctrl_c_waits() as ctrl_c:
+    with (
+        workers(shards, model, params) as run,
+        threads(shards) as mapper,
+        contextlib.closing(prepared),
+        ctrl_c_waits() as ctrl_c,
+        bar,
+    ):
         for step, (images, labels) in enumerate(prepared, first):
             if patience and progress.epochs_since_best() >= patience:
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
                 break
             rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
             loss, accuracy = loss_and_gradients(
-                model, params, images, labels, grads, smoothing=smoothing, rngs=rngs, mapper=mapper
-            )
-            norm = float(clip_by_global_norm(grads[0], clip))
+                model, params, images, labels, grads,
+                shards=shards, smoothing=smoothing, rngs=rngs, run=run,
+            )  # fmt: skip
+            norm = float(clip_by_global_norm(grads, clip))
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
             finite = math.isfinite(loss + norm)
             if finite:
                 optimizer.lr = rate
-                optimizer.step(grads[0])
+                optimizer.step(grads)
                 optimizer.lr = peak
             if not (finite and all_finite(params.flat)):
                 culprit = first_not_finite(model, params, images, labels)

@@ -1,13 +1,12 @@
-"""The gradients of one step, its batch split into shards that run side by side.
+"""The gradients of one step: its batch, shard by shard, and each shard in micro-batches.
 
-NumPy lets other threads run while it computes, and layers hold no state, so threads can share one
-model: each goes forward and backward on its shard, into gradients of its own. That keeps all cores
-busy in every line. BLAS's own threads would help with the matrix products only, and slow down
-greatly when another program takes one of the cores; so BLAS is held to one thread.
+Micro-batches are so small that the arrays of a line stay in the processor's cache; gradients are
+added to, so the sums stay the same, and memory does not grow with the batch. The shards may be gone
+through side by side (workers.py).
 
-A thread goes through its shard in micro-batches, so small that the arrays of a line stay in the
-processor's cache; gradients are added to, so the sums stay the same. Models with many tokens train
-up to 1.4 times as fast as with the whole shard at once, and memory does not grow with the batch.
+Predictions are spread over threads: NumPy lets other threads run while it computes, and layers hold
+no state, so threads can share one model. BLAS's own threads would help with the matrix products
+only, and slow down greatly when another program takes one of the cores; so BLAS is held to one.
 """
 
 import contextlib
@@ -77,47 +76,59 @@ def keep_freed_memory():
     np.empty(2**25 - 2**14, np.uint8)
 
 
+def shard_pass(model, params, grads, images, labels, *, batch, smoothing=0.0, rng=None):
+    """Go forward and backward on a shard, images (b, H, W, C) and labels (b,), of a batch.
+
+    Adds the shard's part of the batch's gradients to `grads`; `batch` is the number of images in
+    the whole batch. Returns the shard's part of the loss, and how many answers were right.
+    """
+    shard_loss, shard_right = 0.0, 0
+    images_at_once = max(1, MICRO_BATCH // (model.tokens * model.config["dim"]))
+    for start, end in parts(0, len(labels), math.ceil(len(labels) / images_at_once)):
+        share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
+        logits, cache = model.forward(params, images[start:end], rng)
+        loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
+        dlogits *= share
+        model.backward(params, dlogits, cache, grads)
+        shard_loss += float(loss) * share
+        shard_right += int((logits.argmax(axis=-1) == labels[start:end]).sum())
+    return shard_loss, shard_right
+
+
+def one_by_one(model, params, grads, shards):
+    """Go through all shards, the arguments of `shard_pass`; add to `grads`, return the results."""
+    return [shard_pass(model, params, grads, **shard) for shard in shards]
+
+
 def loss_and_gradients(
-    model, params, images, labels, grads, *, smoothing=0.0, rngs=None, mapper=map
+    model, params, images, labels, grads, *, shards=1, smoothing=0.0, rngs=None, run=one_by_one
 ):
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
-    grads:  a list of Params, one for each shard, overwritten; grads[0] gets the batch's gradients
-    rngs:   a generator for each shard, for what the layers draw; None to draw nothing
-    mapper: `map`, or the one of `threads`, which goes through the shards side by side
+    grads: Params, overwritten
+    rngs:  a generator for each shard, for what the layers draw; None to draw nothing
+    run:   `one_by_one`, or the one of `workers`, which goes through the shards side by side
     Returns the loss and the accuracy of the batch, as Python floats.
-    Errors: ValueError if the numbers of images and labels, or of grads and rngs, do not fit.
+    Errors: ValueError if the numbers of images and labels, or of shards and rngs, do not fit.
     """
     B = len(labels)
     if not len(images) == B > 0:
         raise ValueError(
             f"loss_and_gradients: {len(images)} images and {B} labels; expected as many, and any"
         )
-    if not grads or len(rngs or grads) != len(grads):
+    rngs = [None] * shards if rngs is None else rngs
+    if not len(rngs) == shards > 0:
         raise ValueError(
-            f"loss_and_gradients: {len(grads)} grads and {len(rngs or [])} rngs; expected one of "
-            "each for a shard, or no rngs"
+            f"loss_and_gradients: {shards} shards and {len(rngs)} rngs; expected one for each"
         )
-    shards = parts(0, B, min(len(grads), B))
-    images_at_once = max(1, MICRO_BATCH // (model.tokens * model.config["dim"]))
-
-    def forward_and_backward(shard, shard_grads, rng):
-        shard_grads.zero()
-        shard_loss, shard_right = 0.0, 0
-        for start, end in parts(*shard, math.ceil((shard[1] - shard[0]) / images_at_once)):
-            share = (end - start) / B  # the loss is a mean over the batch, not over its parts
-            logits, cache = model.forward(params, images[start:end], rng)
-            loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
-            dlogits *= share
-            model.backward(params, dlogits, cache, shard_grads)
-            shard_loss += float(loss) * share
-            shard_right += int((logits.argmax(axis=-1) == labels[start:end]).sum())
-        return shard_loss, shard_right
-
-    results = list(mapper(forward_and_backward, shards, grads, rngs or [None] * len(grads)))
-    for shard_grads in grads[1 : len(shards)]:  # in a fixed order: one seed, one result
-        grads[0].flat += shard_grads.flat
-    losses, right = zip(*results, strict=True)
+    grads.zero()
+    tasks = [
+        dict(images=images[start:end], labels=labels[start:end], batch=B, smoothing=smoothing)
+        for start, end in parts(0, B, min(shards, B))
+    ]
+    for task, rng in zip(tasks, rngs, strict=False):  # a small batch has fewer shards
+        task["rng"] = rng
+    losses, right = zip(*run(model, params, grads, tasks), strict=True)
     return sum(losses), sum(right) / B
 
 

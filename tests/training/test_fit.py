@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import signal
 import sys
@@ -10,6 +11,7 @@ from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.preparation import Preparation
 from minivit.training import Progress, evaluate, fit
+from minivit.training.step import one_by_one
 
 fit_module = sys.modules["minivit.training.fit"]  # `minivit.training.fit` is the function
 
@@ -31,7 +33,8 @@ def small_case(seed=0, ema=False):
 
 def small_run(seed=0, **options):
     case = small_case(seed)
-    options = dict(epochs=3, batch_size=16, seed=seed, augment=Augmentation(shift=1)) | options
+    usual = dict(epochs=3, batch_size=16, seed=seed, augment=Augmentation(shift=1), shards=1)
+    options = usual | options
     rows = fit(*case, **options)
     return case[1].params, case[1].optimizer, rows
 
@@ -206,6 +209,8 @@ def test_dropout_draws_anew_in_every_shard_of_every_step(monkeypatch):
         return x, {"mask": None}
 
     monkeypatch.setattr(minivit.layers.Dropout, "forward", forward)
+    in_this_process = lambda *_: contextlib.nullcontext(one_by_one)  # noqa: E731
+    monkeypatch.setattr(fit_module, "workers", in_this_process)
     tiny_fit(lambda images: images.astype(np.float32)[..., None], epochs=2, batch_size=2, shards=2)
     expected = [[0, step, shard] for step in (1, 2, 3, 4) for shard in (1, 2)]
     assert sorted({tuple(entropy) for entropy in entropies}) == sorted(map(tuple, expected))
@@ -221,7 +226,7 @@ def tiny_fit(prepare, rate=0.1, **options):
     )
     params = minivit.Params(model.init(np.random.default_rng(0)))
     before, optimizer = params.flat.copy(), minivit.SGD(params, rate)
-    options = dict(train=data, validation=data) | options
+    options = dict(train=data, validation=data, shards=1) | options
     try:
         fit(model, Progress(params, optimizer), prepare=prepare, **options)
     finally:

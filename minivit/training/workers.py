@@ -1,0 +1,112 @@
+"""The shards of a step side by side: one in this process, each other one in a worker process.
+
+Threads would do, were it not for Python's lock: a step is hundreds of short calls of NumPy, and
+each of them ends with a wait for the lock, which another thread may hold. Processes have a lock
+each (docs/performance.md has the figures).
+
+A worker keeps the model, and shares two blocks of memory with this process: in one it finds the
+parameters, in the other it leaves its gradients. A pipe brings its shard and takes back the loss.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import signal
+import warnings
+
+import numpy as np
+
+from .step import shard_pass, threads
+
+
+@contextlib.contextmanager
+def workers(count, model, params):
+    """Yield the `run` of `loss_and_gradients` for up to `count` shards of this model.
+
+    A count of 1 needs no other process. Workers are new Pythons, which import the main module: a
+    script that starts them needs its `if __name__ == "__main__":`. They end with the `with`, or
+    when this process is gone; Ctrl-C does not reach them. BLAS has one thread in each process.
+
+    params: only names, sizes and dtype count here; the numbers are those that `run` is given
+
+    Errors: ChildProcessError, from `run`, if a worker could not start or was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    parameters, *gradients = (
+        context.RawArray(ctypes.c_byte, params.flat.nbytes) for _ in range(count)
+    )
+    pipes = []
+
+    def run(its_model, its_params, grads, shards):
+        if its_model is not model or len(shards) > count:
+            raise ValueError(f"these workers are for {count} shards of the model they started with")
+        np.frombuffer(parameters, params.flat.dtype)[...] = its_params.flat
+        mine, *others = shards
+        with _explained():
+            for pipe, shard in zip(pipes, others, strict=False):
+                pipe.send(shard)
+            answers = [_answer(model, its_params, grads, mine)]
+            answers += [pipe.recv() for pipe in pipes[: len(others)]]
+        for _, error in answers:
+            if error:
+                raise error
+        for block in gradients[: len(others)]:  # in a fixed order: one seed, one result
+            grads.flat += np.frombuffer(block, params.flat.dtype)
+        return [result for result, _ in answers]
+
+    with threads(1), contextlib.ExitStack() as stack:
+        for block in gradients:
+            ours, theirs = context.Pipe()
+            arguments = (theirs, model, params, parameters, block)
+            process = context.Process(target=_serve, args=arguments, daemon=True)
+            with _ctrl_c_blocked():
+                process.start()
+            theirs.close()
+            stack.callback(process.join)
+            stack.callback(ours.close)  # comes first, and ends the worker
+            pipes.append(ours)
+        yield run
+
+
+def _serve(pipe, model, params, parameters, gradients):
+    """What a worker does: answer shards, until the other end of the pipe is closed."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # the loss tells what is no longer finite
+    params = params.of(np.frombuffer(parameters, params.flat.dtype))
+    grads = params.of(np.frombuffer(gradients, params.flat.dtype))
+    with threads(1), contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            shard = pipe.recv()
+            pipe.send(_answer(model, params, grads.zero(), shard))
+
+
+def _answer(model, params, grads, shard):
+    """The result of a shard, or the error that came instead."""
+    try:
+        return shard_pass(model, params, grads, **shard), None
+    except Exception as error:
+        return None, error
+
+
+@contextlib.contextmanager
+def _explained():
+    """Say what it means that a pipe has lost its other end."""
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise ChildProcessError(
+            "a worker process is gone: killed, perhaps for want of memory; or it could not start, "
+            'as the main script lacks its `if __name__ == "__main__":`. One shard needs no worker'
+        ) from error
+
+
+@contextlib.contextmanager
+def _ctrl_c_blocked():
+    """A process that starts here never gets Ctrl-C (on Windows it does)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,143 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.training.step import loss_and_gradients
+from minivit.training.workers import workers
+from tests.training.test_step import case
+
+SCRIPT = """
+from minivit.training.step import loss_and_gradients
+from minivit.training.workers import workers
+from tests.training.test_step import case
+model, params, images, labels = case()
+with workers(2, model, params) as run:
+    loss_and_gradients(model, params, images, labels, params.zeros_like(), shards=2, run=run)
+    import multiprocessing
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    input()
+"""
+
+
+@pytest.fixture(scope="module")
+def crew():
+    """Three workers' run, of a model with dropout, and a batch."""
+    model, params, images, labels = case()
+    model = minivit.ViT(**{**model.config, "dropout": 0.5})
+    with workers(3, model, params) as run:
+        yield run, model, params, images, labels
+
+
+def pids():
+    return {process.pid for process in multiprocessing.active_children()}
+
+
+def both(crew, **options):
+    """(loss, accuracy, gradients) of the workers, and of this process alone."""
+    run, model, params, images, labels = crew
+    for more in [dict(run=run), {}]:
+        grads = params.zeros_like()
+        grads.flat += 7
+        rngs = [np.random.default_rng(number) for number in range(options["shards"])]
+        found = loss_and_gradients(
+            model, params, images, labels, grads, rngs=rngs, smoothing=0.1, **options, **more
+        )
+        yield *found, grads.flat
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_workers_give_the_step_of_one_process_with_the_parameters_of_now(crew, shards):
+    for change in (0, 0.1):
+        crew[2].flat += change
+        (loss, accuracy, flat), alone = both(crew, shards=shards)
+        assert (loss, accuracy) == (pytest.approx(alone[0], rel=1e-12), alone[1])
+        np.testing.assert_allclose(flat, alone[2], rtol=0, atol=1e-12 * abs(flat).max())
+
+
+def test_one_seed_gives_one_step_to_the_last_bit(crew):
+    (*first, flat), _ = both(crew, shards=3)
+    (*again, again_flat), _ = both(crew, shards=3)
+    assert first == again
+    np.testing.assert_array_equal(flat, again_flat)
+
+
+@pytest.mark.parametrize("place", [0, 6])  # in the shard of this process, of the last worker
+def test_an_error_in_a_shard_is_raised_and_the_workers_go_on(crew, place):
+    run, model, params, images, labels = crew
+    wrong = labels.copy()
+    wrong[place] = 3
+    with pytest.raises(ValueError, match="label 3 is out of range"):
+        list(both((run, model, params, images, wrong), shards=3))
+    (loss, _, _), alone = both(crew, shards=3)
+    assert loss == pytest.approx(alone[0], rel=1e-12)
+
+
+def test_refuses_another_model_or_more_shards_than_workers(crew):
+    run, _, params, images, labels = crew
+    with pytest.raises(ValueError, match="for 3 shards of the model they started with"):
+        list(both((run, case()[0], params, images, labels), shards=3))
+    with pytest.raises(ValueError, match="for 3 shards"):
+        list(both(crew, shards=4))
+
+
+def test_they_end_with_the_block_and_do_not_hear_ctrl_c():
+    before = pids()
+    model, params, images, labels = case()
+    with workers(2, model, params) as run:
+        (worker,) = pids() - before
+        os.kill(worker, signal.SIGINT)
+        (loss, _, _), alone = both((run, model, params, images, labels), shards=2)
+        assert loss == pytest.approx(alone[0], rel=1e-12)
+    assert pids() == before
+
+
+def test_a_killed_worker_is_named_so():
+    before = pids()
+    model, params, images, labels = case()
+    with (
+        workers(2, model, params) as run,
+        pytest.raises(ChildProcessError, match="a worker process is gone: killed"),
+    ):
+        list(both((run, model, params, images, labels), shards=2))
+        os.kill(*(pids() - before), signal.SIGKILL)
+        list(both((run, model, params, images, labels), shards=2))
+
+
+def started(tmp_path, text):
+    script = tmp_path / "script.py"
+    script.write_text(text)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, script], env=environment, **pipes)
+
+
+def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path):
+    guarded = SCRIPT.replace("\n", "\n    ").replace("    \n", "")
+    process = started(tmp_path, f'if __name__ == "__main__":{guarded}')
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    limit = time.monotonic() + 20
+    while alive(worker) and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert not alive(worker)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_script_without_its_main_guard_is_told_so(tmp_path):
+    _, errors = started(tmp_path, SCRIPT).communicate(timeout=60)
+    assert 'lacks its `if __name__ == "__main__":`' in errors.splitlines()[-1]
