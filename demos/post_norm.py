@@ -56,10 +56,8 @@ def run(train, norm, warmup, steps, seed):
     split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
     prepare = Preparation.of(split.images)
     outcomes = []
-    for step, (images, labels) in enumerate(
-        batches(split, prepare, epochs=1, batch_size=BATCH, seed=seed)
-    ):
-        outcomes.append(loss_and_gradients(model, params, images, labels, grads))
+    for step, (images, labels) in enumerate(batches(split, epochs=1, batch_size=BATCH, seed=seed)):
+        outcomes.append(loss_and_gradients(model, params, images, labels, grads, prepare=prepare))
         optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
         optimizer.step(grads)
     return np.mean(outcomes[-LAST:], axis=0)

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 
-def batches(split, prepare, *, epochs, batch_size, seed, augment=None, first=0):
-    """Yield (images (B, H, W, C), labels (B,)) of every step; an epoch sees each image once.
+def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
+    """Yield (raw images, labels (B,)) of every step; an epoch sees each image once.
 
     With `first`, begin with the batch of that step: it is the same, wherever one begins.
 
@@ -27,7 +27,7 @@ def batches(split, prepare, *, epochs, batch_size, seed, augment=None, first=0):
         images = split.images[chosen]
         if augment:
             images = augment(images, rng)
-        yield prepare(images), split.labels[chosen]
+        yield images, split.labels[chosen]
 
 
 def ahead(items):

@@ -87,25 +87,25 @@ def fit(
     warmup, peak = int(warmup_share * steps), optimizer.lr
     grads = params.zeros_like()
     options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
-    prepared = ahead(batches(train, prepare, **options))
+    coming = ahead(batches(train, **options))
     seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
     bar = tqdm(total=epochs * count, initial=seen, unit=" images", unit_scale=True, disable=None)
     began = time.perf_counter() - progress.seconds
     with (
         workers(shards, model, params) as run,
         threads(shards) as mapper,
-        contextlib.closing(prepared),
+        contextlib.closing(coming),
         ctrl_c_waits() as ctrl_c,
         bar,
     ):
-        for step, (images, labels) in enumerate(prepared, first):
+        for step, (images, labels) in enumerate(coming, first):
             if patience and progress.epochs_since_best() >= patience:
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
                 break
             rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
             loss, accuracy = loss_and_gradients(
                 model, params, images, labels, grads,
-                shards=shards, smoothing=smoothing, rngs=rngs, run=run,
+                prepare=prepare, shards=shards, smoothing=smoothing, rngs=rngs, run=run,
             )  # fmt: skip
             norm = float(clip_by_global_norm(grads, clip))
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
@@ -115,7 +115,7 @@ def fit(
                 optimizer.step(grads)
                 optimizer.lr = peak
             if not (finite and all_finite(params.flat)):
-                culprit = first_not_finite(model, params, images, labels)
+                culprit = first_not_finite(model, params, prepare(images), labels)
                 raise FloatingPointError(
                     f"at step {step} the loss is {loss} and the norm of the gradients {norm}; not "
                     f"finite: {culprit}. Try a lower learning rate"

@@ -76,17 +76,20 @@ def keep_freed_memory():
     np.empty(2**25 - 2**14, np.uint8)
 
 
-def shard_pass(model, params, grads, images, labels, *, batch, smoothing=0.0, rng=None):
-    """Go forward and backward on a shard, images (b, H, W, C) and labels (b,), of a batch.
+def shard_pass(
+    model, params, grads, images, labels, *, batch, prepare=None, smoothing=0.0, rng=None
+):
+    """Go forward and backward on a shard of a batch; `batch` is the number of images in all of it.
 
-    Adds the shard's part of the batch's gradients to `grads`; `batch` is the number of images in
-    the whole batch. Returns the shard's part of the loss, and how many answers were right.
+    Adds the shard's part of the gradients to `grads`. Returns its part of the loss, and how many
+    answers were right.
     """
     shard_loss, shard_right = 0.0, 0
     images_at_once = max(1, MICRO_BATCH // (model.tokens * model.config["dim"]))
     for start, end in parts(0, len(labels), math.ceil(len(labels) / images_at_once)):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
-        logits, cache = model.forward(params, images[start:end], rng)
+        x = prepare(images[start:end]) if prepare else images[start:end]  # (b, H, W, C)
+        logits, cache = model.forward(params, x, rng)
         loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
         dlogits *= share
         model.backward(params, dlogits, cache, grads)
@@ -101,13 +104,24 @@ def one_by_one(model, params, grads, shards):
 
 
 def loss_and_gradients(
-    model, params, images, labels, grads, *, shards=1, smoothing=0.0, rngs=None, run=one_by_one
+    model,
+    params,
+    images,
+    labels,
+    grads,
+    *,
+    prepare=None,
+    shards=1,
+    smoothing=0.0,
+    rngs=None,
+    run=one_by_one,
 ):
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
-    grads: Params, overwritten
-    rngs:  a generator for each shard, for what the layers draw; None to draw nothing
-    run:   `one_by_one`, or the one of `workers`, which goes through the shards side by side
+    grads:   Params, overwritten
+    prepare: raw images -> float images (B, H, W, C), if they are not that yet
+    rngs:    a generator for each shard, for what the layers draw; None to draw nothing
+    run:     `one_by_one`, or the one of `workers`, which goes through the shards side by side
     Returns the loss and the accuracy of the batch, as Python floats.
     Errors: ValueError if the numbers of images and labels, or of shards and rngs, do not fit.
     """
@@ -122,13 +136,13 @@ def loss_and_gradients(
             f"loss_and_gradients: {shards} shards and {len(rngs)} rngs; expected one for each"
         )
     grads.zero()
-    tasks = [
-        dict(images=images[start:end], labels=labels[start:end], batch=B, smoothing=smoothing)
-        for start, end in parts(0, B, min(shards, B))
+    same = dict(batch=B, prepare=prepare, smoothing=smoothing)
+    bounds = parts(0, B, min(shards, B))  # a batch may be smaller than the number of shards
+    arguments = [
+        dict(images=images[start:end], labels=labels[start:end], rng=rng, **same)
+        for (start, end), rng in zip(bounds, rngs[: len(bounds)], strict=True)
     ]
-    for task, rng in zip(tasks, rngs, strict=False):  # a small batch has fewer shards
-        task["rng"] = rng
-    losses, right = zip(*run(model, params, grads, tasks), strict=True)
+    losses, right = zip(*run(model, params, grads, arguments), strict=True)
     return sum(losses), sum(right) / B
 
 
