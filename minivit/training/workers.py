@@ -1,4 +1,4 @@
-"""The shards of a step side by side: one in this process, each other one in a worker process.
+"""The shards of a step side by side, each in a worker process.
 
 Threads would do, were it not for Python's lock: a step is hundreds of short calls of NumPy, and
 each of them ends with a wait for the lock, which another thread may hold. Processes have a lock
@@ -6,6 +6,7 @@ each (docs/performance.md has the figures).
 
 A worker keeps the model, and shares two blocks of memory with this process: in one it finds the
 parameters, in the other it leaves its gradients. A pipe brings its shard and takes back the loss.
+This process itself only leads; so it has time to prepare the next batch (`batches.ahead`).
 """
 
 import contextlib
@@ -16,14 +17,14 @@ import warnings
 
 import numpy as np
 
-from .step import shard_pass, threads
+from .step import one_by_one, shard_pass, threads
 
 
 @contextlib.contextmanager
 def workers(count, model, params):
     """Yield the `run` of `loss_and_gradients` for up to `count` shards of this model.
 
-    A count of 1 needs no other process. Workers are new Pythons, which import the main module: a
+    A count of 1 needs no worker. Workers are new Pythons, which import the main module: a
     script that starts them needs its `if __name__ == "__main__":`. They end with the `with`, or
     when this process is gone; Ctrl-C does not reach them. BLAS has one thread in each process.
 
@@ -31,9 +32,13 @@ def workers(count, model, params):
 
     Errors: ChildProcessError, from `run`, if a worker could not start or was killed.
     """
+    if count == 1:
+        with threads(1):
+            yield one_by_one
+        return
     context = multiprocessing.get_context("spawn")
     parameters, *gradients = (
-        context.RawArray(ctypes.c_byte, params.flat.nbytes) for _ in range(count)
+        context.RawArray(ctypes.c_byte, params.flat.nbytes) for _ in range(1 + count)
     )
     pipes = []
 
@@ -41,16 +46,15 @@ def workers(count, model, params):
         if its_model is not model or len(shards) > count:
             raise ValueError(f"these workers are for {count} shards of the model they started with")
         np.frombuffer(parameters, params.flat.dtype)[...] = its_params.flat
-        mine, *others = shards
+        busy = pipes[: len(shards)]
         with _explained():
-            for pipe, shard in zip(pipes, others, strict=False):
+            for pipe, shard in zip(busy, shards, strict=True):
                 pipe.send(shard)
-            answers = [_answer(model, its_params, grads, mine)]
-            answers += [pipe.recv() for pipe in pipes[: len(others)]]
+            answers = [pipe.recv() for pipe in busy]
         for _, error in answers:
             if error:
                 raise error
-        for block in gradients[: len(others)]:  # in a fixed order: one seed, one result
+        for block in gradients[: len(shards)]:  # in a fixed order: one seed, one result
             grads.flat += np.frombuffer(block, params.flat.dtype)
         return [result for result, _ in answers]
 
@@ -76,15 +80,11 @@ def _serve(pipe, model, params, parameters, gradients):
     with threads(1), contextlib.suppress(EOFError, ConnectionError):
         while True:
             shard = pipe.recv()
-            pipe.send(_answer(model, params, grads.zero(), shard))
-
-
-def _answer(model, params, grads, shard):
-    """The result of a shard, or the error that came instead."""
-    try:
-        return shard_pass(model, params, grads, **shard), None
-    except Exception as error:
-        return None, error
+            try:
+                answer = shard_pass(model, params, grads.zero(), **shard), None
+            except Exception as error:
+                answer = None, error
+            pipe.send(answer)
 
 
 @contextlib.contextmanager
