@@ -28,7 +28,7 @@ def test_images_are_taken_as_from_an_array(kept):
 
 
 def test_several_are_read_side_by_side(monkeypatch):
-    monkeypatch.setattr(image_files.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(image_files, "THREADS", 2)
     together = threading.Barrier(2, timeout=10)  # passed only if two threads are in it
 
     def read(path):
@@ -41,7 +41,7 @@ def test_several_are_read_side_by_side(monkeypatch):
 
 def test_every_file_is_read_once_and_no_more_is_kept_than_was_allowed(monkeypatch):
     monkeypatch.setattr(image_files, "KEPT", 5 * 18 + 17)  # an image has 18 bytes
-    monkeypatch.setattr(image_files.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(image_files, "THREADS", 2)
     monkeypatch.setattr(image_files, "AT_ONCE", 4)
     read, kept = [], {}
 
