@@ -1,5 +1,6 @@
 """Walk through one head of attention, forward line by line and backward in reverse, in numbers."""
 
+import contextlib
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from minivit.study import trace
 from minivit.study.walk import as_markdown, as_text, walk
 
 from . import digit
-from .options import new_file, parser_of
+from .options import new_file, parser_of, seed, status
 
 
 def arguments(argv=None):
@@ -20,24 +21,13 @@ def arguments(argv=None):
     add = parser.add_argument
     add("--block", type=int, default=1, help="which block, from 1")
     add("--head", type=int, default=1, help="which of its heads, from 1")
-    add("--seed", type=int, default=0, help="decides on the numbers that are moved by hand")
+    add("--seed", type=seed, default=0, help="decides on the numbers that are moved by hand")
     add("--write", type=new_file, metavar="FILE.md", help="write the walk as a document, and stop")
-    options = parser.parse_args(argv)
-    if options.seed < 0:
-        parser.error(f"--seed must not be negative, got {options.seed}")
-    return options
+    return parser.parse_args(argv)
 
 
 def main(argv=None):
-    options = arguments(argv)
-    try:
-        show(options)
-    except (ValueError, OSError) as error:
-        print(f"attention_backprop: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, EOFError):
-        print()
-    return 0
+    return status("attention_backprop", show, arguments(argv))
 
 
 def show(options):
@@ -65,10 +55,11 @@ def show(options):
         print(f"Written: {options.write}")
         return
     print(f"\n{head_line}\n")
-    for step in steps:
-        print(f"{as_text(step)}\n")
-        if sys.stdin.isatty():
-            input("Enter for the next ")
+    with contextlib.suppress(KeyboardInterrupt, EOFError):  # a person has seen enough
+        for step in steps:
+            print(f"{as_text(step)}\n")
+            if sys.stdin.isatty():
+                input("Enter for the next ")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from minivit.checks.sweep import step_sweep
 from minivit.files import write_file
 from minivit.study import figures
 
-from .options import new_file, parser_of
+from .options import new_file, parser_of, seed
 
 
 def arguments(argv=None):
@@ -20,14 +20,12 @@ def arguments(argv=None):
     add("--layer", choices=CHECKS, help="check this one alone")
     add("--method", choices=["complex", "central"], default="complex", help="numerical derivative")
     add("--mode", choices=["full", "directional"], default="full", help="entries, or directions")
-    add("--seed", type=int, default=0, help="of all that is random")
+    add("--seed", type=seed, default=0, help="of all that is random")
     add("--fault", choices=faults(), metavar="NAME", help="switch on a bug and see what is said")
     add("--list-faults", action="store_true", help="list the bugs with their sources, and stop")
     sweep_help = "draw the error of each method against its step"
     add("--sweep", type=new_file, metavar="FILE.png", help=sweep_help)
     options = parser.parse_args(argv)
-    if options.seed < 0:
-        parser.error(f"--seed must not be negative, got {options.seed}")
     if options.sweep and (options.fault or options.layer not in (None, *CASES)):
         parser.error("--sweep draws a layer as it is: give --layer LAYER, or neither")
     asked = {"method", "mode", "seed"} & {

@@ -1,5 +1,6 @@
 """See backprop through attention: one digit, every number, on one page in the browser."""
 
+import contextlib
 import sys
 import time
 import webbrowser
@@ -14,7 +15,7 @@ from minivit.study.explorer.picture import read_picture
 from minivit.training import predict
 
 from . import digit
-from .options import new_file, parser_of
+from .options import new_file, parser_of, status
 
 LARGE = 5e6  # bytes of a page
 
@@ -33,15 +34,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    options = arguments(argv)
-    try:
-        explore(options)
-    except (ValueError, OSError) as error:
-        print(f"explore: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print()
-    return 0
+    return status("explore", explore, arguments(argv))
 
 
 def explore(options):
@@ -72,7 +65,9 @@ def explore(options):
         print(f"The page is at {url} until you press Ctrl+C; others cannot reach it.", flush=True)
         if not options.no_browser:
             webbrowser.open(url)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+        print()
 
 
 def image_of(options, digits, model, params, preparation, classes):

@@ -23,6 +23,36 @@ def new_file(path):
     return path
 
 
+def seed(text):
+    """An option's seed, of which NumPy's generators take none below 0."""
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return int(text)
+
+
+def sides(parser, options, name):
+    """Make [height, width] of an option that is one number or two; else end as argparse does."""
+    given = getattr(options, name)
+    if len(given) > 2 or min(given) < 1:
+        parser.error(f"--{name.replace('_', '-')} is one number or two, at least 1: {given}")
+    setattr(options, name, [given[0], given[-1]])
+
+
+def status(demo, work, *arguments):
+    """Do the work of a demo; return its exit status, with a line about what went wrong on stderr.
+
+    That is what `work` returns (None is 0), 2 after an error, and 130 after Ctrl-C.
+    """
+    try:
+        return work(*arguments) or 0
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        print(f"{demo}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(f"\n{demo}: {stop or 'stopped'}", file=sys.stderr)
+        return 130
+
+
 def command(demo, *options):
     """The command line by which a person runs a demo with the Python that runs now."""
     python, here = Path(sys.executable), Path.cwd()

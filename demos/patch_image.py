@@ -9,40 +9,29 @@ from minivit.files import write_file
 from minivit.study import figures
 from minivit.study.patch_image import convolve, patch_image
 
-from .options import new_file, parser_of
+from .options import new_file, parser_of, seed, sides, status
 
 
 def arguments(argv=None):
     parser = parser_of("patch_image", __doc__)
     add = parser.add_argument
     add("image", metavar="IMAGE|URL", help="a picture: JPEG, PNG, WebP, BMP or TIFF")
-    sides = dict(type=int, nargs="+", metavar="PIXELS")
-    add("--size", default=[224], help="it is stretched to: side, or height and width", **sides)
-    add("--patch-size", default=[16], help="of a patch: side, or height and width", **sides)
+    pixels = dict(type=int, nargs="+", metavar="PIXELS")
+    add("--size", default=[224], help="it is stretched to: side, or height and width", **pixels)
+    add("--patch-size", default=[16], help="of a patch: side, or height and width", **pixels)
     add("--dim", type=int, default=768, help="width of an embedding")
     add("--norm", action="store_true", help="layer norm after the projection")
     add("--grid", action="store_true", help="leave the embeddings where their patches are")
-    add("--seed", type=int, default=0, help="decides on the weights, which are random")
+    add("--seed", type=seed, default=0, help="decides on the weights, which are random")
     add("--out", type=new_file, default="patches.png", metavar="FILE.png", help="the grid, drawn")
     options = parser.parse_args(argv)
     for name in ("size", "patch_size"):
-        given = getattr(options, name)
-        if len(given) > 2 or min(given) < 1:
-            parser.error(f"--{name.replace('_', '-')} is one number or two, at least 1: {given}")
-        setattr(options, name, (given[0], given[-1]))
-    if options.seed < 0:
-        parser.error(f"--seed must not be negative, got {options.seed}")
+        sides(parser, options, name)
     return options
 
 
 def main(argv=None):
-    options = arguments(argv)
-    try:
-        show(options)
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"patch_image: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return status("patch_image", show, arguments(argv))
 
 
 def show(options):

@@ -1,26 +1,23 @@
-"""Say which digit is in a photo or a scan, in files or on the web, by a trained run.
+"""Say what is in a picture, a file or on the web, by a trained run: of MNIST, which digit it is.
 
-A warning says that a picture looks like no digit if nothing stands out from its background; if what
-does falls into more than two pieces or fills less than 12 % of its box; or if the model is less
-than 90 % sure.
+Of digits, a warning says that a picture looks like none if nothing stands out from its background;
+if what does falls into more than two pieces or fills less than 12 % of its box; or if the model is
+less than 90 % sure. For a run on other images it is prepared as those were: its middle, resized.
 """
 
 import json
 import sys
 
-import cv2
 import numpy as np
 
 import minivit
-from minivit.data.images import load_image, resize
-from minivit.data.scans import SIDE, scan_digit
 from minivit.files import write_file
 from minivit.study import figures, summary_figures
 
-from .options import new_file, parser_of
+from .options import new_file, parser_of, status
+from .pictures import as_trained_on, reads_digits
 
 SURE = 0.9  # of MNIST's test digits, the default model is less sure of 3 %
-DIGITS = [str(digit) for digit in range(10)]
 
 
 def arguments(argv=None):
@@ -35,12 +32,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    options = arguments(argv)
-    try:
-        return predict(options)
-    except (ValueError, OSError) as error:
-        print(f"predict: {error}", file=sys.stderr)
-        return 2
+    return status("predict", predict, arguments(argv))
 
 
 def predict(options):
@@ -49,7 +41,7 @@ def predict(options):
     answers, drawn = [], []
     for name in options.images:
         try:
-            pixels, doubts = as_trained_on(classifier, load_image(name))
+            pixels, doubts = as_trained_on(classifier.model, classifier.classes, name)
         except (ValueError, OSError) as error:
             print(f"predict: {error}", file=sys.stderr)
             answers.append({"image": name, "error": str(error)})
@@ -67,27 +59,11 @@ def predict(options):
     return 0 if len(drawn) == len(answers) else 2
 
 
-def as_trained_on(classifier, image):
-    """The picture as the model's training images are, (H, W, C) uint8, and doubts about it.
-
-    A run on MNIST gets a digit drawn as MNIST does it; any other the picture at its size.
-    """
-    height, width = classifier.model.config["image_size"]
-    channels = classifier.model.config["channels"]
-    if (classifier.classes, height, width, channels) == (DIGITS, SIDE, SIDE, 1):
-        pixels, doubts = scan_digit(image)
-        return pixels[:, :, None], doubts
-    pixels = np.rint(255 * resize(image, height, width)).astype(np.uint8)
-    if channels == 1:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
-    return pixels, []
-
-
 def answer(classifier, pixels, doubts):
     """What the model says, as a dict."""
     (probabilities,) = classifier.predict(pixels[None])
     best = int(probabilities.argmax())
-    if probabilities[best] < SURE:
+    if reads_digits(classifier.model, classifier.classes) and probabilities[best] < SURE:
         doubts = [*doubts, f"the model is only {probabilities[best]:.0%} sure"]
     return {
         "class": classifier.classes[best],
@@ -103,8 +79,7 @@ def as_text(answer):
     others = ", ".join(f"{name} {chance:.1%}" for name, chance in ranked[1:3])
     line = f"{answer['image']}: {answer['class']}  {answer['probability']:.1%}  ({others})"
     if answer["doubts"]:
-        line += f"\n  this may be no {'digit' if answer['class'] in DIGITS else 'such thing'}: "
-        line += "; ".join(answer["doubts"])
+        line += f"\n  this may be no digit: {'; '.join(answer['doubts'])}"
     return line
 
 

@@ -36,7 +36,9 @@ class Classifier:
         """Return the probability of each class, (n, K).
 
         images: raw images as the model was trained on, uint8, in an array (n, H, W) or (n, H, W, C)
-                or one after another; they may be more than memory holds, as few are taken at once
+                or one after another; they may be more than memory holds, as few are taken at once.
+                What a run on a folder of images reads is made of a file by
+                `minivit.data.images.load_pixels(path, H, W)`
         Errors: ValueError for images of another shape, TypeError for anything but uint8.
         """
         images, probabilities = iter(images), []

@@ -86,6 +86,22 @@ def resize(image, height, width):
     return resized.clip(0, 1).reshape(height, width, *image.shape[2:])
 
 
+def load_pixels(source, height, width):
+    """Read an image as a model of that size was trained on it; return RGB (height, width, 3) uint8.
+
+    The middle of the picture, as much of it as has the proportions of height and width, at that
+    size: nothing is stretched, and of an oblong picture both ends are left out. It is `load_image`
+    and then `resize`, with the errors of both.
+    """
+    image = load_image(source)
+    H, W = image.shape[:2]
+    share = min(H / height, W / width)
+    h, w = max(1, round(share * height)), max(1, round(share * width))
+    top, left = (H - h) // 2, (W - w) // 2
+    middle = resize(image[top : top + h, left : left + w], height, width)
+    return np.rint(255 * middle).astype(np.uint8)
+
+
 def _read_file(path):
     """The bytes of a file, if it is one and not too large."""
     path = Path(path)

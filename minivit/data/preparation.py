@@ -1,31 +1,49 @@
 """From raw pixels to what the model reads; saved with a run, whose model reads nothing else."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+AT_ONCE = 256  # images that are counted together
 
 
 @dataclass(frozen=True)
 class Preparation:
     """Normalise: (pixels / 255 − mean) / std.
 
-    mean, std: of the training images' pixels, as shares of 255
+    mean, std: of the training images' pixels, as shares of 255; for images with channels, lists of
+               one number for each or, as older runs have it, one number for all
 
     Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32.
     """
 
-    mean: float
-    std: float
+    mean: float | list[float]
+    std: float | list[float]
 
     @classmethod
-    def of(cls, images):
-        """Measure mean and std on the training images (n, H, W), uint8."""
-        mean, std = float(images.mean() / 255), float(images.std() / 255)
-        if not std > 0:
+    def of(cls, images, most=None):
+        """Measure mean and std on the training images, (n, H, W) or (n, H, W, C) uint8.
+
+        most: measure on no more than so many of them, which lie evenly over all
+        Errors: ValueError if all pixels are equal.
+        """
+        apart = math.ceil(len(images) / (most or len(images)))
+        counts = 0  # how often each channel has each of the 256 levels: (C, 256)
+        for start in range(0, len(images), apart * AT_ONCE):
+            some = images[start : start + apart * AT_ONCE : apart]
+            channels = some.reshape(-1, some.shape[3] if some.ndim == 4 else 1).T
+            counts += np.array([np.bincount(channel, minlength=256) for channel in channels])
+        levels, total = np.arange(256), counts.sum(axis=1)
+        mean = counts @ levels / total  # (C,)
+        std = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(axis=1) / total)  # (C,)
+        if not std.any():
             raise ValueError(
                 "all pixels of the training images are equal; there is nothing to learn"
             )
-        return cls(mean, std)
+        std[std == 0] = 255  # a channel that is the same everywhere stays 0
+        mean, std = mean / 255, std / 255
+        return cls(mean.item(), std.item()) if len(mean) == 1 else cls(mean.tolist(), std.tolist())
 
     def __call__(self, images):
         if images.dtype != np.uint8:
@@ -33,6 +51,6 @@ class Preparation:
                 f"images are {images.dtype}; expected the raw uint8 pixels, from 0 to 255"
             )
         pixels = images.astype(np.float32)
-        pixels -= 255 * self.mean
-        pixels /= 255 * self.std
+        pixels -= (255 * np.asarray(self.mean)).astype(np.float32)
+        pixels /= (255 * np.asarray(self.std)).astype(np.float32)
         return pixels if images.ndim == 4 else pixels[..., None]  # (B, H, W, C)

@@ -44,7 +44,7 @@ def curves(rows):
 
 
 def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
-    """The images (n, H, W) that the model got wrong, the largest loss first."""
+    """The images (n, H, W) or (n, H, W, C) that the model got wrong, the largest loss first."""
     mistakes = mistakes_by_loss(labels, logits)
     worst = mistakes[:count]
     probabilities, _ = Softmax().forward({}, logits)
@@ -60,7 +60,7 @@ def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
         said = logits[i].argmax()
         axes.imshow(images[i], cmap="gray_r")
         title = f"{classes[labels[i]]} →{gap}{classes[said]}  {probabilities[i, said]:.0%}"
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=9, parse_math=False)
     for axes in grid.flat:
         axes.axis("off")
     return figure
@@ -75,10 +75,11 @@ def mistakes_by_loss(labels, logits):
 
 
 def attention_and_gradients(model, params, images, labels, prepare, classes):
-    """One row an image (n, H, W): its patches, the attention they get in each block, dLoss/dpixels.
+    """One row an image (n, H, W) or (n, H, W, C): patches, the attention they get, dLoss/dpixels.
 
-    The attention is the mean over heads and query tokens. The pixel gradient says where more ink
-    would make the loss rise (red) or fall (blue); each image has its own colour scale.
+    The attention in each block is the mean over heads and query tokens. The pixel gradient, the sum
+    over colours, says where more ink, or light, would make the loss rise (red) or fall (blue); each
+    image has its own colour scale.
     """
     prepared = prepare(images)
     logits, cache = model.forward(params, prepared)
@@ -92,7 +93,8 @@ def attention_and_gradients(model, params, images, labels, prepare, classes):
         row[0].imshow(images[i], cmap="gray_r", extent=(0, W, H, 0))
         _draw_grid(row[0], H, W, P)
         said = classes[logits[i].argmax()]
-        row[0].set_ylabel(f"{classes[labels[i]]},{_gap(classes)}said {said}", fontsize=9)
+        name = f"{classes[labels[i]]},{_gap(classes)}said {said}"
+        row[0].set_ylabel(name, fontsize=9, parse_math=False)
         for axes, block in zip(row[1:-1], cache["blocks"], strict=True):
             received = block["attn"]["att"][i].mean(axis=(0, 1))  # (T,)
             patches = received[-model.patches.count :].reshape(H // P, W // P)

@@ -23,9 +23,8 @@ def draw_test(folder, model, params, preparation, test, classes, logits):
     images, labels = test
     sheet = figures.worst_mistakes(images, labels, logits, classes)
     write_file(folder / "mistakes.png", figures.png(sheet))
-    few = np.concatenate(
-        [np.arange(min(3, len(labels))), figures.mistakes_by_loss(labels, logits)[:2]]
-    )
+    firsts = np.sort(np.unique(labels, return_index=True)[1])  # the first image of each class
+    few = np.concatenate([firsts[:3], figures.mistakes_by_loss(labels, logits)[:2]])
     sheet = figures.attention_and_gradients(
         model, params, images[few], labels[few], preparation, classes
     )

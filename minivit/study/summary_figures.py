@@ -55,7 +55,8 @@ def attention_of_answers(classifier, pixels):
         gradient = record["images"].gradient[0].sum(axis=-1)  # (H, W)
         limit = abs(gradient).max() or 1
         row[0].imshow(image, cmap="gray")
-        row[0].set_ylabel(f"{classifier.classes[chances.argmax()]}  {chances.max():.0%}")
+        name = f"{classifier.classes[chances.argmax()]}  {chances.max():.0%}"
+        row[0].set_ylabel(name, parse_math=False)
         row[1].imshow(read_by_the_head(record, attention_rollout(record))[0], cmap="cividis")
         row[2].imshow(gradient, cmap="RdBu_r", vmin=-limit, vmax=limit)
     for axes, title in zip(rows[0], ["read", "attention rollout", "dlogit/dpixels"], strict=True):

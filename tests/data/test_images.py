@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from minivit.data import images as module
-from minivit.data.images import load_image, resize
+from minivit.data.images import load_image, load_pixels, resize
 from tests.data.server import serving
 
 RGB = np.zeros((12, 20, 3), np.uint8)  # four corners that differ, on grey
@@ -281,6 +281,25 @@ def test_an_axis_that_grows_is_smooth_and_stays_in_range():
     assert len(np.unique(wider[0, 9:15])) >= 4
     assert resize(step[:, :, None], 3, 9).shape == (3, 9, 1)
     np.testing.assert_array_equal(resize(step, 8, 8), step)
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (100, 40), (40, 80), (3, 90), (1, 1)])
+def test_the_middle_of_a_picture_is_read_at_a_size_and_not_stretched(tmp_path, shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    picture = np.stack([x * 2, y * 2, 0 * x + 77], axis=-1).astype(np.uint8)
+    pixels = load_pixels(saved_at(tmp_path / "a.png", picture), 4, 8)
+    assert (pixels.shape, pixels.dtype) == ((4, 8, 3), np.uint8)
+    share = min(shape[0] / 4, shape[1] / 8)  # pixels of the picture to one of the model
+    for channel, (side, sides) in {0: (shape[1], 8), 1: (shape[0], 4)}.items():
+        middles = (side - 1) / 2 + share * (np.arange(sides) - (sides - 1) / 2)
+        found = pixels[..., channel].mean(axis=1 - (channel == 0)) / 2
+        np.testing.assert_allclose(found, middles.clip(0, side - 1), atol=0.8)
+    assert (pixels[..., 2] == 77).all()
+
+
+def saved_at(path, rgb):
+    assert cv2.imwrite(str(path), rgb[..., ::-1])
+    return path
 
 
 def test_a_size_below_one_is_refused():

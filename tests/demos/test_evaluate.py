@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -7,8 +8,14 @@ import pytest
 
 import minivit
 from demos import evaluate
+from minivit.data.folder import class_files, names_sum, split_files
+from minivit.data.images import load_image, load_pixels
+from minivit.data.scans import scan_digit
 from tests.data.idx import few_digits, mnist, write_digits
+from tests.data.shapes import CLASSES, write_shapes
 from tests.saved_runs import DIGITS, save_untrained
+
+SAMPLES = Path(evaluate.__file__).parent / "samples"
 
 
 @pytest.fixture(autouse=True)
@@ -58,14 +65,14 @@ def test_classes_are_matched_by_their_names(capsys):
 
 
 def test_without_data_it_is_the_runs_own(capsys):
-    assert evaluate.own_data("run") == "mnist"
+    assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "names": None}
     Path("run/result.json").write_text('{"options": {"data": "digits"}}')
-    assert evaluate.own_data("run") == "digits"
+    assert evaluate.started_with("run")["data"] == "digits"
     assert evaluate.main(["run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["data"] == "digits"
     for other in ("{", "[]", '{"options": 3}'):
         Path("run/result.json").write_text(other)
-        assert evaluate.own_data("run") == "mnist"
+        assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "names": None}
 
 
 def small(folder):
@@ -78,6 +85,65 @@ def eleven(folder):
     return write_digits(folder, (images, labels), (images, labels))
 
 
+@pytest.fixture
+def colours(tmp_path):
+    """A run on colour images that never learnt, and the folder with which it was started."""
+    save_untrained("colours", CLASSES, image_size=(12, 16), patch_size=4, channels=3)
+    parts = split_files(write_shapes("shapes", 20), np.random.default_rng(3))
+    images, options = {"names": names_sum(parts, "shapes")}, {"data": "shapes", "seed": 3}
+    Path("colours/training.json").write_text(json.dumps({"options": options, "images": images}))
+    return parts
+
+
+def expected_accuracy(files):
+    images = [load_pixels(path, 12, 16) for paths in files.values() for path in paths]
+    labels = [CLASSES.index(name) for name, paths in files.items() for _ in paths]
+    return (answers(np.stack(images), "colours") == labels).mean()
+
+
+def test_of_its_own_folder_a_run_sees_what_was_held_out(colours, capsys):
+    for options in (["colours"], ["colours", str(Path("shapes").resolve())]):
+        assert evaluate.main([*options, "--json"]) == 0
+        printed = capsys.readouterr()
+        found = json.loads(printed.out)
+        assert np.sum(found["confusion_matrix"]) == 6
+        assert found["accuracy"] == pytest.approx(expected_accuracy(colours["test"]))
+        assert printed.err == "Written: mistakes.png\n"
+    assert cv2.imread("mistakes.png").std(axis=2).mean() > 1  # in colour
+    Path("shapes/circle/new.png").write_bytes(b"no image")
+    assert evaluate.main(["colours"]) == 0
+    assert "shapes has changed since the run was started" in capsys.readouterr().err
+
+
+def test_of_other_folders_all_images_or_those_for_tests(colours, capsys):
+    all_images = class_files(write_shapes("others", 4, seed=1))
+    Path("others/square/bad.png").write_bytes(b"no image")
+    assert evaluate.main(["colours", "others"]) == 0
+    printed = capsys.readouterr()
+    assert "colours on 12 test images of others:" in printed.out
+    assert f"accuracy {expected_accuracy(all_images):.2%} " in printed.out
+    assert printed.err.count("evaluate: left out: others/square/bad.png is no image") == 1
+    write_shapes("parted/train", 2)
+    for_tests = class_files(write_shapes("parted/test", 3, seed=2))
+    write_shapes("parted/val", 2)
+    assert evaluate.main(["colours", "parted", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert np.sum(found["confusion_matrix"]) == 9
+    assert found["accuracy"] == pytest.approx(expected_accuracy(for_tests))
+
+
+def test_a_run_on_digits_sees_photos_of_digits_as_predict_does(capsys):
+    for name in ("three-drawn.png", "five-photo.jpg"):
+        label = {"three": "3", "five": "5"}[name.partition("-")[0]]
+        Path("photos", label).mkdir(parents=True)
+        shutil.copy(SAMPLES / name, Path("photos", label, name))
+    assert evaluate.main(["run", "photos", "--json"]) == 0
+    matrix = np.array(json.loads(capsys.readouterr().out)["confusion_matrix"])
+    for label, path in {3: "three-drawn.png", 5: "five-photo.jpg"}.items():
+        said = answers(scan_digit(load_image(SAMPLES / path)).pixels[None])
+        assert matrix[label].tolist() == np.eye(10, dtype=int)[said[0]].tolist()
+
+
 @pytest.mark.parametrize(
     "make, options, message",
     [
@@ -85,6 +151,8 @@ def eleven(folder):
         (None, ["run", "nowhere"], "no data set at 'nowhere'"),
         (small, ["run", "other"], "are [8, 9, 1]; the run was trained on [28, 28, 1]"),
         (eleven, ["run", "other"], "other has 10; the run knows 0, 1, 2"),
+        (lambda path: Path(path).mkdir(), ["run", "other"], "other has neither four idx files nor"),
+        (lambda path: write_shapes(path, 1), ["run", "other"], "is of the class circle; expected"),
     ],
 )
 def test_what_cannot_work_ends_in_one_line_and_status_2(capsys, make, options, message):

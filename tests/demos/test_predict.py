@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import minivit
 from demos import predict, train_mnist
+from minivit.data.images import load_image
 from minivit.data.scans import scan_digit
 from tests.data.server import serving
 from tests.saved_runs import DIGITS, save_untrained
@@ -35,7 +36,7 @@ def test_json_has_all_probabilities_of_the_prepared_digit(capsys):
     classifier = minivit.Classifier.load("run")
     for answer, path in zip(found, paths, strict=True):
         assert answer["image"] == str(path)
-        pixels = scan_digit(predict.load_image(path)).pixels
+        pixels = scan_digit(load_image(path)).pixels
         expected = classifier.predict(pixels[None])[0]
         assert list(answer["probabilities"]) == DIGITS
         np.testing.assert_allclose(list(answer["probabilities"].values()), expected, rtol=1e-5)
@@ -97,6 +98,15 @@ def test_a_run_on_other_classes_reads_the_picture_at_its_size(capsys):
     red = np.full((1, 8, 12, 3), (255, 0, 0), np.uint8)
     expected = minivit.Classifier.load("colours").predict(red)[0]
     np.testing.assert_allclose(list(found["probabilities"].values()), expected, rtol=1e-5)
+    assert found["doubts"] == []  # however unsure it is: the rules are those of digits
+    sides = np.full((80, 200, 3), (255, 0, 0), np.uint8)
+    sides[:, 40:160] = (0, 0, 255)  # the middle is kept
+    cv2.imwrite("sides.png", sides)
+    assert predict.main(["colours", "sides.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["probabilities"] == found["probabilities"]
+    save_untrained("two", ["cat", "dog"], image_size=(8, 12), patch_size=4, channels=2)
+    assert predict.main(["two", "red.png"]) == 2
+    assert "the run reads images of 2 channels; a picture has 3" in capsys.readouterr().err
     save_untrained("grey", ["cat", "dog"], image_size=(8, 12), patch_size=4)
     assert predict.main(["grey", "red.png"]) == 0
     assert "red.png: " in capsys.readouterr().out

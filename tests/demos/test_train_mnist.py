@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import train_mnist
+from demos import train_mnist, training
 from minivit.data import fashion
 from minivit.data.augment import Augmentation
 from minivit.data.preparation import Preparation
@@ -101,9 +101,9 @@ def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
         seen["tests"].append(split)
         return real_evaluate(model, params, split, *rest)
 
-    real_fit, real_evaluate = train_mnist.fit_run, train_mnist.evaluate
-    monkeypatch.setattr(train_mnist, "fit_run", fit)
-    monkeypatch.setattr(train_mnist, "evaluate", evaluate)
+    real_fit, real_evaluate = training.fit_run, training.evaluate
+    monkeypatch.setattr(training, "fit_run", fit)
+    monkeypatch.setattr(training, "evaluate", evaluate)
     demo(folder, "--seed", "5", "--lr", "0.004")
 
     ((optimizer, train, validation, prepare, options),) = seen["fits"]
@@ -180,9 +180,9 @@ def test_early_stopping_tests_and_keeps_the_best_weights(folder, capsys, monkeyp
         tested.append(params.flat)
         return real_evaluate(model, params, *rest)
 
-    real_evaluate = train_mnist.evaluate
+    real_evaluate = training.evaluate
     monkeypatch.setattr(fit_module, "evaluate", lambda *_: (next(losses), 0.5, None))
-    monkeypatch.setattr(train_mnist, "evaluate", evaluate)
+    monkeypatch.setattr(training, "evaluate", evaluate)
     assert demo(folder, *TINY, "--epochs", "9", "--patience", "2") == 0
     assert "no lower validation loss in 2 epochs: stopped early" in capsys.readouterr().out
     state = load_checkpoint("runs/mnist").state
@@ -264,7 +264,7 @@ def test_a_run_that_is_resumed_takes_no_other_settings(capsys):
     )
 
 
-@pytest.mark.parametrize("optimizer", train_mnist.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
 def test_every_optimizer_and_the_model_options(folder, optimizer):
     options = [*TINY, "--lr", "0.01", "--run", "tiny", "--optimizer", optimizer]
     assert demo(folder, *options) == 0
@@ -274,13 +274,13 @@ def test_every_optimizer_and_the_model_options(folder, optimizer):
 
 
 def test_augmentation_dropout_and_shards_as_asked_for(folder, monkeypatch):
-    seen, real_fit = [], train_mnist.fit_run
+    seen, real_fit = [], training.fit_run
 
     def fit(folder, model, *rest, **options):
         seen.append((model.config["dropout"], model.config["drop_path"], options))
         return real_fit(folder, model, *rest, **options)
 
-    monkeypatch.setattr(train_mnist, "fit_run", fit)
+    monkeypatch.setattr(training, "fit_run", fit)
     asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
     assert demo(folder, *asked, "--shards", "3") == 0
     assert demo(folder, "--augment") == 0

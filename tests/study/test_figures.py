@@ -49,6 +49,21 @@ def test_no_mistake_is_drawn_too():
     figures.png(figure)
 
 
+def test_images_in_colour_and_class_names_that_look_like_formulas():
+    rng = np.random.default_rng(0)
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=3, dim=6, depth=1, heads=2, mlp_dim=5, classes=2
+    )
+    params = minivit.Params(model.init(rng))
+    images, labels = rng.integers(0, 256, (2, 4, 4, 3), np.uint8), np.array([1, 0])
+    names, prepare = ["$a^$", r"$\b$"], Preparation([0.4, 0.5, 0.6], [0.3, 0.3, 0.2])
+    mistakes = figures.worst_mistakes(images, labels, np.array([[0.0, -9], [-9, 0]]), names)
+    gradients = figures.attention_and_gradients(model, params, images, labels, prepare, names)
+    for figure in (mistakes, gradients):
+        np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), images[0])
+        assert pixels(figure).std(axis=2).max() > 20  # in colour
+
+
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 def test_attention_and_gradients_are_those_of_the_model(pool):
     rng = np.random.default_rng(0)

@@ -1,0 +1,32 @@
+"""Pictures of any kind and size, made what a run was trained on."""
+
+import cv2
+
+from minivit.data.images import load_image, load_pixels
+from minivit.data.scans import SIDE, scan_digit
+
+DIGITS = [str(digit) for digit in range(10)]
+
+
+def reads_digits(model, classes):
+    """Whether a run was trained on digits as MNIST has them."""
+    size = [*model.config["image_size"], model.config["channels"]]
+    return (list(classes), size) == (DIGITS, [SIDE, SIDE, 1])
+
+
+def as_trained_on(model, classes, source):
+    """Read a file or URL; return (H, W, C) uint8 as the training images are, and doubts about it.
+
+    A run on MNIST gets a digit drawn as MNIST does it; any other the middle of the picture at its
+    size, in colour or grey. Errors: those of `load_image`; ValueError for other channels.
+    """
+    if reads_digits(model, classes):
+        pixels, doubts = scan_digit(load_image(source))
+        return pixels[:, :, None], doubts
+    channels = model.config["channels"]
+    if channels not in (1, 3):
+        raise ValueError(f"the run reads images of {channels} channels; a picture has 3, or 1")
+    pixels = load_pixels(source, *model.config["image_size"])
+    if channels == 1:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
+    return pixels, []
