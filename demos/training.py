@@ -10,8 +10,6 @@ from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.files import write_file, write_json
-from minivit.study import figures
-from minivit.study.report import confusion_table, draw_test
 from minivit.training import Progress, evaluate, fit_run, load_checkpoint, metrics, open_run
 from minivit.training.step import cores, threads
 
@@ -133,6 +131,9 @@ def train(demo, options, checkpoint, data, rng, **started):
     rng:     draws the model's first weights
     started: what else must be the same for the run to go on
     """
+    from minivit.study import figures  # here, as workers import this module, but never draw
+    from minivit.study.report import draw_test
+
     preparation = Preparation.of(data.train.images, MEASURED)
     _, H, W, *channels = data.train.images.shape
     model = model_of(options, (H, W), *(channels or [1]), len(data.classes))
@@ -189,6 +190,8 @@ def train(demo, options, checkpoint, data, rng, **started):
 
 def report(folder, result, data, logits):
     """What a person wants to know at the end, printed."""
+    from minivit.study.report import confusion_table
+
     print(f"\nTest accuracy {result['test_accuracy']:.2%}, loss {result['test_loss']:.4f}")
     print(f"Trained for {result['train_seconds']:.1f} s, ", end="")
     print(f"{result['images_per_second']:,.0f} images/s\n")
