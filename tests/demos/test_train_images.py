@@ -20,7 +20,7 @@ from tests.data.shapes import CLASSES, write_shapes
 from tests.demos.test_train_mnist import press_ctrl_c_at, weights
 
 MODEL = ["--image-size=16", "--patch-size=8", "--dim=12", "--depth=1", "--heads=3", "--mlp-dim=8"]
-SHORT = [*MODEL, "--epochs=2", "--batch-size=8", "--shards=2"]
+SHORT = [*MODEL, "--epochs=2", "--batch-size=8", "--shards=1"]
 
 
 @pytest.fixture

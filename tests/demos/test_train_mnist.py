@@ -36,9 +36,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def demo(folder, *options):
-    return train_mnist.main(
-        ["--data", str(folder), "--epochs", "1", "--batch-size", "20", *options]
-    )
+    usual = ["--data", str(folder), "--epochs", "1", "--batch-size", "20", "--shards", "1"]
+    return train_mnist.main([*usual, *options])
 
 
 def test_leaves_a_complete_run(folder, capsys):
@@ -113,7 +112,7 @@ def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
     assert prepare == Preparation.of(train.images)
     assert (type(optimizer), optimizer.lr) == (minivit.Muon, 0.004)
     assert options["augment"] == Augmentation(shift=2, rotation=10, scale=0.1)
-    assert options["shards"] == cores()
+    assert train_mnist.arguments([]).shards == cores()
     assert (options["seed"], options["epochs"], options["batch_size"]) == (5, 1, 20)
     (tested,) = seen["tests"]
     np.testing.assert_array_equal(tested.images, data.test.images)
