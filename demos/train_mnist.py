@@ -1,6 +1,7 @@
 """Train a Vision Transformer, whose every gradient is written by hand, on MNIST or its kin."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 
@@ -10,10 +11,11 @@ import minivit
 from minivit.data.augment import Augmentation
 from minivit.data.digits import hold_out
 from minivit.data.preparation import Preparation
-from minivit.files import write_file, write_json
+from minivit.files import locked, write_file, write_json
 from minivit.study import figures
 from minivit.study.report import confusion_table, draw_test
 from minivit.training import Progress, evaluate, fit_run, load_checkpoint, metrics, open_run
+from minivit.training.run import resumable
 from minivit.training.step import cores, threads
 
 from .options import command, parser_of
@@ -49,21 +51,13 @@ def arguments(argv=None):
     add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
     add("--dropout", type=float, default=0.0, help="share of numbers left out while training")
     add("--drop-path", type=float, help="share of branches left out, last block")
-    add(
-        "--augment",
-        nargs="*",
-        metavar="CHANGE",
-        help=f"random changes of the training images: {Augmentation.CHANGES}; without any, none",
-    )
+    change_help = f"random changes of training images: {Augmentation.CHANGES}; without any, none"
+    add("--augment", nargs="*", metavar="CHANGE", help=change_help)
     add("--epochs", type=int, help="times that every training image is seen")
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--optimizer", choices=OPTIMIZERS, default="muon", help="how the weights move")
-    add(
-        "--lr",
-        type=float,
-        help="peak learning rate; None: 0.02 (of muon's AdamW 3e-3), for adamw and adam 6e-3, "
-        "for sgd 0.2",
-    )
+    lr_help = "peak learning rate; None: 0.02 (of muon's AdamW 3e-3), adamw and adam 6e-3, sgd 0.2"
+    add("--lr", type=float, help=lr_help)
     add("--shards", type=int, default=cores(), help="threads over which a step is split")
     add("--seed", type=int, default=0, help="of all that is random")
     add("--run", help="name of the run's folder in runs/")
@@ -91,30 +85,32 @@ def arguments(argv=None):
 def main(argv=None):
     options, checkpoint = arguments(argv), None
     try:
-        if options.resume:
-            checkpoint = load_checkpoint(options.resume)
-            for reason in checkpoint.refused:
-                print(f"train_mnist: not used: {reason}", file=sys.stderr)
-            options = options_of(checkpoint, options)
-        train(options, checkpoint)
+        with contextlib.ExitStack() as locks:  # no other process trains the same run
+            if options.resume:
+                locks.enter_context(locked(options.resume))
+                checkpoint = load_checkpoint(options.resume)
+                for reason in checkpoint.refused:
+                    print(f"train_mnist: not used: {reason}", file=sys.stderr)
+                options = options_of(checkpoint, options)
+            train(options, checkpoint, locks)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"train_mnist: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\ntrain_mnist: {stop or 'stopped'}", file=sys.stderr)
+        print(f"\ntrain_mnist: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
 
 
 def options_of(checkpoint, options):
     """The options with which a run was started; ValueError if they are not of this demo."""
-    started = checkpoint.started.get("options", {})
-    if started.keys() != vars(options).keys():
+    started = checkpoint.started.get("options")
+    if not isinstance(started, dict) or started.keys() != vars(options).keys():
         raise ValueError(f"{checkpoint.folder} was started by another demo, or another version")
     return argparse.Namespace(**started)
 
 
-def train(options, checkpoint):
+def train(options, checkpoint, locks):
     data = minivit.load_digits(options.data)
     rng = np.random.default_rng(options.seed)
     training, validation = hold_out(data.train, max(1, len(data.train.labels) // 12), rng)
@@ -136,6 +132,9 @@ def train(options, checkpoint):
     progress = Progress(params, OPTIMIZERS[options.optimizer](params, options.lr))
     started = {"options": vars(options), "preparation": dataclasses.asdict(preparation)}
     folder = open_run(options.run, started, progress, checkpoint)
+    if checkpoint is None:
+        locks.enter_context(locked(folder))
+    go_on = command("train_mnist", "--resume", folder)
     print(
         f"A ViT of {params.flat.size:,} parameters learns from {len(training.labels):,} images; "
         f"{len(validation.labels):,} are held out to watch it."
@@ -154,7 +153,7 @@ def train(options, checkpoint):
         preparation,
         classes=data.classes,
         checkpoint_every=options.checkpoint_every,
-        go_on=command("train_mnist", "--resume", folder),
+        go_on=go_on,
         after_epoch=draw,
         augment=Augmentation.of(options.augment),
         epochs=options.epochs,
@@ -164,21 +163,22 @@ def train(options, checkpoint):
         patience=options.patience,
     )
 
-    with threads(options.shards) as mapper:
-        _, _, logits = evaluate(model, progress.best, data.test, preparation, mapper)
-    test = metrics(data.test.labels, logits, data.classes)
-    result = dict(
-        test_accuracy=test["accuracy"],
-        test_loss=test["loss"],
-        train_seconds=progress.seconds,
-        images_per_second=progress.rows[-1]["epoch"] * len(training.labels) / progress.seconds,
-        parameters=params.flat.size,
-        seed=options.seed,
-        options=vars(options),
-        test=test,
-    )
-    write_json(folder / "result.json", result)
-    draw_test(folder, model, progress.best, preparation, data.test, data.classes, logits)
+    with resumable(folder, go_on):
+        with threads(options.shards) as mapper:
+            _, _, logits = evaluate(model, progress.best, data.test, preparation, mapper)
+        test = metrics(data.test.labels, logits, data.classes)
+        result = dict(
+            test_accuracy=test["accuracy"],
+            test_loss=test["loss"],
+            train_seconds=progress.seconds,
+            images_per_second=progress.rows[-1]["epoch"] * len(training.labels) / progress.seconds,
+            parameters=params.flat.size,
+            seed=options.seed,
+            options=vars(options),
+            test=test,
+        )
+        write_json(folder / "result.json", result)
+        draw_test(folder, model, progress.best, preparation, data.test, data.classes, logits)
     report(folder, result, data, logits)
 
 
