@@ -49,7 +49,7 @@ def status(demo, work, *arguments):
         print(f"{demo}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\n{demo}: {stop or 'stopped'}", file=sys.stderr)
+        print(f"\n{demo}: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
 
 

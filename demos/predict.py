@@ -11,6 +11,7 @@ import sys
 import numpy as np
 
 import minivit
+from minivit.data.fetch import printable
 from minivit.files import write_file
 from minivit.study import figures, summary_figures
 
@@ -77,7 +78,9 @@ def as_text(answer):
     """An answer in a line, and a warning under it if there is reason for one."""
     ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
     others = ", ".join(f"{name} {chance:.1%}" for name, chance in ranked[1:3])
-    line = f"{answer['image']}: {answer['class']}  {answer['probability']:.1%}  ({others})"
+    line = (
+        f"{printable(answer['image'])}: {answer['class']}  {answer['probability']:.1%}  ({others})"
+    )
     if answer["doubts"]:
         line += f"\n  this may be no digit: {'; '.join(answer['doubts'])}"
     return line

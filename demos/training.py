@@ -1,6 +1,7 @@
 """What the demos that train a model share: the options, the run from start to end, the report."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from typing import NamedTuple
@@ -9,8 +10,9 @@ import minivit
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
-from minivit.files import write_file, write_json
+from minivit.files import locked, write_file, write_json
 from minivit.training import Progress, evaluate, fit_run, load_checkpoint, metrics, open_run
+from minivit.training.run import resumable
 from minivit.training.step import cores, threads
 
 from .options import command, seed, status
@@ -91,18 +93,19 @@ def run_demo(demo, work, options):
     def start():
         if not options.resume:
             return work(options, None)
-        checkpoint = load_checkpoint(options.resume)
-        for reason in checkpoint.refused:
-            print(f"{demo}: not used: {reason}", file=sys.stderr)
-        return work(_options_of(checkpoint, options), checkpoint)
+        with locked(options.resume):
+            checkpoint = load_checkpoint(options.resume)
+            for reason in checkpoint.refused:
+                print(f"{demo}: not used: {reason}", file=sys.stderr)
+            return work(_options_of(checkpoint, options), checkpoint)
 
     return status(demo, start)
 
 
 def _options_of(checkpoint, options):
     """The options with which a run was started; ValueError if they are not of this demo."""
-    started = checkpoint.started.get("options", {})
-    if started.keys() != vars(options).keys():
+    started = checkpoint.started.get("options")
+    if not isinstance(started, dict) or started.keys() != vars(options).keys():
         raise ValueError(f"{checkpoint.folder} was started by another demo, or another version")
     return argparse.Namespace(**started)
 
@@ -131,9 +134,6 @@ def train(demo, options, checkpoint, data, rng, **started):
     rng:     draws the model's first weights
     started: what else must be the same for the run to go on
     """
-    from minivit.study import figures  # here, as workers import this module, but never draw
-    from minivit.study.report import draw_test
-
     preparation = Preparation.of(data.train.images, MEASURED)
     _, H, W, *channels = data.train.images.shape
     model = model_of(options, (H, W), *(channels or [1]), len(data.classes))
@@ -141,60 +141,60 @@ def train(demo, options, checkpoint, data, rng, **started):
     progress = Progress(params, OPTIMIZERS[options.optimizer](params, options.lr))
     started |= {"options": vars(options), "preparation": dataclasses.asdict(preparation)}
     folder = open_run(options.run, started, progress, checkpoint)
+    go_on = command(demo, "--resume", folder)
     print(
         f"A ViT of {params.flat.size:,} parameters learns from {len(data.train.labels):,} images; "
         f"{len(data.validation.labels):,} are held out to watch it."
     )
     print(f"It is kept in {folder}/ and begins at step {len(progress.rows)}.", flush=True)
 
-    def draw(progress):
-        write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
-
-    fit_run(
-        folder,
-        model,
-        progress,
-        data.train,
-        data.validation,
-        preparation,
-        classes=data.classes,
-        checkpoint_every=options.checkpoint_every,
-        go_on=command(demo, "--resume", folder),
-        after_epoch=draw,
-        augment=Augmentation.of(options.augment),
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        shards=options.shards,
-        patience=options.patience,
-    )
-
-    with threads(options.shards) as mapper:
-        _, _, logits = evaluate(model, progress.best, data.test, preparation, mapper)
-    test = metrics(data.test.labels, logits, data.classes)
-    result = dict(
-        test_accuracy=test["accuracy"],
-        test_loss=test["loss"],
-        train_seconds=progress.seconds,
-        images_per_second=progress.rows[-1]["epoch"] * len(data.train.labels) / progress.seconds,
-        parameters=params.flat.size,
-        seed=options.seed,
-        options=vars(options),
-        test=test,
-    )
-    write_json(folder / "result.json", result)
-    draw_test(folder, model, progress.best, preparation, data.test, data.classes, logits)
-    report(folder, result, data, logits)
+    with contextlib.nullcontext() if checkpoint else locked(folder):  # or `run_demo` has locked it
+        fit_run(
+            folder,
+            model,
+            progress,
+            data.train,
+            data.validation,
+            preparation,
+            classes=data.classes,
+            checkpoint_every=options.checkpoint_every,
+            go_on=go_on,
+            augment=Augmentation.of(options.augment),
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            shards=options.shards,
+            patience=options.patience,
+        )
+        with resumable(folder, go_on):
+            final_test(folder, model, progress, preparation, data, options)
     return folder
 
 
-def report(folder, result, data, logits):
-    """What a person wants to know at the end, printed."""
-    from minivit.study.report import confusion_table
+def final_test(folder, model, progress, preparation, data, options):
+    """Look at the test images, once; write and print what a person wants to know at the end."""
+    from minivit.study import figures  # here, as workers import this module, but never draw
+    from minivit.study.report import confusion_table, draw_test
 
-    print(f"\nTest accuracy {result['test_accuracy']:.2%}, loss {result['test_loss']:.4f}")
-    print(f"Trained for {result['train_seconds']:.1f} s, ", end="")
-    print(f"{result['images_per_second']:,.0f} images/s\n")
+    with threads(options.shards) as mapper:
+        _, _, logits = evaluate(model, progress.best, data.test, preparation, mapper)
+    found = metrics(data.test.labels, logits, data.classes)
+    speed = progress.rows[-1]["epoch"] * len(data.train.labels) / progress.seconds
+    result = dict(
+        test_accuracy=found["accuracy"],
+        test_loss=found["loss"],
+        train_seconds=progress.seconds,
+        images_per_second=speed,
+        parameters=progress.params.flat.size,
+        seed=options.seed,
+        options=vars(options),
+        test=found,
+    )
+    write_json(folder / "result.json", result)
+    write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
+    draw_test(folder, model, progress.best, preparation, data.test, data.classes, logits)
+    print(f"\nTest accuracy {found['accuracy']:.2%}, loss {found['loss']:.4f}")
+    print(f"Trained for {progress.seconds:.1f} s, {speed:,.0f} images/s\n")
     print("Confusion matrix: a row for what it is, a column for what the model said")
     print(confusion_table(data.test.labels, logits, data.classes))
     print(f"\nSaved in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")

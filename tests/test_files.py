@@ -1,10 +1,17 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
+import types
+from pathlib import Path
 
 import pytest
 
-from minivit.files import remove_unfinished, write_file
+from minivit import files
+from minivit.files import locked, read_json, remove_unfinished, write_file
+
+ROOT = Path(__file__).parent.parent
 
 
 def full(*_):
@@ -59,3 +66,69 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, monkey
     assert len(list(tmp_path.iterdir())) == 3
     remove_unfinished(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "kept"]
+
+
+def refused(folder):
+    return pytest.raises(OSError, match=f"^another process is at work in {folder}; wait until it")
+
+
+def test_a_folder_is_locked_until_the_end_or_an_error(tmp_path):
+    with locked(tmp_path), refused(tmp_path), locked(tmp_path):
+        raise AssertionError
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    with locked(tmp_path):
+        assert list(tmp_path.iterdir()) == []  # nothing that could be left behind
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    code = (
+        "import sys; from minivit.files import locked\n"
+        "with locked(sys.argv[1]): print('in', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == b"in\n"
+        with refused(tmp_path), locked(tmp_path):
+            raise AssertionError
+        process.kill()
+        process.wait()
+        with locked(tmp_path):
+            pass
+
+
+def test_where_folders_cannot_be_opened_a_file_in_it_is_locked(tmp_path, monkeypatch):
+    """As on Windows, with a stand-in for its msvcrt."""
+    flock, fcntl = files.fcntl.flock, files.fcntl
+
+    def locking(descriptor, mode, _):
+        try:
+            flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PermissionError(errno.EACCES, "Permission denied") from None
+
+    msvcrt = types.SimpleNamespace(LK_LOCK=1, LK_NBLCK=2, locking=locking)
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(files, "msvcrt", msvcrt, raising=False)
+    for _ in range(2):  # the file that stays does not keep anyone out
+        with locked(tmp_path), refused(tmp_path), locked(tmp_path):
+            raise AssertionError
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with locked(tmp_path / "nowhere"), locked(tmp_path / "nowhere"):
+        pass
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    with locked(tmp_path), locked(tmp_path):
+        pass
+
+
+def test_json_is_read_as_it_was_written(tmp_path):
+    value = {"name": "Zürich", "sizes": [1, None, 0.1]}
+    files.write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value

@@ -21,6 +21,15 @@ class Preparation:
     mean: float | list[float]
     std: float | list[float]
 
+    def __post_init__(self):
+        means, stds = (x if isinstance(x, list) else [x] for x in (self.mean, self.std))
+        finite = all(math.isfinite(number) for number in [*means, *stds])
+        if not (finite and all(std > 0 for std in stds) and len(means) == len(stds)):
+            raise ValueError(
+                "the preparation's mean and std must be finite, of one length, and std greater "
+                f"than 0, got {self.mean!r} and {self.std!r}"
+            )
+
     @classmethod
     def of(cls, images, most=None):
         """Measure mean and std on the training images, (n, H, W) or (n, H, W, C) uint8.

@@ -4,6 +4,7 @@
 pickled, and every file appears whole or not at all.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from ..files import ASIDE, flush_folder, remove_unfinished, write_file, write_json
+from ..files import ASIDE, flush_folder, locked, remove_unfinished, write_file, write_json
 from .checkpoint import begin_checkpoints, save_checkpoint
 from .fit import fit
 
@@ -25,26 +26,31 @@ def new_run(name, root="runs", begin=None):
     """Make and return the folder root/name, or root/name-2, -3, …: a run is never overwritten.
 
     begin(folder) writes the first files. The folder gets its name when they are all there, so that
-    a run that was killed can go on whenever there is a folder of its name.
+    a run that was killed can go on whenever there is a folder of its name; what one that was killed
+    before left is removed.
     Errors: ValueError for a name that leads elsewhere; OSError if nothing can be written there.
     """
     if name in ("", ".", "..") or Path(name).name != name:
         raise ValueError(f"a run's name is a plain folder name, got {name!r}")
-    Path(root).mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(ASIDE, f".{name}.", root))
-    try:
-        aside.chmod(0o755)
-        if begin:
-            begin(aside)
-        number, folder = 1, Path(root, name)
-        while folder.exists():
-            number += 1
-            folder = Path(root, f"{name}-{number}")
-        aside.rename(folder)
-    except BaseException:
-        shutil.rmtree(aside)
-        raise
-    flush_folder(root)
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root, wait=True):  # so whatever is unfinished there is of no living process
+        for lost in root.glob(f".*{ASIDE}"):
+            shutil.rmtree(lost, ignore_errors=True)
+        aside = Path(tempfile.mkdtemp(ASIDE, f".{name}.", root))
+        try:
+            aside.chmod(0o755)
+            if begin:
+                begin(aside)
+            number, folder = 1, root / name
+            while folder.exists():
+                number += 1
+                folder = root / f"{name}-{number}"
+            aside.rename(folder)
+        except BaseException:
+            shutil.rmtree(aside)
+            raise
+        flush_folder(root)
     return folder
 
 
@@ -80,13 +86,12 @@ def fit_run(
     classes,
     checkpoint_every,
     go_on,
-    after_epoch=None,
     **options,
 ):
     """`fit`, with `options` for it, and kept in a run's folder that `begin_checkpoints` began.
 
     There is a checkpoint at the end of each epoch, and every `checkpoint_every` steps; `save_run`
-    writes the best weights after each epoch; then comes after_epoch(progress), for example to draw.
+    writes the best weights after each epoch.
 
     Errors: those of `fit` and OSError, with what is left and `go_on`, the command to go on with.
     On Ctrl-C, KeyboardInterrupt with such a text, when the step is done and a checkpoint is there.
@@ -97,21 +102,36 @@ def fit_run(
             save_run(folder, model, progress.best, preparation, classes, progress.rows)
         if progress.at_epoch_end or len(progress.rows) % checkpoint_every == 0:
             save_checkpoint(folder, progress)
-        if progress.at_epoch_end and after_epoch:
-            after_epoch(progress)
 
+    with resumable(folder, go_on):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is no number
+                fit(
+                    model,
+                    progress,
+                    train,
+                    validation,
+                    preparation,
+                    after_step=after_step,
+                    **options,
+                )
+        except KeyboardInterrupt:
+            save_checkpoint(folder, progress)
+            raise KeyboardInterrupt(f"stopped and saved after {len(progress.rows)} steps") from None
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
+
+
+@contextlib.contextmanager
+def resumable(folder, go_on):
+    """If Ctrl-C or an OSError ends what is inside the `with`, add to it `go_on`, how to go on."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is not finite
-            fit(model, progress, train, validation, preparation, after_step=after_step, **options)
-    except KeyboardInterrupt:
-        save_checkpoint(folder, progress)
-        steps = len(progress.rows)
-        raise KeyboardInterrupt(f"stopped and saved after {steps} steps. Go on: {go_on}") from None
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"{str(stop) or 'stopped'}. Go on: {go_on}") from None
     except OSError as error:
         raise OSError(f"{error}. What {folder} held is still good. Then go on: {go_on}") from error
-    except FloatingPointError as error:
-        raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
 
 
 def save_run(folder, model, params, preparation, classes, rows):

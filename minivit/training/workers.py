@@ -12,6 +12,7 @@ This process itself only leads; so it has time to prepare the next batch (`batch
 import contextlib
 import ctypes
 import multiprocessing
+import pickle
 import signal
 import warnings
 
@@ -30,7 +31,8 @@ def workers(count, model, params):
 
     params: only names, sizes and dtype count here; the numbers are those that `run` is given
 
-    Errors: ChildProcessError, from `run`, if a worker could not start or was killed.
+    Errors: TypeError for what cannot be pickled; ChildProcessError, from `run`, if a worker could
+    not start or was killed.
     """
     if count == 1:
         with threads(1):
@@ -63,7 +65,7 @@ def workers(count, model, params):
             ours, theirs = context.Pipe()
             arguments = (theirs, model, params, parameters, block)
             process = context.Process(target=_serve, args=arguments, daemon=True)
-            with _ctrl_c_blocked():
+            with _ctrl_c_blocked(), _explained():
                 process.start()
             theirs.close()
             stack.callback(process.join)
@@ -89,9 +91,14 @@ def _serve(pipe, model, params, parameters, gradients):
 
 @contextlib.contextmanager
 def _explained():
-    """Say what it means that a pipe has lost its other end."""
+    """Say what it means that a pipe has lost its other end, or takes no such thing."""
     try:
         yield
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"a worker process cannot be sent the model, or what prepares its images ({error}): it "
+            "must be importable from a module. One shard needs no worker"
+        ) from error
     except (EOFError, ConnectionError) as error:
         raise ChildProcessError(
             "a worker process is gone: killed, perhaps for want of memory; or it could not start, "

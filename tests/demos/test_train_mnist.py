@@ -159,6 +159,48 @@ def test_ctrl_c_stops_after_the_step_and_the_command_it_prints_goes_on(folder, c
     assert weights("runs/two parts") == weights("runs/whole")
 
 
+def test_ctrl_c_before_there_is_a_run(folder, capsys, monkeypatch):
+    monkeypatch.setattr(minivit, "load_digits", lambda _: signal.raise_signal(signal.SIGINT))
+    assert demo(folder) == 130
+    assert capsys.readouterr().err == "\ntrain_mnist: stopped\n"
+
+
+def test_ctrl_c_during_the_final_test_says_how_to_go_on_and_then_only_the_test_is_done(
+    folder, capsys, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert demo(folder, *TINY) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("train_mnist: stopped. Go on: ")
+    kept = weights("runs/mnist")
+    assert not Path("runs/mnist/result.json").exists()
+    monkeypatch.setattr(fit_module, "loss_and_gradients", None)  # no step is left
+    assert train_mnist.main(shlex.split(said)[-2:]) == 0
+    assert "begins at step 11." in capsys.readouterr().out
+    assert json.loads(Path("runs/mnist/result.json").read_text())["test"]["classes"]
+    assert weights("runs/mnist") == kept
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_is_trained_by_one_process_at_a_time(folder, capsys, monkeypatch, resumed):
+    if resumed:
+        assert demo(folder, *TINY) == 0
+    real_evaluate, second = training.evaluate, []
+
+    def evaluate(*arguments):  # until the end of the final test
+        second.append(train_mnist.main(["--resume", "runs/mnist"]))
+        return real_evaluate(*arguments)
+
+    monkeypatch.setattr(training, "evaluate", evaluate)
+    assert (train_mnist.main(["--resume", "runs/mnist"]) if resumed else demo(folder, *TINY)) == 0
+    assert second == [2]
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "train_mnist:" in line]
+    assert said == (
+        "train_mnist: another process is at work in runs/mnist; wait until it ends, or stop it"
+    )
+
+
 def test_goes_on_from_the_checkpoint_before_if_the_newest_is_damaged(folder, capsys):
     assert demo(folder, *TINY, "--checkpoint-every", "4") == 0
     kept = weights("runs/mnist")
@@ -199,11 +241,11 @@ def test_what_is_not_finite_is_named_and_what_was_saved_stays(folder, capsys):
     assert load_checkpoint("runs/mnist").state["rows"] == []
 
 
-@pytest.mark.parametrize("write", range(1, 9))
+@pytest.mark.parametrize("write", range(1, 12))
 def test_a_full_disk_ends_in_one_line_and_once_there_is_room_it_goes_on(
     folder, capsys, monkeypatch, write
 ):
-    """At every file that a run of one epoch writes until its training is done."""
+    """At every file that a run of one epoch writes, those of the final test too."""
     real, calls = os.fsync, itertools.count(1)
 
     def full(descriptor):
@@ -224,6 +266,7 @@ def test_a_full_disk_ends_in_one_line_and_once_there_is_room_it_goes_on(
         assert train_mnist.main(["--resume", "runs/mnist"]) == 0
         assert not list(Path("runs").glob("**/.*"))
         load_run("runs/mnist")
+        assert Path("runs/mnist/result.json").is_file()
 
 
 def test_where_no_run_can_be_kept(folder, capsys):
@@ -242,11 +285,12 @@ def test_refuses_to_go_on_with_other_images(folder, capsys):
     assert "runs/mnist was started with the preparation {'mean': " in said
 
 
-def test_refuses_to_go_on_with_what_another_demo_started(folder, capsys):
+@pytest.mark.parametrize("options", ["none", None, [], {"epochs": 1}])
+def test_refuses_to_go_on_with_what_another_demo_started(folder, capsys, options):
     assert demo(folder, *TINY) == 0
     started = json.loads(Path("runs/mnist/training.json").read_text())
     progress = Progress(params := minivit.Params({"w": np.zeros(3)}), minivit.SGD(params, 0.1))
-    del started["options"]["pool"]
+    started["options"] = options
     begin_checkpoints("runs/mnist", started, progress)
     capsys.readouterr()
     assert train_mnist.main(["--resume", "runs/mnist"]) == 2

@@ -1,4 +1,5 @@
 import csv
+import threading
 
 import numpy as np
 import pytest
@@ -69,6 +70,30 @@ def test_a_run_goes_on_only_with_what_it_was_started_with(tmp_path):
     message = "was started with the mean 0.1, but now it is 0.2; it can go on only with what"
     with pytest.raises(ValueError, match=message):
         open_run("mnist", started | {"mean": 0.2}, again, checkpoint, root=tmp_path)
+
+
+def test_what_a_killed_start_left_is_removed_but_nothing_of_one_that_is_starting(tmp_path):
+    (tmp_path / ".mnist.killed.aside").mkdir()
+    (tmp_path / ".mnist.killed.aside" / "training.json").write_text("{")
+    (tmp_path / ".mine").mkdir()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def begin(folder):
+        begun.set()
+        assert go_on.wait(10)
+        (folder / "training.json").write_text("{}")
+
+    slow = threading.Thread(target=new_run, args=("slow", tmp_path, begin))
+    slow.start()
+    assert begun.wait(10)
+    fast = threading.Thread(target=new_run, args=("fast", tmp_path))
+    fast.start()
+    fast.join(0.2)
+    go_on.set()
+    slow.join()
+    fast.join()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "fast", "slow"]
+    assert (tmp_path / "slow" / "training.json").exists()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x"])

@@ -141,3 +141,18 @@ def alive(pid):
 def test_a_script_without_its_main_guard_is_told_so(tmp_path):
     _, errors = started(tmp_path, SCRIPT).communicate(timeout=60)
     assert 'lacks its `if __name__ == "__main__":`' in errors.splitlines()[-1]
+
+
+def test_what_cannot_be_sent_is_refused(crew):
+    _, model, params, *_ = crew
+    with pytest.raises(TypeError, match="cannot be sent .* One shard needs no worker"):
+        list(both(crew, shards=2, prepare=lambda images: images))
+
+    class Own(minivit.ViT):
+        pass
+
+    with (
+        pytest.raises(TypeError, match="must be importable"),
+        workers(2, Own(**model.config), params),
+    ):
+        pass
