@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 import minivit
+from minivit.data.fetch import printable
 from minivit.data.images import load_image, resize
 from minivit.data.scans import SIDE, scan_digit
 from minivit.files import write_file
@@ -101,7 +102,9 @@ def as_text(answer):
     """An answer in a line, and a warning under it if there is reason for one."""
     ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
     others = ", ".join(f"{name} {chance:.1%}" for name, chance in ranked[1:3])
-    line = f"{answer['image']}: {answer['class']}  {answer['probability']:.1%}  ({others})"
+    line = (
+        f"{printable(answer['image'])}: {answer['class']}  {answer['probability']:.1%}  ({others})"
+    )
     if answer["doubts"]:
         line += f"\n  this may be no {'digit' if answer['class'] in DIGITS else 'such thing'}: "
         line += "; ".join(answer["doubts"])

@@ -42,6 +42,7 @@ class Classifier:
         images, probabilities = iter(images), []
         while batch := [self._checked(image) for image in itertools.islice(images, BATCH)]:
             prepared = self.preparation(np.stack(batch))  # (B, H, W, C)
+            prepared = prepared.astype(self.params.flat.dtype, copy=False)
             logits, _ = self.model.forward(self.params, prepared, keep=False)  # (B, K)
             probabilities.append(Softmax().forward({}, logits)[0])
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *probabilities])

@@ -10,6 +10,7 @@ import minivit
 from minivit.checks.numeric import random_params
 from minivit.data.preparation import Preparation
 from minivit.training import predict, save_run
+from tests.saved_runs import saved
 from tests.test_house import ROOT
 
 
@@ -104,6 +105,6 @@ def test_refuses_what_it_was_not_trained_on(run, images, error, message):
         minivit.Classifier.load(run).predict(images)
 
 
-def test_refuses_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no run: it has no config.json"):
-        minivit.Classifier.load(tmp_path)
+def test_a_run_of_other_floats(tmp_path):
+    saved(tmp_path, [dict(step=0)], dtype=np.float64)
+    assert minivit.Classifier.load(tmp_path).predict(some(3, 4, 6)).shape == (3, 3)

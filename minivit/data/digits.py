@@ -15,7 +15,7 @@ import numpy as np
 
 MNIST = Path(__file__).parent / "mnist"
 UNSIGNED_BYTE = 8
-LARGEST = 2**31  # bytes in a file; a header that promises more is a damaged one
+LARGEST = 2**30  # numbers in a file; a header that promises more is a damaged one
 
 
 class Split(NamedTuple):
@@ -119,8 +119,11 @@ def _read_idx(path, axes, sums):
                     f"to begin with {magic.hex(' ')}, got {header[:4].hex(' ') or 'nothing'}"
                 )
             shape = tuple(int(size) for size in np.frombuffer(header, ">u4")[1:])
-            size = min(math.prod(shape), LARGEST)
-            body = file.read(size + 1)  # one byte more than there should be
+            if math.prod(shape) > LARGEST:
+                raise ValueError(
+                    f"{path} is damaged: its header promises {shape}, more than {LARGEST:,} bytes"
+                )
+            body = file.read(math.prod(shape) + 1)  # one byte more than there should be
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); replace it by a fresh copy") from error
     if len(body) != math.prod(shape):

@@ -23,10 +23,19 @@ HANDLERS = [  # all of urllib's but those of ftp:, file: and data:, where a redi
 def fetch(url):
     """Return the bytes at an http or https URL.
 
-    Errors, each naming the URL: TimeoutError after `SECONDS`; ValueError if it is no address;
+    Errors, each naming the URL: TimeoutError after `SECONDS`; ValueError if it is no address, or
+    one with a password;
     OSError for an error status, a redirect to anything but http and https or without end, an answer
     that breaks off or is larger than `MOST_BYTES`, and a server that cannot be reached.
     """
+    _, at, host = url.partition("://")[2].partition("/")[0].rpartition("@")
+    if at:
+        raise ValueError(
+            f"the address at {printable(host)} holds a user name or a password; expected one "
+            "without, or a downloaded file"
+        )
+    if url != printable(url):
+        raise ValueError(f"{printable(url)} is no address of the web; check its spelling")
     answer = Future()
     # A timeout of a socket is for one piece, and a server may send a byte at a time. So the one who
     # asked waits no longer than the limit, and the thread is left to end by itself.
@@ -37,6 +46,11 @@ def fetch(url):
         raise TimeoutError(
             f"{url} took longer than {SECONDS:g} s; try again later, or give a downloaded file"
         ) from None
+
+
+def printable(name):
+    """The name of a file or an address, in one line and without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(name))
 
 
 def _answer(answer, url):

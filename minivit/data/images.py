@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from .fetch import MOST_BYTES, fetch
+from .fetch import MOST_BYTES, fetch, printable
 
 MOST_PIXELS = 2**25  # as floats, 12 bytes a pixel, 400 MB
 SIGNATURES = {  # how a file of each format begins
@@ -53,19 +53,20 @@ def load_image(source):
         ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels, or
                     numbers that are not 8 or 16 bit
     """
+    name = printable(source)
     if isinstance(source, str) and re.match("https?://", source, re.IGNORECASE):
         data = fetch(source)
     elif isinstance(source, str) and "://" in source:
-        raise ValueError(f"{source} is no file, and no address that begins with http or https")
+        raise ValueError(f"{name} is no file, and no address that begins with http or https")
     else:
-        data = _read_file(source)
-    kind = _format(data, source)
-    turn = _orientation(data, kind, source)
+        data = _read_file(Path(source), name)
+    kind = _format(data, name)
+    turn = _orientation(data, kind, name)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise _damaged(source, kind)
+        raise _damaged(name, kind)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{source} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
+        raise ValueError(f"{name} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
     multiplied = kind == "TIFF" and pixels.dtype == np.uint8  # by alpha, which OpenCV does there
     rgb = _rgb(pixels, multiplied)
     return np.ascontiguousarray(UPRIGHT.get(turn, lambda image: image)(rgb))
@@ -86,59 +87,58 @@ def resize(image, height, width):
     return resized.clip(0, 1).reshape(height, width, *image.shape[2:])
 
 
-def _read_file(path):
+def _read_file(path, name):
     """The bytes of a file, if it is one and not too large."""
-    path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no image {path}; expected a file or an http(s) URL")
+        raise FileNotFoundError(f"there is no image {name}; expected a file or an http(s) URL")
     if not path.is_file():
-        raise OSError(f"{path} is a folder or a device; expected an image file")
+        raise OSError(f"{name} is a folder or a device; expected an image file")
     with open(path, "rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise OSError(f"{path} is larger than {MOST_BYTES:,} bytes, the limit for an image")
+        raise OSError(f"{name} is larger than {MOST_BYTES:,} bytes, the limit for an image")
     return data
 
 
-def _format(data, source):
-    for name, signature in SIGNATURES.items():
+def _format(data, name):
+    for kind, signature in SIGNATURES.items():
         if re.match(signature, data, re.DOTALL):
-            return name
+            return kind
     begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
-    raise ValueError(f"{source} is no image: it {begins}; expected {', '.join(SIGNATURES)}")
+    raise ValueError(f"{name} is no image: it {begins}; expected {', '.join(SIGNATURES)}")
 
 
-def _orientation(data, kind, source):
+def _orientation(data, kind, name):
     """How an image is still to be turned, from 1 to 8 as EXIF counts; ValueError if too large."""
     with HEADERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are refused here
         try:
             header = Image.open(io.BytesIO(data), formats=[kind])
         except Image.DecompressionBombError:
-            raise _too_large(source) from None
+            raise _too_large(name) from None
         except Exception:  # whatever a parser raises at bytes that make no sense
-            raise _damaged(source, kind) from None
+            raise _damaged(name, kind) from None
         with header:
             if math.prod(header.size) > MOST_PIXELS:
-                raise _too_large(source)
+                raise _too_large(name)
             if kind == "TIFF":
                 return 1  # OpenCV turns it
             try:
                 return header.getexif().get(ExifTags.Base.Orientation, 1)
             except OSError:
-                raise _damaged(source, kind) from None
+                raise _damaged(name, kind) from None
             except Exception:  # metadata without sense; the image may be good
                 return 1
 
 
-def _too_large(source):
+def _too_large(name):
     return ValueError(
-        f"{source} has more than {MOST_PIXELS:,} pixels, the limit; make it smaller first"
+        f"{name} has more than {MOST_PIXELS:,} pixels, the limit; make it smaller first"
     )
 
 
-def _damaged(source, kind):
-    return ValueError(f"{source} is a damaged {kind}, or cut off; replace it by a fresh copy")
+def _damaged(name, kind):
+    return ValueError(f"{name} is a damaged {kind}, or cut off; replace it by a fresh copy")
 
 
 def _rgb(pixels, multiplied):

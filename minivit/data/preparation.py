@@ -1,5 +1,6 @@
 """From raw pixels to what the model reads; saved with a run, whose model reads nothing else."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,13 @@ class Preparation:
 
     mean: float
     std: float
+
+    def __post_init__(self):
+        if not (math.isfinite(self.mean) and 0 < self.std < math.inf):
+            raise ValueError(
+                "the preparation's mean and std must be finite, and std greater than 0, got "
+                f"{self.mean!r} and {self.std!r}"
+            )
 
     @classmethod
     def of(cls, images):

@@ -1,5 +1,7 @@
 """Layer normalisation (Ba, Kiros and Hinton 2016, arXiv:1607.06450, equations 3 and 4)."""
 
+import math
+
 import numpy as np
 
 from ..backend import array_module
@@ -18,7 +20,7 @@ class LayerNorm:
     Forward  x (..., D) -> y (..., D)
     Cache    normed (..., D), rstd (..., 1)
     Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed), or
-             eps is not positive
+             eps is not positive and finite
 
     Gone through line by line, last line first, with sums over the D features, but for dw and db,
     which sum over the tokens:
@@ -43,8 +45,8 @@ class LayerNorm:
     def __init__(self, dim, eps=1e-6):
         """`eps` keeps the division finite for a token whose features are all equal."""
         (self.dim,) = positive_integers("LayerNorm", dim=dim)
-        if not eps > 0:
-            raise ValueError(f"LayerNorm: eps must be positive, got {eps!r}")
+        if not 0 < eps < math.inf:
+            raise ValueError(f"LayerNorm: eps must be positive and finite, got {eps!r}")
         self.eps = float(eps)
 
     def init(self, rng, dtype=np.float32):

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from ..files import remove_unfinished, write_file, write_json
+from ..files import read_json, remove_unfinished, write_file, write_json
+from ..runs import read_arrays
 
 
 class Checkpoint(NamedTuple):
@@ -41,7 +41,7 @@ def save_checkpoint(folder, progress):
 
     Errors: OSError if it cannot be written; those that were there still are.
     """
-    started = _read_json(Path(folder, "training.json"))
+    started = read_json(Path(folder, "training.json"))
     checkpoints = Path(folder, "checkpoints")
     checkpoints.mkdir(exist_ok=True)
     path = checkpoints / f"step-{len(progress.rows):08}.safetensors"
@@ -54,7 +54,7 @@ def save_checkpoint(folder, progress):
     remove_unfinished(checkpoints)
     older = [other for other in _newest_first(checkpoints) if other.name < path.name]
     for other in _newest_first(checkpoints):
-        if other not in (path, *older[:1]):
+        if other not in (path, *older[:1]) and not other.is_dir():
             other.unlink()
 
 
@@ -70,7 +70,7 @@ def load_checkpoint(folder):
             f"{folder} is no run that can go on: it has no training.json; expected a folder such "
             "as runs/mnist"
         )
-    started = _read_json(folder / "training.json")
+    started = read_json(folder / "training.json")
     refused = []
     for path in _newest_first(folder / "checkpoints"):
         try:
@@ -87,12 +87,7 @@ def _newest_first(checkpoints):
 
 def _read(path, started):
     """The state in a checkpoint; ValueError unless it is whole and of the run started so."""
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+    metadata, arrays = read_arrays(path)
     if not {"minivit", "sha256"} <= metadata.keys():
         raise ValueError(f"{path} is no checkpoint of minivit")
     actual = _sum(arrays, metadata["minivit"])
@@ -104,7 +99,7 @@ def _read(path, started):
     try:
         record = json.loads(metadata["minivit"])
         its_started, state = record["started"], record["state"] | arrays
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} is no checkpoint of minivit ({error!r})") from error
     if its_started != started:
         raise ValueError(f"{path} is of another run, which was started with other settings")
@@ -118,10 +113,3 @@ def _sum(arrays, text):
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
-
-
-def _read_json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of the encoding or of JSON
-        raise ValueError(f"{path} is damaged: {error}") from error

@@ -13,6 +13,7 @@ def predict(model, params, images, prepare, *, batch_size=125, mapper=map):
 
     def forward(start):
         prepared = prepare(images[start : start + batch_size])
+        prepared = prepared.astype(params.flat.dtype, copy=False)
         return model.forward(params, prepared, keep=False)[0]
 
     return np.concatenate(list(mapper(forward, range(0, len(images), batch_size))))

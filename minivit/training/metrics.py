@@ -6,7 +6,16 @@ from ..losses import cross_entropy
 
 
 def confusion_matrix(labels, predictions, classes):
-    """Return counts (K, K): row, the true class; column, what the model said."""
+    """Return counts (K, K): row, the true class; column, what the model said.
+
+    Errors: ValueError for a label or a prediction that is none of 0 to K − 1.
+    """
+    for name, numbers in {"labels": labels, "predictions": predictions}.items():
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
+            raise ValueError(
+                f"confusion_matrix: {name} are from {numbers.min()} to {numbers.max()}; "
+                f"{classes} classes are numbered 0 to {classes - 1}"
+            )
     counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
     return counts.reshape(classes, classes)
 
@@ -40,9 +49,11 @@ def metrics(labels, logits, classes, k=3):
     Returns loss (nats), accuracy, top_k_accuracy and its k (at most K), confusion_matrix, and for
     each class images, precision and recall; a precision or recall of nothing is None.
     """
+    loss, _ = cross_entropy(logits, labels)  # first, since it refuses what does not fit
+    if len(classes) != logits.shape[1]:
+        raise ValueError(f"metrics: {len(classes)} class names for {logits.shape[1]} logits each")
     predictions = logits.argmax(axis=1)
     confusion = confusion_matrix(labels, predictions, len(classes))
-    loss, _ = cross_entropy(logits, labels)
     k = min(k, len(classes))
     shares = zip(classes, confusion.sum(axis=1), *precision_and_recall(confusion), strict=True)
     return dict(

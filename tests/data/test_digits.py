@@ -7,7 +7,7 @@ import pytest
 
 import minivit
 from minivit.data.digits import MNIST, Split, hold_out
-from tests.data.idx import NAMES, few_digits, idx_bytes, write_digits
+from tests.data.idx import few_digits, write_digits
 
 IMAGES = "train-images-idx3-ubyte"
 
@@ -44,61 +44,6 @@ def test_a_folder_with_the_four_files(tmp_path, compressed):
     np.testing.assert_array_equal(data.train.labels, train[1])
     np.testing.assert_array_equal(data.test.images, test[0])
     assert data.classes == ["0", "1", "2", "3", "4"]
-
-
-def damage(name):
-    """{what happened: (file, its new bytes or None), …} for a compressed file of 240 digits."""
-
-    def changed(path):
-        raw = gzip.decompress(path.read_bytes())
-        packed = path.read_bytes()
-        middle = len(packed) // 2
-        flipped = packed[:middle] + bytes([packed[middle] ^ 255]) + packed[middle + 1 :]
-        return {
-            "truncated download": packed[:-1000],
-            "flipped byte": flipped,
-            "web page": b"<html>404 Not Found</html>",
-            "empty": b"",
-            "wrong magic number": gzip.compress(bytes([0, 0, 13, 3]) + raw[4:]),
-            "missing numbers": gzip.compress(raw[:-1]),
-            "numbers too many": gzip.compress(raw + b"\0"),
-            "only a header": gzip.compress(raw[:10]),
-            "a lying header": gzip.compress(raw[:4] + b"\xff" * 12 + raw[16:]),
-            "labels for images": gzip.compress(idx_bytes(np.zeros(240))),
-        }[name]
-
-    return changed
-
-
-@pytest.mark.parametrize(
-    "name, message",
-    [
-        ("truncated download", "is damaged"),
-        ("flipped byte", "is damaged"),
-        ("web page", r"is damaged .*[Nn]ot a gzipped file"),
-        ("empty", r"is no idx file of images.*got nothing"),
-        ("wrong magic number", "expected it to begin with 00 00 08 03, got 00 00 0d 03"),
-        ("missing numbers", r"promises \(240, 28, 28\), 188160 bytes, but 188159 follow"),
-        ("numbers too many", r"promises \(240, 28, 28\), 188160 bytes, but more follow"),
-        ("only a header", "is no idx file of images"),
-        ("a lying header", "is damaged: its header promises"),
-        ("labels for images", "expected it to begin with 00 00 08 03, got 00 00 08 01"),
-    ],
-)
-def test_refuses_a_damaged_file_by_name(tmp_path, name, message):
-    folder = few_digits(tmp_path)
-    path = folder / f"{IMAGES}.gz"
-    path.write_bytes(damage(name)(path))
-    with pytest.raises(ValueError, match=f"{IMAGES}.gz .*{message}"):
-        minivit.load_digits(folder)
-
-
-@pytest.mark.parametrize("name", NAMES.values())
-def test_refuses_a_missing_file_by_name(tmp_path, name):
-    folder = few_digits(tmp_path)
-    (folder / f"{name}.gz").unlink()
-    with pytest.raises(FileNotFoundError, match=f"has no file {name} or {name}.gz"):
-        minivit.load_digits(folder)
 
 
 def test_refuses_a_file_that_differs_from_its_checksum(tmp_path):
@@ -150,25 +95,6 @@ def test_the_package_verifies_its_own_mnist(tmp_path, monkeypatch):
     monkeypatch.setattr("minivit.data.digits.MNIST", folder)
     with pytest.raises(ValueError, match="t10k-labels-idx1-ubyte.gz is damaged: the MD5 sum"):
         minivit.load_digits()
-
-
-def test_refuses_what_does_not_belong_together(tmp_path):
-    pixels, labels = np.zeros((3, 4, 4)), np.zeros(3)
-    with pytest.raises(ValueError, match="has 3 images, but .* has 2 labels"):
-        minivit.load_digits(write_digits(tmp_path / "a", (pixels, labels[:2]), (pixels, labels)))
-    with pytest.raises(ValueError, match=r"images are \(4, 4\) pixels, test images \(4, 3\)"):
-        minivit.load_digits(
-            write_digits(tmp_path / "b", (pixels, labels), (pixels[:, :, :3], labels))
-        )
-    with pytest.raises(ValueError, match=r"is empty: its header says \(0, 4, 4\)"):
-        minivit.load_digits(
-            write_digits(tmp_path / "c", (pixels[:0], labels[:0]), (pixels, labels))
-        )
-
-
-def test_refuses_a_folder_that_is_not_there():
-    with pytest.raises(FileNotFoundError, match="no data set at 'minst'; expected \"mnist\","):
-        minivit.load_digits("minst")
 
 
 def test_hold_out_splits_without_loss_or_overlap():

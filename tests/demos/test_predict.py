@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -49,6 +50,13 @@ def test_a_line_for_each_picture(capsys):
     named = [line for line in lines if line.startswith(str(SAMPLES))]
     assert len(named) == len(list(SAMPLES.iterdir())) == 6
     assert all("%  (" in line for line in named)
+
+
+def test_a_name_that_is_no_text(capsys):
+    name = os.fsdecode(b"caf\xe9.png")
+    Path(name).write_bytes((SAMPLES / "three-drawn.png").read_bytes())
+    assert predict.main(["run", name]) == 0
+    assert capsys.readouterr().out.startswith("caf\\udce9.png: ")
 
 
 def test_what_looks_like_no_digit_is_said_by_the_rule(capsys, monkeypatch):

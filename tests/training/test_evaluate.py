@@ -51,3 +51,11 @@ def test_evaluate():
     right = sum(row.argmax() == label for row, label in zip(logits, split.labels, strict=True))
     assert accuracy == right / 17
     assert 0 < right < 17
+
+
+def test_a_model_of_other_floats():
+    model, params, split, prepare = case()
+    expected = predict(model, params, split.images, prepare)
+    logits = predict(model, params.astype(np.float64), split.images, prepare)
+    assert logits.dtype == np.float64
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,97 @@
+"""Whatever a user hands in, the answer is one clear line, in bounded time and memory.
+
+The table stands in tests/hostile/, a file for each kind of input.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from demos import evaluate, predict, train_mnist
+from minivit.data import fetch
+from tests.data.server import serving
+from tests.hostile import Place, checkpoints, idx, images, labels, name_of, runs, urls
+
+TABLE = [row for kind in (images, urls, runs, checkpoints, idx, labels) for row in kind.ROWS]
+SECONDS, BYTES = 20, 2**29
+
+
+@pytest.fixture(scope="module")
+def web():
+    with serving(urls.PATHS) as address:
+        yield address
+
+
+@pytest.fixture
+def place(tmp_path, web, monkeypatch):
+    monkeypatch.setattr(fetch, "SECONDS", 0.4)
+    monkeypatch.setattr(fetch, "MOST_BYTES", 300_000)
+    monkeypatch.setenv("no_proxy", "*")
+    return Place(tmp_path, web)
+
+
+@contextlib.contextmanager
+def limits():
+    """Inside the `with`, the process gets half a gigabyte more at most, and 20 seconds."""
+
+    def late(*_):
+        raise AssertionError(f"it takes longer than {SECONDS} s")
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    usual = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + BYTES
+    handler = signal.signal(signal.SIGALRM, late)
+    resource.setrlimit(resource.RLIMIT_AS, (most, usual[1]))
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_AS, usual)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=name_of)
+def test_is_refused_in_one_line(row, place, capfd):
+    if "not to be read" in row.what and os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    given = row.give(place)
+    with limits(), pytest.raises(row.error, match=row.message) as caught:
+        row.ask(given)
+    said = str(caught.value)
+    assert said.isprintable()  # in one line
+    assert len(said) < 600 + len(str(given))
+    if isinstance(given, (str, Path)) and str(given).isprintable() and "@" not in str(given):
+        assert str(given) in said
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_table_has_no_row_twice():
+    names = [name_of(row) for row in TABLE]
+    assert len(set(names)) == len(names) > 270
+
+
+@pytest.mark.parametrize("row", runs.ROWS, ids=name_of)
+def test_a_demo_says_it_and_ends_with_status_2(row, place, capfd, monkeypatch):
+    if "not to be read" in row.what and os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    monkeypatch.chdir(place.folder)
+    run = row.give(place)
+    for demo, more in ((evaluate, []), (predict, ["a.png"])):
+        assert demo.main([str(run), *more]) == 2
+        printed = capfd.readouterr()
+        assert len(printed.err.splitlines()) == 1
+        assert printed.out == ""
+
+
+@pytest.mark.parametrize("row", checkpoints.RUNS, ids=lambda row: row[0])
+def test_a_run_that_cannot_go_on_ends_with_status_2(row, place, capfd):
+    run = row[1](place)
+    assert train_mnist.main(["--resume", str(run)]) == 2
+    printed = capfd.readouterr()
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
