@@ -3,6 +3,7 @@
 import cv2
 
 from minivit.data.images import load_image, load_pixels
+from minivit.data.likeness import LEAST, likeness
 from minivit.data.scans import SIDE, scan_digit
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -22,6 +23,8 @@ def as_trained_on(model, classes, source):
     """
     if reads_digits(model, classes):
         pixels, doubts = scan_digit(load_image(source))
+        if pixels.any() and (alike := likeness(pixels)) < LEAST:
+            doubts.append(f"the most similar digit of MNIST is only {alike:.0%} like it")
         return pixels[:, :, None], doubts
     channels = model.config["channels"]
     if channels not in (1, 3):

@@ -360,7 +360,7 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
         ({"positions": "none"}, ValueError, '"sincos1d", "sincos2d" or None, got \'none\''),
         ({"positions": "sincos2d", "dim": 66, "heads": 2}, ValueError, "dim 66 must be divisible"),
         ({"norm": "none"}, ValueError, 'norm must be "pre" or "post", got \'none\''),
-        ({"eps": 0}, ValueError, "eps must be positive, got 0"),
+        ({"eps": 0}, ValueError, "eps must be positive and finite, got 0"),
     ],
 )
 def test_refuses_configurations_that_cannot_work(change, error, message):

@@ -1,0 +1,77 @@
+"""Printed digits and letters, and which of them a run takes for digits without a warning.
+
+.venv/bin/python -m tests.printed_signs runs/mnist
+"""
+
+import math
+import sys
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import minivit
+from demos.predict import SURE, answer, as_trained_on
+from minivit.data.likeness import LEAST, likeness
+
+FONTS = ["DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral", "OpenCV"]  # with matplotlib
+LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhjkmnprtuvwxy"  # that no digit looks like
+LIKE_DIGITS = "OoIliZzSsBbgq"
+
+
+def printed(font, sign, rng):
+    """A page of 200 to 600 pixels, a sign of a quarter to 0.7 of it anywhere, dark on light."""
+    side = int(rng.integers(200, 601))
+    height = int(side * rng.uniform(0.25, 0.7))
+    paper, ink = int(rng.integers(200, 256)), int(rng.integers(0, 60))
+    if font == "OpenCV":
+        page = np.full((side, side), paper, np.uint8)
+        (width, tall), _ = cv2.getTextSize(sign, cv2.FONT_HERSHEY_SIMPLEX, 1, 1)
+        left = rng.integers(5, side - width * height // tall - 5)
+        place = int(left), int(rng.integers(height + 5, side - 5))
+        cv2.putText(page, sign, place, cv2.FONT_HERSHEY_SIMPLEX, height / tall, ink, 2)
+        return page
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
+    letters = ImageFont.truetype(file, math.floor(height * 1.37))  # a digit is 0.73 of its size
+    page = Image.new("L", (side, side), paper)
+    draw = ImageDraw.Draw(page)
+    left, top, right, bottom = draw.textbbox((0, 0), sign, font=letters)
+    x, y = rng.integers(5, side - (right - left) - 5), rng.integers(5, side - (bottom - top) - 5)
+    draw.text((x - left, y - top), sign, fill=ink, font=letters)
+    return np.asarray(page)
+
+
+def printed_answers(classifier, signs, count, seed):
+    """What a run says of `count` pages of each sign in each font."""
+    rng, answers = np.random.default_rng(seed), []
+    for font in FONTS:
+        for sign in np.repeat(list(signs), count):
+            page = printed(font, str(sign), rng)
+            image = cv2.cvtColor(page, cv2.COLOR_GRAY2RGB) / np.float32(255)
+            pixels, doubts = as_trained_on(classifier, image)
+            answers.append((str(sign), answer(classifier, pixels, doubts)))
+    return answers
+
+
+def main(run):
+    classifier = minivit.Classifier.load(run)
+    for name, signs, count, seed in (
+        ("digits", "0123456789", 20, 7),
+        ("letters that no digit looks like", LETTERS, 1, 8),
+        ("letters that one looks like", LIKE_DIGITS, 1, 9),
+    ):
+        answers = printed_answers(classifier, signs, count, seed)
+        warned = sum(bool(found["doubts"]) for _, found in answers)
+        right = sum(found["class"] == sign for sign, found in answers)
+        read = f", {right} are read" if name == "digits" else ""
+        print(f"{warned} of {len(answers)} printed {name} get a warning{read}")
+    images = minivit.load_digits().test.images
+    unsure = classifier.predict(images).max(axis=1) < SURE
+    unlike = np.array([likeness(image) < LEAST for image in images])
+    print(f"{(unsure | unlike).sum():,} of MNIST's {len(images):,} test digits do")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
