@@ -5,7 +5,7 @@ import sys
 
 from minivit.files import write_json
 
-from ..options import new_file, parser_of
+from ..options import new_file, parser_of, status
 from .answers import ANSWERS
 from .costs import costs
 from .engines import ENGINES, operations
@@ -29,6 +29,7 @@ MODELS = {
 TASKS = {  # beside the table of all models, which is what comes without any of these
     "profile": "where the time of a training step goes, by layer and by kind of work",
     "costs": "answers, the import, other batches, more tokens, wider models",
+    "recipe": "the default training of train_mnist beside the same in PyTorch",
 }
 
 
@@ -38,46 +39,45 @@ def arguments(argv=None):
     for name, text in TASKS.items():
         what.add_argument(f"--{name}", dest="task", action="store_const", const=name, help=text)
     add = parser.add_argument
+    add("--epochs", type=int, default=12, help="of --recipe")
     add("--batch-size", type=int, default=128, help="images in a step")
     add("--rounds", type=int, default=11, help="times that every engine has its turn")
     add("--seconds", type=float, default=0.5, help="length of a turn; a profile has them all")
     add("--json", type=new_file, metavar="FILE", help="write the rows there as well")
     options = parser.parse_args(argv)
-    for name in ("batch_size", "rounds", "seconds"):
+    for name in ("epochs", "batch_size", "rounds", "seconds"):
         if not getattr(options, name) > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0")
     return options
 
 
 def main(argv=None):
-    options = arguments(argv)
+    return status("benchmark", measure, arguments(argv))
+
+
+def measure(options):
+    """Do what was asked for, print it, and write it as JSON."""
     has_torch = importlib.util.find_spec("torch")
     if not has_torch and options.task != "profile":
         print("PyTorch is not installed; to compare: python -m pip install torch==2.13.0\n")
-    try:
-        rows = measure(options, has_torch)
-    except RuntimeError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nbenchmark: stopped", file=sys.stderr)
-        return 130
-    if options.json:
-        write_json(options.json, rows)
-    return 0
-
-
-def measure(options, has_torch):
-    """Do what was asked for, print it, and return it for JSON."""
     config = next(iter(MODELS.values()))
     names = [name for name in (*ENGINES, *ANSWERS) if has_torch or "torch" not in name]
     if options.task == "profile":
         print(LEGEND)
         turns = options.rounds * options.seconds
-        return [profile(model, config, turns) for model, config in MODELS.items()]
-    if options.task == "costs":
-        return costs(config, names, options)
-    return compare([name for name in names if name in ENGINES], options)
+        rows = [profile(model, config, turns) for model, config in MODELS.items()]
+    elif options.task == "costs":
+        rows = costs(config, names, options)
+    elif options.task == "recipe":
+        # Here, as every process that is measured imports this file again.
+        from ..train_mnist import arguments as recipe_of
+        from .recipe import compare_recipes
+
+        rows = compare_recipes(recipe_of(["--epochs", str(options.epochs)]), has_torch)
+    else:
+        rows = compare([name for name in names if name in ENGINES], options)
+    if options.json:
+        write_json(options.json, rows)
 
 
 def compare(names, options):
@@ -87,8 +87,8 @@ def compare(names, options):
     for model, config in MODELS.items():
         try:
             found = race(names, config, options.batch_size, options)
-        except RuntimeError as error:
-            raise RuntimeError(f"{model}: {error}") from error
+        except ChildProcessError as error:
+            raise ChildProcessError(f"{model}: {error}") from error
         peak, _ = found.pop("matrix products")
         for name, (speed, memory) in found.items():
             row = dict(
@@ -101,7 +101,7 @@ def compare(names, options):
             )
             rows.append(row)
             print(
-                f"{model:<38}{name:<15}{speed:>9,.0f}{row['ratio']:>10.2f} ×"
+                f"{model:<38}{name:<15}{row['images_per_second']:>9,.0f}{row['ratio']:>10.2f} ×"
                 f"{row['peak_share']:>9.1%}{memory or float('nan'):>7.0f}",
                 flush=True,
             )

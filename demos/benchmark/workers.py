@@ -15,7 +15,7 @@ class Worker:
     serve: runs there as serve(exchange, *arguments); exchange(answer) hands an answer out, at first
            None, and returns the next question. What serve returns is its last answer
 
-    Errors: RuntimeError, saying why, if it fails, at the start or later.
+    Errors: ChildProcessError, saying why, if it fails, at the start or later.
     """
 
     def __init__(self, serve, *arguments):
@@ -43,7 +43,7 @@ class Worker:
             error = "the process was killed; perhaps for want of memory"
         if error:
             self.process.join()
-            raise RuntimeError(error)
+            raise ChildProcessError(error)
         return answer
 
 
@@ -93,7 +93,7 @@ def race(names, config, batch_size, options):
     for name in names:
         try:
             workers[name] = Worker(serve_engine, name, config, batch_size)
-        except RuntimeError as error:
+        except ChildProcessError as error:
             if "torch" not in name:
                 raise
             print(f"{name}: not measured, {error}")

@@ -126,19 +126,19 @@ def test_a_worker_measures_and_tells_its_memory():
 
 
 def test_a_worker_that_cannot_start_says_why():
-    with pytest.raises(RuntimeError, match="^ValueError: .*image of 6 x 4 pixels"):
+    with pytest.raises(ChildProcessError, match="^ValueError: .*image of 6 x 4 pixels"):
         worker_of("minivit", TINY | dict(patch_size=5))
 
 
 def test_a_worker_that_fails_or_is_killed_while_it_measures_says_why():
     worker = worker_of("Classifier", TINY)
-    with pytest.raises(RuntimeError, match="^TypeError: "):
+    with pytest.raises(ChildProcessError, match="^TypeError: "):
         worker.ask("long")
     assert worker.process.exitcode == 0
     killed = worker_of("Classifier", TINY)
     killed.process.kill()
     killed.process.join()
-    with pytest.raises(RuntimeError, match="the process was killed"):
+    with pytest.raises(ChildProcessError, match="the process was killed"):
         killed._answer()
 
 
@@ -196,29 +196,35 @@ def test_a_rival_that_cannot_run_is_left_out(monkeypatch, capsys):
     assert "torch-eager: not measured, " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", [["--rounds", "0"], ["--seconds", "-1"], ["--batch-size", "0"]])
+@pytest.mark.parametrize("option", [["--rounds", "0"], ["--seconds", "-1"], ["--epochs", "0"]])
 def test_refuses_numbers_that_measure_nothing(option, capsys):
     with pytest.raises(SystemExit):
         benchmark.arguments(option)
     assert f"{option[0]} must be greater than 0" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", ["profile", "costs"])
+@pytest.mark.parametrize("task", ["profile", "costs", "recipe"])
 def test_each_task_is_done_instead_of_the_table_and_written(task, tmp_path, monkeypatch, capsys):
+    from demos.benchmark import recipe
+
     asked = {}
 
     def fake(name):
         return lambda *arguments: asked.setdefault(name, arguments) and {"done": name}
 
-    for module, name in [(benchmark, "profile"), (benchmark, "costs")]:
+    for module, name in [(benchmark, "profile"), (benchmark, "costs"), (recipe, "compare_recipes")]:
         monkeypatch.setattr(module, name, fake(name))
     monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY})
     file = tmp_path / "rows.json"
-    assert benchmark.main([f"--{task}", "--json", str(file)]) == 0
-    expected = {"done": task}
+    assert benchmark.main([f"--{task}", "--epochs", "3", "--json", str(file)]) == 0
+    done = {"recipe": "compare_recipes"}.get(task, task)
+    expected = {"done": done}
     assert json.loads(file.read_text()) == ([expected] if task == "profile" else expected)
-    assert list(asked) == [task]
-    assert asked[task][0] == {"profile": "tiny", "costs": TINY}[task]
+    assert list(asked) == [done]
+    first = asked[done][0]
+    assert first == {"profile": "tiny", "costs": TINY}.get(task, first)
+    if task == "recipe":  # train_mnist's defaults, but for the number of epochs
+        assert (first.epochs, first.batch_size, first.optimizer) == (3, 250, "muon")
 
 
 def test_only_one_task_at_a_time(capsys):
