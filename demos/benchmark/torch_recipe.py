@@ -72,7 +72,8 @@ class Recipe:
 
     train, validation: Splits of raw images and labels
     prepare:           raw images -> float images
-    Augmentation and preparation run in a thread, a batch ahead of the step.
+    Augmentation and preparation run in a thread, a batch ahead of the step: measured, that is
+    faster here than in a DataLoader's process, or than in the step.
     """
 
     def __init__(
