@@ -56,7 +56,7 @@ def torch_engine(config, batch_size, compiled=False):
     torch.set_num_threads(cores())
     images, labels = map(torch.from_numpy, batch_of(config, batch_size))
     model = twin(config, start(config)[1])
-    optimizer = adamw(model, LR, BETAS, DECAY)
+    optimizer = adamw(model.named_parameters(), LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
 
     def step():

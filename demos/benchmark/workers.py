@@ -1,75 +1,113 @@
-"""An engine in a process of its own, which measures when it is told to."""
+"""What is measured runs in a process of its own, and goes on when it is told to."""
 
 import importlib
 import multiprocessing
+import statistics
 import time
 
+from .answers import ANSWERS
 from .engines import ENGINES
 
 
 class Worker:
-    """One engine, started and warmed up.
+    """A function in a new process, which is asked question after question.
 
-    Errors: RuntimeError, saying why, if it cannot start or fails while it measures.
+    serve: runs there as serve(exchange, *arguments); exchange(answer) hands an answer out, at first
+           None, and returns the next question. What serve returns is its last answer
+
+    Errors: ChildProcessError, saying why, if it fails, at the start or later.
     """
 
-    def __init__(self, name, config, batch_size):
+    def __init__(self, serve, *arguments):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        arguments = (theirs, name, config, batch_size)
-        self.process = context.Process(target=_serve, args=arguments, daemon=False)
+        self.process = context.Process(target=_run, args=(theirs, serve, arguments), daemon=False)
         self.process.start()
         theirs.close()
         self._answer()
 
-    def measure(self, seconds):
-        """Return how much was done in a second, over about so many seconds."""
-        self.pipe.send(seconds)
+    def ask(self, question):
+        self.pipe.send(question)
         return self._answer()
 
     def finish(self):
-        """End the process; return the memory in MB that it needed beyond its imports, or None."""
-        self.pipe.send(None)
-        memory = self._answer()
+        """Ask for no more; return the last answer when the process has ended."""
+        last = self.ask(None)
         self.process.join()
-        return memory
+        return last
 
     def _answer(self):
         try:
-            error, number = self.pipe.recv()
+            error, answer = self.pipe.recv()
         except EOFError:
             error = "the process was killed; perhaps for want of memory"
         if error:
             self.process.join()
-            raise RuntimeError(error)
-        return number
+            raise ChildProcessError(error)
+        return answer
 
 
-def _serve(pipe, name, config, batch_size):
-    module, engine = ENGINES[name]
+def _run(pipe, serve, arguments):
+    def exchange(answer):
+        pipe.send((None, answer))
+        return pipe.recv()
+
     try:
-        importlib.import_module(module)
-        imported = _megabytes("VmRSS")
-        with engine(config, batch_size) as (step, amount):
-            for _ in range(3):
-                step()
-            pipe.send((None, None))
-            while (seconds := pipe.recv()) is not None:
-                start, steps = time.perf_counter(), 0
-                while time.perf_counter() - start < seconds:
-                    step()
-                    steps += 1
-                pipe.send((None, amount * steps / (time.perf_counter() - start)))
-        most = _megabytes("VmHWM")
-        pipe.send((None, round(most - imported, 1) if most else None))
+        pipe.send((None, serve(exchange, *arguments)))
+    except (EOFError, ConnectionError, KeyboardInterrupt):
+        return  # nobody asks any more
     except Exception as error:  # whatever an engine lacks on this machine: the others go on
         pipe.send((f"{type(error).__name__}: {error}".splitlines()[0], None))
 
 
-def _megabytes(entry):
-    """VmRSS: the memory this process has now; VmHWM: the most it ever had. None but on Linux."""
+def serve_engine(exchange, name, config, batch_size):
+    """Told so many seconds, measure over about that long how much is done in a second.
+
+    The last answer is the memory in MB that the process needed at most, beyond its imports, with
+    all that the processes it started needed; or None.
+    """
+    module, engine = (ENGINES | ANSWERS)[name]
+    importlib.import_module(module)
+    imported = _megabytes("VmRSS")
+    with engine(config, batch_size) as (step, amount):
+        for _ in range(3):
+            step()
+        seconds = exchange(None)
+        while seconds is not None:
+            start, steps = time.perf_counter(), 0
+            while time.perf_counter() - start < seconds:
+                step()
+                steps += 1
+            seconds = exchange(amount * steps / (time.perf_counter() - start))
+        children = [child.pid for child in multiprocessing.active_children()]
+        most = [_megabytes("VmHWM", pid) for pid in ("self", *children)]
+    return None if None in most else round(sum(most) - imported, 1)
+
+
+def race(names, config, batch_size, options):
+    """Measure engines in turns; return {name: (median of what it does in a second, memory in MB)}.
+
+    PyTorch's that cannot run here are left out, with a line that says why.
+    """
+    workers = {}
+    for name in names:
+        try:
+            workers[name] = Worker(serve_engine, name, config, batch_size)
+        except ChildProcessError as error:
+            if "torch" not in name:
+                raise
+            print(f"{name}: not measured, {error}")
+    speeds = {name: [] for name in workers}
+    for _ in range(options.rounds):
+        for name, worker in workers.items():
+            speeds[name].append(worker.ask(options.seconds))
+    return {name: (statistics.median(speeds[name]), workers[name].finish()) for name in workers}
+
+
+def _megabytes(entry, pid="self"):
+    """VmRSS: the memory a process has now; VmHWM: the most it ever had. None but on Linux."""
     try:
-        with open("/proc/self/status", encoding="ascii") as file:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
             lines = dict(line.split(":", 1) for line in file)
     except OSError:
         return None

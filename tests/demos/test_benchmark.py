@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import minivit
-from demos.benchmark import engines
-from demos.benchmark.workers import Worker
+from demos.benchmark import engines, workers
+from demos.benchmark.workers import Worker, race, serve_engine
 from minivit.checks.numeric import random_params
 from tests.numeric import passes, relative_error
 
@@ -62,7 +62,7 @@ def ordered(twin, params):
 def test_the_optimizers_take_the_same_steps():
     torch, torch_vit, model, params, twin, images, labels = twins()
     optimizer = minivit.AdamW(params, 0.01, betas=(0.8, 0.9), decay=0.5)
-    twin_optimizer = torch_vit.adamw(twin, 0.01, (0.8, 0.9), 0.5)
+    twin_optimizer = torch_vit.adamw(twin.named_parameters(), 0.01, (0.8, 0.9), 0.5)
     grads = params.zeros_like()
     for _ in range(4):
         logits, cache = model.forward(params, images)
@@ -113,29 +113,41 @@ def test_the_ceiling_counts_what_it_multiplies(monkeypatch):
     assert operations == sum(2 * a[0] * a[1] * b[1] for a, b in sizes)
 
 
+def worker_of(engine, config):
+    return Worker(serve_engine, engine, config, 5)
+
+
 def test_a_worker_measures_and_tells_its_memory():
-    worker = Worker("minivit", TINY, 5)
-    assert worker.measure(0.01) > 5
+    worker = worker_of("minivit", TINY)
+    assert worker.ask(0.01) > 5
     memory = worker.finish()
-    assert memory is None or 0 < memory < 100
+    assert memory is None or 0 < memory < 100 * engines.cores()
     assert worker.process.exitcode == 0
 
 
 def test_a_worker_that_cannot_start_says_why():
-    with pytest.raises(RuntimeError, match="^ValueError: .*image of 6 x 4 pixels"):
-        Worker("minivit", TINY | dict(patch_size=5), 5)
+    with pytest.raises(ChildProcessError, match="^ValueError: .*image of 6 x 4 pixels"):
+        worker_of("minivit", TINY | dict(patch_size=5))
 
 
 def test_a_worker_that_fails_or_is_killed_while_it_measures_says_why():
-    worker = Worker("minivit", TINY, 5)
-    with pytest.raises(RuntimeError, match="^TypeError: "):
-        worker.measure("long")
+    worker = worker_of("Classifier", TINY)
+    with pytest.raises(ChildProcessError, match="^TypeError: "):
+        worker.ask("long")
     assert worker.process.exitcode == 0
-    killed = Worker("minivit", TINY, 5)
+    killed = worker_of("Classifier", TINY)
     killed.process.kill()
     killed.process.join()
-    with pytest.raises(RuntimeError, match="the process was killed"):
+    with pytest.raises(ChildProcessError, match="the process was killed"):
         killed._answer()
+
+
+def test_a_worker_ends_quietly_when_nobody_asks_any_more(capfd):
+    worker = worker_of("Classifier", TINY)
+    worker.pipe.close()
+    worker.process.join()
+    assert worker.process.exitcode == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_an_engine_of_ours_that_fails_ends_in_one_line(monkeypatch, capsys):
@@ -173,22 +185,52 @@ def test_prints_and_writes_a_row_for_each_engine(tmp_path, monkeypatch, capsys, 
 
 def test_a_rival_that_cannot_run_is_left_out(monkeypatch, capsys):
     class Failing(Worker):
-        def __init__(self, name, config, batch_size):
+        def __init__(self, serve, name, config, batch_size):
             wrong = dict(patch_size=5) if name == "torch-eager" else {}
-            super().__init__(name, config | wrong, batch_size)
+            super().__init__(serve, name, config | wrong, batch_size)
 
-    monkeypatch.setattr(benchmark, "Worker", Failing)
+    monkeypatch.setattr(workers, "Worker", Failing)
     options = benchmark.arguments(["--rounds", "1", "--seconds", "0.01"])
-    rows = benchmark.compare("tiny", TINY, ["minivit", "torch-eager", "matrix products"], options)
-    assert [row["engine"] for row in rows] == ["minivit"]
+    found = race(["minivit", "torch-eager", "matrix products"], TINY, 9, options)
+    assert list(found) == ["minivit", "matrix products"]
     assert "torch-eager: not measured, " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", [["--rounds", "0"], ["--seconds", "-1"], ["--batch-size", "0"]])
+@pytest.mark.parametrize("option", [["--rounds", "0"], ["--seconds", "-1"], ["--epochs", "0"]])
 def test_refuses_numbers_that_measure_nothing(option, capsys):
     with pytest.raises(SystemExit):
         benchmark.arguments(option)
     assert f"{option[0]} must be greater than 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["profile", "costs", "recipe"])
+def test_each_task_is_done_instead_of_the_table_and_written(task, tmp_path, monkeypatch, capsys):
+    from demos.benchmark import recipe
+
+    asked = {}
+
+    def fake(name):
+        return lambda *arguments: asked.setdefault(name, arguments) and {"done": name}
+
+    for module, name in [(benchmark, "profile"), (benchmark, "costs"), (recipe, "compare_recipes")]:
+        monkeypatch.setattr(module, name, fake(name))
+    monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY})
+    file = tmp_path / "rows.json"
+    assert benchmark.main([f"--{task}", "--epochs", "3", "--json", str(file)]) == 0
+    done = {"recipe": "compare_recipes"}.get(task, task)
+    expected = {"done": done}
+    assert json.loads(file.read_text()) == ([expected] if task == "profile" else expected)
+    assert list(asked) == [done]
+    first = asked[done][0]
+    assert first == {"profile": "tiny", "costs": TINY}.get(task, first)
+    if task == "recipe":  # train_mnist's defaults, but for the number of epochs
+        assert (first.epochs, first.batch_size, first.optimizer) == (3, 250, "muon")
+
+
+def test_only_one_task_at_a_time(capsys):
+    with pytest.raises(SystemExit):
+        benchmark.arguments(["--profile", "--costs"])
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_refuses_a_file_that_it_could_not_write_in_the_end(tmp_path, capsys):
