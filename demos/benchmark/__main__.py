@@ -106,7 +106,7 @@ def compare(names, options):
                 flush=True,
             )
     print("\nminivit is: its images/s over this engine's. of peak: share of the speed of large")
-    print("matrix products. MB: peak memory beyond what the imports need.")
+    print("matrix products. MB: peak memory of all its processes.")
     return rows
 
 

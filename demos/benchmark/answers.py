@@ -6,28 +6,17 @@ waits for.
 
 import contextlib
 
-import numpy as np
-
 import minivit
-from minivit.data.preparation import Preparation
 from minivit.training import predict
 from minivit.training.step import cores, threads
 
-from .engines import start
-
-PREPARATION = Preparation(mean=0.13, std=0.31)  # about MNIST's
-
-
-def raw_images(config, count):
-    """Random pixels (count, H, W, C), uint8."""
-    shape = (count, *config["image_size"], config["channels"])
-    return np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+from .engines import PREPARATION, batch_of, start
 
 
 @contextlib.contextmanager
 def classifier(config, count):
     """As a user asks it: one thread, BLAS as it comes."""
-    images = raw_images(config, count)
+    images, _ = batch_of(config, count)
     asked = minivit.Classifier(*start(config), PREPARATION, range(config["classes"]))
     yield lambda: asked.predict(images), count
 
@@ -35,7 +24,7 @@ def classifier(config, count):
 @contextlib.contextmanager
 def evaluation(config, count):
     """As training and `demos.evaluate` ask it: batch by batch, on a thread for each core."""
-    images = raw_images(config, count)
+    images, _ = batch_of(config, count)
     model, params = start(config)
     with threads(cores()) as mapper:
         yield lambda: predict(model, params, images, PREPARATION, mapper=mapper), count
@@ -48,7 +37,7 @@ def torch_evaluation(config, count, batch_size=250):
     from .torch_vit import twin
 
     torch.set_num_threads(cores())
-    images = torch.from_numpy(raw_images(config, count))
+    images = torch.from_numpy(batch_of(config, count)[0])
     model = twin(config, start(config)[1]).eval()
     mean, std = 255 * PREPARATION.mean, 255 * PREPARATION.std
 
@@ -60,8 +49,8 @@ def torch_evaluation(config, count, batch_size=250):
     yield answer, count
 
 
-ANSWERS = {  # name: (what it imports, its context)
-    "Classifier": ("minivit", classifier),
-    "training.predict": ("minivit.training.step", evaluation),
-    "torch-eager, inference mode": ("demos.benchmark.torch_vit", torch_evaluation),
+ANSWERS = {
+    "Classifier": classifier,
+    "training.predict": evaluation,
+    "torch-eager, inference mode": torch_evaluation,
 }

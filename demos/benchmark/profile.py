@@ -13,7 +13,7 @@ import minivit
 from minivit.study.statements import statement_at
 from minivit.training.step import loss_and_gradients, threads
 
-from .engines import BETAS, DECAY, LR, batch_of, start
+from .engines import BETAS, DECAY, LR, PREPARATION, batch_of, start
 from .lines import KINDS, LineClock, factors_of, kind_of, operations_of
 
 IMAGES = 64  # one core's shard of a batch of 128
@@ -99,6 +99,7 @@ def measure(config, seconds):
 def parts_of_a_step(config, count):
     """minivit's model, and the two parts of a step with `count` images: gradients and update."""
     images, labels = batch_of(config, count)
+    images = PREPARATION(images)
     model, params = start(config)
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
     grads = params.zeros_like()

@@ -1,6 +1,5 @@
 """What is measured runs in a process of its own, and goes on when it is told to."""
 
-import importlib
 import multiprocessing
 import statistics
 import time
@@ -63,13 +62,10 @@ def _run(pipe, serve, arguments):
 def serve_engine(exchange, name, config, batch_size):
     """Told so many seconds, measure over about that long how much is done in a second.
 
-    The last answer is the memory in MB that the process needed at most, beyond its imports, with
-    all that the processes it started needed; or None.
+    The last answer is the memory in MB that it needed at most, with all the processes that it
+    started; or None.
     """
-    module, engine = (ENGINES | ANSWERS)[name]
-    importlib.import_module(module)
-    imported = _megabytes("VmRSS")
-    with engine(config, batch_size) as (step, amount):
+    with (ENGINES | ANSWERS)[name](config, batch_size) as (step, amount):
         for _ in range(3):
             step()
         seconds = exchange(None)
@@ -80,8 +76,8 @@ def serve_engine(exchange, name, config, batch_size):
                 steps += 1
             seconds = exchange(amount * steps / (time.perf_counter() - start))
         children = [child.pid for child in multiprocessing.active_children()]
-        most = [_megabytes("VmHWM", pid) for pid in ("self", *children)]
-    return None if None in most else round(sum(most) - imported, 1)
+        most = [_most_megabytes(pid) for pid in ("self", *children)]
+    return None if None in most else round(sum(most), 1)
 
 
 def race(names, config, batch_size, options):
@@ -104,11 +100,11 @@ def race(names, config, batch_size, options):
     return {name: (statistics.median(speeds[name]), workers[name].finish()) for name in workers}
 
 
-def _megabytes(entry, pid="self"):
-    """VmRSS: the memory a process has now; VmHWM: the most it ever had. None but on Linux."""
+def _most_megabytes(pid):
+    """The most memory that a process ever had, with all that it imported. None but on Linux."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
             lines = dict(line.split(":", 1) for line in file)
     except OSError:
         return None
-    return int(lines[entry].split()[0]) / 1024 if entry in lines else None
+    return int(lines["VmHWM"].split()[0]) / 1024 if "VmHWM" in lines else None

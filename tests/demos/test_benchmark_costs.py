@@ -12,7 +12,7 @@ OPTIONS = types.SimpleNamespace(rounds=1, seconds=0.01, batch_size=8)
 
 def one_answer(name, count):
     """The logits or probabilities that an engine of ANSWERS computes."""
-    _, engine = ANSWERS[name]
+    engine = ANSWERS[name]
     with engine(TINY, count) as (step, amount):
         assert amount == count
         return np.asarray(step())
