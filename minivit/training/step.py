@@ -10,18 +10,19 @@ only, and slow down greatly when another program takes one of the cores; so BLAS
 """
 
 import contextlib
+import ctypes
 import itertools
 import math
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..losses import cross_entropy
 
-MICRO_BATCH = 2**16  # numbers in one (B, T, D) array, the size that was fastest for all models
+MICRO_BATCH = 2**17  # numbers in one (B, T, D) array, the size that was fastest for all models
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def cores():
@@ -67,13 +68,14 @@ def threads(count):
 
 
 def keep_freed_memory():
-    """Teach malloc, once for the whole process, to keep the memory of large arrays for the next.
+    """Tell malloc, once for the whole process, to keep the memory of freed arrays for the next.
 
-    On Linux, glibc hands large blocks back when they are freed, and the next array fetches its
-    memory anew, page by page. But what is "large" grows to the largest block that it saw freed, up
-    to 32 MB: so one block just below that, with room for its header, is made and freed.
+    On Linux, glibc hands large blocks back when they are freed, and the end of its heap too; the
+    next array then fetches its memory anew, page by page, which takes as long as the arithmetic.
     """
-    np.empty(2**25 - 2**14, np.uint8)
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(M_MMAP_THRESHOLD, 2**25)  # bytes of a large block; glibc allows no more
+        mallopt(M_TRIM_THRESHOLD, 2**30)  # bytes at the end of the heap
 
 
 def shard_pass(
