@@ -15,6 +15,7 @@ import multiprocessing
 import pickle
 import signal
 import warnings
+from multiprocessing import resource_tracker
 
 import numpy as np
 
@@ -39,6 +40,7 @@ def workers(count, model, params):
             yield one_by_one
         return
     context = multiprocessing.get_context("spawn")
+    resource_tracker.ensure_running()  # when it starts it lets Ctrl-C through again
     parameters, *gradients = (
         context.RawArray(ctypes.c_byte, params.flat.nbytes) for _ in range(1 + count)
     )
@@ -49,7 +51,7 @@ def workers(count, model, params):
             raise ValueError(f"these workers are for {count} shards of the model they started with")
         np.frombuffer(parameters, params.flat.dtype)[...] = its_params.flat
         busy = pipes[: len(shards)]
-        with _explained():
+        with _explained(), _whole(pipes):
             for pipe, shard in zip(busy, shards, strict=True):
                 pipe.send(shard)
             answers = [pipe.recv() for pipe in busy]
@@ -76,6 +78,7 @@ def workers(count, model, params):
 
 def _serve(pipe, model, params, parameters, gradients):
     """What a worker does: answer shards, until the other end of the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", RuntimeWarning)  # the loss tells what is no longer finite
     params = params.of(np.frombuffer(parameters, params.flat.dtype))
     grads = params.of(np.frombuffer(gradients, params.flat.dtype))
@@ -85,8 +88,31 @@ def _serve(pipe, model, params, parameters, gradients):
             try:
                 answer = shard_pass(model, params, grads.zero(), **shard), None
             except Exception as error:
-                answer = None, error
+                answer = None, _sendable(error)
             pipe.send(answer)
+
+
+def _sendable(error):
+    """The error, or if it does not survive being pickled, one that says as much."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(repr(error))
+    return error
+
+
+@contextlib.contextmanager
+def _whole(pipes):
+    """An exchange with all workers; if it breaks off, there is none after it.
+
+    An answer that came late would be taken for that to the next shard.
+    """
+    try:
+        yield
+    except BaseException:
+        for pipe in pipes:
+            pipe.close()
+        raise
 
 
 @contextlib.contextmanager
@@ -108,7 +134,7 @@ def _explained():
 
 @contextlib.contextmanager
 def _ctrl_c_blocked():
-    """A process that starts here never gets Ctrl-C (on Windows it does)."""
+    """A process that starts here gets no Ctrl-C, not even before it can ignore it (on Unix)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -24,6 +25,9 @@ with workers(2, model, params) as run:
     print(multiprocessing.active_children()[0].pid, flush=True)
     input()
 """
+
+
+GUARDED = 'if __name__ == "__main__":' + textwrap.indent(SCRIPT, "    ")
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +114,16 @@ def test_a_killed_worker_is_named_so():
         list(both((run, model, params, images, labels), shards=2))
 
 
-def started(tmp_path, text):
+def started(tmp_path, text, **options):
     script = tmp_path / "script.py"
     script.write_text(text)
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.Popen([sys.executable, script], env=environment, **pipes)
+    return subprocess.Popen([sys.executable, script], env=environment, **pipes, **options)
 
 
 def test_a_worker_ends_when_the_process_that_started_it_is_killed(tmp_path):
-    guarded = SCRIPT.replace("\n", "\n    ").replace("    \n", "")
-    process = started(tmp_path, f'if __name__ == "__main__":{guarded}')
+    process = started(tmp_path, GUARDED)
     worker = int(process.stdout.readline())
     process.kill()
     process.communicate()
@@ -136,6 +139,56 @@ def alive(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def test_ctrl_c_in_the_terminal_reaches_the_process_that_leads_alone(tmp_path):
+    text = GUARDED.replace("input()", "import time; time.sleep(60)")
+    process = started(tmp_path, text, start_new_session=True)
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate(timeout=60)
+    assert errors.count("Traceback") == 1
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_after_an_exchange_that_broke_off_there_is_no_other():
+    model, params, images, labels = case()
+    with workers(2, model, params) as run:
+        two = (run, model, params, images, labels)
+        with pytest.raises(KeyboardInterrupt):
+            list(both(two, shards=2, prepare=Interrupted()))
+        with pytest.raises(OSError, match="closed"):
+            list(both(two, shards=2))
+
+
+class Interrupted:
+    """Ctrl-C comes while this is on its way to the second worker."""
+
+    sent = 0
+
+    def __reduce__(self):
+        Interrupted.sent += 1
+        if Interrupted.sent == 2:
+            raise KeyboardInterrupt
+        return Interrupted, ()
+
+    def __call__(self, images):
+        return images
+
+
+class Unsendable(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+def complain(images):
+    raise Unsendable(1, 2)
+
+
+def test_an_error_that_cannot_be_sent_is_told_of(crew):
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"Unsendable\(1\)"):
+            list(both(crew, shards=2, prepare=complain))
 
 
 def test_a_script_without_its_main_guard_is_told_so(tmp_path):
