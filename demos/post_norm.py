@@ -56,7 +56,9 @@ def run(train, norm, warmup, steps, seed):
     split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
     prepare = Preparation.of(split.images)
     outcomes = []
-    for step, (images, labels) in enumerate(batches(split, epochs=1, batch_size=BATCH, seed=seed)):
+    for step, (images, labels, _) in enumerate(
+        batches(split, epochs=1, batch_size=BATCH, seed=seed)
+    ):
         outcomes.append(loss_and_gradients(model, params, images, labels, grads, prepare=prepare))
         optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
         optimizer.step(grads)

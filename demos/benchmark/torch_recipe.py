@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from minivit.optim import warmup_linear
 from minivit.training.batches import ahead, batches
+from minivit.training.step import ready
 
 from .torch_vit import adamw
 
@@ -85,8 +86,11 @@ class Recipe:
         self.steps = epochs * self.steps_per_epoch
         raw = batches(train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
         self.coming = ahead(
-            (torch.from_numpy(prepare(images)), torch.from_numpy(labels).long())
-            for images, labels in raw
+            (
+                torch.from_numpy(ready(images, maps, augment, prepare)),
+                torch.from_numpy(labels).long(),
+            )
+            for images, labels, maps in raw
         )
 
     def epoch(self):

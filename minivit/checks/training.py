@@ -91,7 +91,7 @@ def run(make_batches=batches):
         options = dict(epochs=2, batch_size=5, seed=seed)
         return list(make_batches(Split, **options))
 
-    pairs = [(images[:, 0, 0], labels) for images, labels in drawn(0)]
+    pairs = [(images[:, 0, 0], labels) for images, labels, _ in drawn(0)]
     seen = np.concatenate([which for which, _ in pairs]).astype(int)
     labels = np.concatenate([given for _, given in pairs])
     findings.add("an image keeps its label", (labels == seen % 3).all(), "some have another's")
@@ -100,8 +100,8 @@ def run(make_batches=batches):
     findings.add("an epoch shows every image once", once, f"{len(set(seen[:count]))} of {count}")
     moved = len(seen) == 2 * count and (epochs[0] != epochs[1]).any()
     findings.add("every epoch has an order of its own", moved, "twice the same")
-    again = np.concatenate([images for images, _ in drawn(0)])
-    same = np.array_equal(again, np.concatenate([images for images, _ in drawn(0)]))
+    again = np.concatenate([images for images, _, _ in drawn(0)])
+    same = np.array_equal(again, np.concatenate([images for images, _, _ in drawn(0)]))
     findings.add("a seed gives one order", same, "two orders")
 
     model = ViT(**CONFIG)

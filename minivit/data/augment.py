@@ -16,11 +16,11 @@ class Augmentation:
     scale:    share of the size, up to so much larger or smaller: 0.1 is from 0.9 to 1.1 times
     flip:     mirror every second image, on average, left to right
 
-    Called with images (B, H, W) or (B, H, W, C) uint8 and a np.random.Generator, returns a new
-    array of the same shape. Whatever is asked for is one affine map, and an image is resampled
-    once (bilinear); shifts alone keep every pixel value.
+    Whatever is asked for is one affine map, and an image is resampled once (bilinear); shifts alone
+    keep every pixel value. `draw` is apart from `apply`, so that what a batch draws does not depend
+    on the parts in which it is changed.
 
-    Errors: ValueError for an amount that makes no sense, or images with more than four channels.
+    Errors: ValueError for an amount that makes no sense.
     """
 
     shift: int = 0
@@ -52,25 +52,32 @@ class Augmentation:
         if not 0 <= self.scale < 1:
             raise ValueError(f"scale is a share, at least 0 and less than 1, got {self.scale!r}")
 
-    def __call__(self, images, rng):
+    def draw(self, rng, count, height, width):
+        """Return affine maps (count, 2, 3), one for each image, drawn from a generator."""
+        angles = np.radians(rng.uniform(-self.rotation, self.rotation, count))
+        sizes = rng.uniform(1 - self.scale, 1 + self.scale, count)
+        mirror = np.where(rng.random(count) < 0.5, -1, 1) if self.flip else 1
+        moves = rng.integers(-int(self.shift), int(self.shift) + 1, (count, 2))
+        cos, sin = sizes * np.cos(angles), sizes * np.sin(angles)
+        turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]]).transpose(2, 0, 1)  # (B, 2, 2)
+        middle = np.array([width - 1, height - 1]) / 2
+        offset = middle - turn @ middle + moves  # (B, 2): turn about the middle, then move
+        return np.concatenate([turn, offset[:, :, None]], axis=2)  # (B, 2, 3)
+
+    def apply(self, images, maps):
+        """Change images (B, H, W) or (B, H, W, C) uint8 by maps (B, 2, 3); return a new array.
+
+        Errors: TypeError for other images, ValueError for more than four channels.
+        """
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
             raise TypeError(
                 f"images are {images.dtype} {images.shape}; expected uint8 (B, H, W) or "
                 "(B, H, W, C)"
             )
-        B, H, W = images.shape[:3]
         if images.ndim == 4 and images.shape[3] > 4:
             raise ValueError(f"OpenCV warps up to 4 channels, got {images.shape[3]}")
-        angles = np.radians(rng.uniform(-self.rotation, self.rotation, B))
-        sizes = rng.uniform(1 - self.scale, 1 + self.scale, B)
-        mirror = np.where(rng.random(B) < 0.5, -1, 1) if self.flip else 1
-        moves = rng.integers(-int(self.shift), int(self.shift) + 1, (B, 2))
-        cos, sin = sizes * np.cos(angles), sizes * np.sin(angles)
-        turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]]).transpose(2, 0, 1)  # (B, 2, 2)
-        middle = np.array([W - 1, H - 1]) / 2
-        offset = middle - turn @ middle + moves  # (B, 2): turn about the middle, then move
-        affine = np.concatenate([turn, offset[:, :, None]], axis=2)  # (B, 2, 3)
+        _, H, W = images.shape[:3]
         warped = np.empty_like(images)
-        for image, matrix, out in zip(images, affine, warped, strict=True):
+        for image, matrix, out in zip(images, maps, warped, strict=True):
             cv2.warpAffine(image, matrix, (W, H), dst=out, flags=cv2.INTER_LINEAR)
         return warped

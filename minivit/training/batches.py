@@ -7,7 +7,9 @@ import numpy as np
 
 
 def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
-    """Yield (raw images, labels (B,)) of every step; an epoch sees each image once.
+    """Yield (raw images, labels (B,), maps) of every step; an epoch sees each image once.
+
+    The maps are those that `augment` draws, an Augmentation; None without one.
 
     With `first`, begin with the batch of that step: it is the same, wherever one begins.
 
@@ -25,9 +27,8 @@ def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
             continue  # of the epoch's steps before, only the order is needed
         chosen = order[start : start + batch_size]
         images = split.images[chosen]
-        if augment:
-            images = augment(images, rng)
-        yield images, split.labels[chosen]
+        maps = augment.draw(rng, *images.shape[:3]) if augment else None
+        yield images, split.labels[chosen], maps
 
 
 def ahead(items):

@@ -13,7 +13,7 @@ from .batches import ahead, batches
 from .evaluate import evaluate
 from .interrupt import ctrl_c_waits
 from .not_finite import all_finite, first_not_finite
-from .step import cores, loss_and_gradients, threads
+from .step import cores, loss_and_gradients, ready, threads
 from .workers import workers
 
 
@@ -46,7 +46,7 @@ def fit(
         train, validation: Splits of raw images and labels
         prepare:           raw images -> float images, such as a Preparation
         epochs, batch_size
-        augment:           (raw images, rng) -> raw images, such as an Augmentation; or None
+        augment:           an Augmentation, or None
         schedule:          `warmup_linear` or `warmup_cosine`
         warmup_share:      the share of all steps, from 0 to 1, in which the rate rises
         clip:              largest global norm of the gradients
@@ -98,14 +98,15 @@ def fit(
         ctrl_c_waits() as ctrl_c,
         bar,
     ):
-        for step, (images, labels) in enumerate(coming, first):
+        for step, (images, labels, maps) in enumerate(coming, first):
             if patience and progress.epochs_since_best() >= patience:
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
                 break
             rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
             loss, accuracy = loss_and_gradients(
                 model, params, images, labels, grads,
-                prepare=prepare, shards=shards, smoothing=smoothing, rngs=rngs, run=run,
+                maps=maps, augment=augment, prepare=prepare, shards=shards, smoothing=smoothing,
+                rngs=rngs, run=run,
             )  # fmt: skip
             norm = float(clip_by_global_norm(grads, clip))
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
@@ -115,7 +116,9 @@ def fit(
                 optimizer.step(grads)
                 optimizer.lr = peak
             if not (finite and all_finite(params.flat)):
-                culprit = first_not_finite(model, params, prepare(images), labels)
+                culprit = first_not_finite(
+                    model, params, ready(images, maps, augment, prepare), labels
+                )
                 raise FloatingPointError(
                     f"at step {step} the loss is {loss} and the norm of the gradients {norm}; not "
                     f"finite: {culprit}. Try a lower learning rate"

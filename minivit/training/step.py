@@ -78,8 +78,26 @@ def keep_freed_memory():
         mallopt(M_TRIM_THRESHOLD, 2**30)  # bytes at the end of the heap
 
 
+def ready(images, maps, augment, prepare):
+    """Raw images as the model reads them, float (b, H, W, C): augmented by their maps, prepared."""
+    if augment:
+        images = augment.apply(images, maps)
+    return prepare(images) if prepare else images
+
+
 def shard_pass(
-    model, params, grads, images, labels, *, batch, prepare=None, smoothing=0.0, rng=None
+    model,
+    params,
+    grads,
+    images,
+    labels,
+    maps,
+    *,
+    batch,
+    augment=None,
+    prepare=None,
+    smoothing=0.0,
+    rng=None,
 ):
     """Go forward and backward on a shard of a batch; `batch` is the number of images in all of it.
 
@@ -90,7 +108,7 @@ def shard_pass(
     images_at_once = max(1, MICRO_BATCH // (model.tokens * model.config["dim"]))
     for start, end in parts(0, len(labels), math.ceil(len(labels) / images_at_once)):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
-        x = prepare(images[start:end]) if prepare else images[start:end]  # (b, H, W, C)
+        x = ready(images[start:end], maps[start:end], augment, prepare)  # (b, H, W, C)
         logits, cache = model.forward(params, x, rng)
         loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
         dlogits *= share
@@ -112,6 +130,8 @@ def loss_and_gradients(
     labels,
     grads,
     *,
+    maps=None,
+    augment=None,
     prepare=None,
     shards=1,
     smoothing=0.0,
@@ -121,6 +141,7 @@ def loss_and_gradients(
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
     grads:   Params, overwritten
+    augment: an Augmentation, and the `maps` (B, 2, 3) that it drew for the images; or None
     prepare: raw images -> float images (B, H, W, C), if they are not that yet
     rngs:    a generator for each shard, for what the layers draw; None to draw nothing
     run:     `one_by_one`, or the one of `workers`, which goes through the shards side by side
@@ -138,11 +159,12 @@ def loss_and_gradients(
             f"loss_and_gradients: {shards} shards and {len(rngs)} rngs; expected one for each"
         )
     grads.zero()
-    same = dict(batch=B, prepare=prepare, smoothing=smoothing)
+    same = dict(batch=B, augment=augment, prepare=prepare, smoothing=smoothing)
+    maps = [None] * B if maps is None else maps
     bounds = parts(0, B, min(shards, B))  # a batch may be smaller than the number of shards
     arguments = [
-        dict(images=images[start:end], labels=labels[start:end], rng=rng, **same)
-        for (start, end), rng in zip(bounds, rngs[: len(bounds)], strict=True)
+        dict(images=images[a:b], labels=labels[a:b], maps=maps[a:b], rng=rng, **same)
+        for (a, b), rng in zip(bounds, rngs[: len(bounds)], strict=True)
     ]
     losses, right = zip(*run(model, params, grads, arguments), strict=True)
     return sum(losses), sum(right) / B

@@ -19,6 +19,7 @@ from multiprocessing import resource_tracker
 
 import numpy as np
 
+from ..params import Params
 from .step import one_by_one, shard_pass, threads
 
 
@@ -30,7 +31,7 @@ def workers(count, model, params):
     script that starts them needs its `if __name__ == "__main__":`. They end with the `with`, or
     when this process is gone; Ctrl-C does not reach them. BLAS has one thread in each process.
 
-    params: only names, sizes and dtype count here; the numbers are those that `run` is given
+    params: of the nest that model.init makes; the numbers are those that `run` is given
 
     Errors: TypeError for what cannot be pickled; ChildProcessError, from `run`, if a worker could
     not start or was killed.
@@ -65,7 +66,7 @@ def workers(count, model, params):
     with threads(1), contextlib.ExitStack() as stack:
         for block in gradients:
             ours, theirs = context.Pipe()
-            arguments = (theirs, model, params, parameters, block)
+            arguments = (theirs, model, params.flat.dtype, parameters, block)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with _ctrl_c_blocked(), _explained():
                 process.start()
@@ -76,12 +77,13 @@ def workers(count, model, params):
         yield run
 
 
-def _serve(pipe, model, params, parameters, gradients):
+def _serve(pipe, model, dtype, parameters, gradients):
     """What a worker does: answer shards, until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", RuntimeWarning)  # the loss tells what is no longer finite
-    params = params.of(np.frombuffer(parameters, params.flat.dtype))
-    grads = params.of(np.frombuffer(gradients, params.flat.dtype))
+    params = Params(model.init(np.random.default_rng(0), dtype))  # for names and shapes alone
+    grads = params.of(np.frombuffer(gradients, dtype))
+    params = params.of(np.frombuffer(parameters, dtype))
     with threads(1), contextlib.suppress(EOFError, ConnectionError):
         while True:
             shard = pipe.recv()

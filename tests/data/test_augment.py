@@ -9,11 +9,17 @@ def pixels(seed, shape):
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
+def changed(augmentation, images, seed=0):
+    """The images, each changed by its own random amount."""
+    maps = augmentation.draw(np.random.default_rng(seed), *images.shape[:3])
+    return augmentation.apply(images, maps)
+
+
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
 def test_every_image_is_moved_by_its_own_amount(channels):
     images = np.zeros((300, 9, 11, *channels), np.uint8)
     images[:, 4, 6] = 200  # one bright pixel
-    shifted = Augmentation(shift=2)(images, np.random.default_rng(0))
+    shifted = changed(Augmentation(shift=2), images)
     assert (shifted.shape, shifted.dtype) == (images.shape, images.dtype)
     flat = shifted.reshape(300, 9, 11, -1)[..., 0]
     _, rows, columns = np.nonzero(flat)
@@ -24,13 +30,13 @@ def test_every_image_is_moved_by_its_own_amount(channels):
 
 
 def test_zeros_come_in_at_the_edge():
-    shifted = Augmentation(shift=1)(np.ones((50, 4, 4), np.uint8), np.random.default_rng(0))
+    shifted = changed(Augmentation(shift=1), np.ones((50, 4, 4), np.uint8))
     assert {int(image.sum()) for image in shifted} == {16, 12, 9}
 
 
 def test_flip_mirrors_half_of_the_images_left_to_right():
     images = pixels(0, (400, 5, 8))
-    flipped = Augmentation(flip=True)(images, np.random.default_rng(0))
+    flipped = changed(Augmentation(flip=True), images)
     mirrored = (flipped == images[:, :, ::-1]).all(axis=(1, 2))
     kept = (flipped == images).all(axis=(1, 2))
     assert (mirrored | kept).all()
@@ -52,7 +58,7 @@ def test_turns_and_grows_about_the_middle(augmentation, largest_turn, sizes):
         spot = np.zeros((61, 81), np.uint8)
         spot[y, x] = 255
         image[..., channel] = cv2.GaussianBlur(spot, (0, 0), 1.5) * 10
-    warped = augmentation(np.stack([image] * 300), np.random.default_rng(0)).astype(float)
+    warped = changed(augmentation, np.stack([image] * 300)).astype(float)
     rows, columns = np.mgrid[:61, :81]
     weight = warped.sum(axis=(1, 2))  # (300, 3)
     x = np.einsum("bijc,ij->bc", warped, columns) / weight
@@ -78,19 +84,19 @@ def test_all_of_it_is_resampled_once(monkeypatch):
         return warp(*arguments, **options)
 
     monkeypatch.setattr("cv2.warpAffine", counted)
-    Augmentation(2, 10, 0.1, True)(pixels(0, (7, 9, 8, 3)), np.random.default_rng(0))
+    changed(Augmentation(2, 10, 0.1, True), pixels(0, (7, 9, 8, 3)))
     assert len(calls) == 7
 
 
 def test_nothing_asked_for_changes_nothing():
     images = pixels(0, (20, 7, 6, 3))
-    np.testing.assert_array_equal(Augmentation()(images, np.random.default_rng(0)), images)
+    np.testing.assert_array_equal(changed(Augmentation(), images), images)
 
 
 def test_same_seed_same_images_and_those_given_are_left_alone():
     images = pixels(1, (20, 6, 7))
     kept, augment = images.copy(), Augmentation(2, 10, 0.1, True)
-    one, two, other = (augment(images, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    one, two, other = (changed(augment, images, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
     np.testing.assert_array_equal(images, kept)
@@ -113,9 +119,16 @@ def test_refuses_amounts_that_make_no_sense(options, message):
 @pytest.mark.parametrize("images", [np.zeros((2, 6, 6)), np.zeros((6, 6), np.uint8)])
 def test_refuses_what_are_no_raw_images(images):
     with pytest.raises(TypeError, match=r"expected uint8 \(B, H, W\) or \(B, H, W, C\)"):
-        Augmentation()(images, np.random.default_rng(0))
+        Augmentation().apply(images, np.zeros((2, 2, 3)))
 
 
 def test_refuses_more_channels_than_can_be_warped():
     with pytest.raises(ValueError, match="OpenCV warps up to 4 channels, got 5"):
-        Augmentation()(pixels(0, (2, 6, 6, 5)), np.random.default_rng(0))
+        changed(Augmentation(), pixels(0, (2, 6, 6, 5)))
+
+
+def test_the_parts_of_a_batch_are_changed_as_the_whole():
+    images, augment = pixels(2, (9, 6, 7)), Augmentation(2, 10, 0.1, True)
+    maps = augment.draw(np.random.default_rng(0), 9, 6, 7)
+    parts = [augment.apply(images[a:b], maps[a:b]) for a, b in [(0, 4), (4, 9)]]
+    np.testing.assert_array_equal(np.concatenate(parts), augment.apply(images, maps))

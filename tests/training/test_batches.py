@@ -23,11 +23,12 @@ def epochs_of(**options):
 
 def test_every_image_is_seen_once_an_epoch_in_a_new_order():
     epochs = epochs_of()
-    orders = [np.concatenate([labels for _, labels in epoch]) for epoch in epochs]
+    orders = [np.concatenate([labels for _, labels, _ in epoch]) for epoch in epochs]
     for epoch, order in zip(epochs, orders, strict=True):
-        assert [len(labels) for _, labels in epoch] == [7, 7, 7, 7, 2]
+        assert [len(labels) for _, labels, _ in epoch] == [7, 7, 7, 7, 2]
         assert sorted(order) == list(range(30))
-        for images, labels in epoch:
+        for images, labels, maps in epoch:
+            assert maps is None
             assert (images.shape, images.dtype) == ((len(labels), 4, 6), np.uint8)
             np.testing.assert_array_equal(images[:, 2, 3], labels)
     assert (orders[0] != orders[1]).any()
@@ -39,31 +40,31 @@ def test_the_batch_of_a_step_is_the_same_wherever_one_begins(first):
     whole = list(batches(numbered(), **options))
     rest = list(batches(numbered(), first=first, **options))
     assert len(rest) == max(0, 10 - first)
-    for (images, labels), (expected, expected_labels) in zip(rest, whole[first:], strict=True):
-        np.testing.assert_array_equal(images, expected)
-        np.testing.assert_array_equal(labels, expected_labels)
+    for batch, expected in zip(rest, whole[first:], strict=True):
+        for found, same in zip(batch, expected, strict=True):
+            np.testing.assert_array_equal(found, same)
 
 
-def test_augments_anew_in_every_step():
-    def augment(images, rng):
-        assert images.dtype == np.uint8
-        entropies.append(rng.bit_generator.seed_seq.entropy)
-        return 255 - images
+def test_draws_anew_in_every_step():
+    class Drawn:
+        @staticmethod
+        def draw(rng, count, height, width):
+            assert (height, width) == (4, 6)
+            return [rng.bit_generator.seed_seq.entropy] * count
 
-    entropies = []
-    epochs = epochs_of(seed=3, augment=augment)
-    assert entropies == [[3, step] for step in range(1, 11)]
-    images, labels = epochs[0][0]
-    np.testing.assert_array_equal(images[:, 0, 0], 255 - labels)
+    first, second = epochs_of(seed=3, augment=Drawn)
+    for step, (_, labels, maps) in enumerate(first + second, 1):
+        assert maps == [[3, step]] * len(labels)
 
 
 def test_one_seed_gives_the_same_batches():
-    def all_images(seed):
+    def all_of(seed):
         epochs = epochs_of(seed=seed, augment=Augmentation(1, 20, 0.1, True))
-        return np.concatenate([images for epoch in epochs for images, _ in epoch])
+        return [np.concatenate(part) for part in zip(*epochs[0], *epochs[1], strict=True)]
 
-    np.testing.assert_array_equal(all_images(0), all_images(0))
-    assert (all_images(0) != all_images(1)).any()
+    for one, again, other in zip(all_of(0), all_of(0), all_of(1), strict=True):
+        np.testing.assert_array_equal(one, again)
+        assert (one != other).any()
 
 
 def test_ahead_yields_the_same_items_made_one_ahead_in_another_thread():

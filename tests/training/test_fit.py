@@ -181,7 +181,8 @@ def test_is_the_loop_that_anyone_would_write():
         if step % 3 == 0:
             order = rng.permutation(40)
         batch = order[step % 3 * 16 : step % 3 * 16 + 16]
-        logits, cache = model.forward(twin, prepare(augment(images[batch], rng)))
+        maps = augment.draw(rng, len(batch), 4, 4)
+        logits, cache = model.forward(twin, prepare(augment.apply(images[batch], maps)))
         loss, dlogits = minivit.cross_entropy(logits, labels[batch], smoothing=0.2)
         model.backward(twin, dlogits, cache, grads.zero())
         norm = minivit.clip_by_global_norm(grads, 0.05)
