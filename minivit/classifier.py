@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 
 from .layers import Softmax
-
-BATCH = 125  # images that go through the model at once
+from .micro_batch import images_at_once
 
 
 class Classifier:
@@ -41,8 +40,8 @@ class Classifier:
                 `minivit.data.images.load_pixels(path, H, W)`
         Errors: ValueError for images of another shape, TypeError for anything but uint8.
         """
-        images, probabilities = iter(images), []
-        while batch := [self._checked(image) for image in itertools.islice(images, BATCH)]:
+        images, probabilities, at_once = iter(images), [], images_at_once(self.model)
+        while batch := [self._checked(image) for image in itertools.islice(images, at_once)]:
             prepared = self.preparation(np.stack(batch))  # (B, H, W, C)
             prepared = prepared.astype(self.params.flat.dtype, copy=False)
             logits, _ = self.model.forward(self.params, prepared, keep=False)  # (B, K)

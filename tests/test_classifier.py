@@ -24,6 +24,11 @@ def run(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch):
+    monkeypatch.setattr("minivit.classifier.images_at_once", lambda _: 125)
+
+
 def some(count, *shape):
     return np.random.default_rng(1).integers(0, 256, (count, *shape), np.uint8)
 

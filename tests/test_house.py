@@ -18,6 +18,7 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.losses", "minivit.optim"],
     ["minivit.muon"],
     ["minivit.vit"],
+    ["minivit.micro_batch"],
     ["minivit.runs"],
     ["minivit.classifier"],
     ["minivit.training"],

@@ -3,20 +3,23 @@
 import numpy as np
 
 from ..losses import cross_entropy
+from ..micro_batch import images_at_once
 
 
-def predict(model, params, images, prepare, *, batch_size=125, mapper=map):
+def predict(model, params, images, prepare, *, mapper=map):
     """Return the logits (n, K) of raw images (n, H, W) or (n, H, W, C), batch by batch.
 
     mapper: `map`, or the one of `step.threads`, which goes through the batches side by side
     """
 
+    at_once = images_at_once(model)
+
     def forward(start):
-        prepared = prepare(images[start : start + batch_size])
+        prepared = prepare(images[start : start + at_once])
         prepared = prepared.astype(params.flat.dtype, copy=False)
         return model.forward(params, prepared, keep=False)[0]
 
-    return np.concatenate(list(mapper(forward, range(0, len(images), batch_size))))
+    return np.concatenate(list(mapper(forward, range(0, len(images), at_once))))
 
 
 def evaluate(model, params, split, prepare, mapper=map):

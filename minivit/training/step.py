@@ -1,8 +1,7 @@
 """The gradients of one step: its batch, shard by shard, and each shard in micro-batches.
 
-Micro-batches are so small that the arrays of a line stay in the processor's cache; gradients are
-added to, so the sums stay the same, and memory does not grow with the batch. The shards may be gone
-through side by side (workers.py).
+Gradients are added to, so the sums stay the same in micro-batches (micro_batch.py says why there
+are any). The shards may be gone through side by side (workers.py).
 
 Predictions are spread over threads: NumPy lets other threads run while it computes, and layers hold
 no state, so threads can share one model. BLAS's own threads would help with the matrix products
@@ -20,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_limits
 
 from ..losses import cross_entropy
+from ..micro_batch import images_at_once
 
-MICRO_BATCH = 2**17  # numbers in one (B, T, D) array, the size that was fastest for all models
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -105,8 +104,8 @@ def shard_pass(
     answers were right.
     """
     shard_loss, shard_right = 0.0, 0
-    images_at_once = max(1, MICRO_BATCH // (model.tokens * model.config["dim"]))
-    for start, end in parts(0, len(labels), math.ceil(len(labels) / images_at_once)):
+    count = math.ceil(len(labels) / images_at_once(model))
+    for start, end in parts(0, len(labels), count):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
         x = ready(images[start:end], maps[start:end], augment, prepare)  # (b, H, W, C)
         logits, cache = model.forward(params, x, rng)

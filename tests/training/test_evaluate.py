@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,8 @@ from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.training import evaluate, predict
 from minivit.training.step import threads
+
+evaluate_module = sys.modules["minivit.training.evaluate"]  # the name is the function
 
 
 def case():
@@ -19,11 +23,12 @@ def case():
     return model, params, split, Preparation.of(split.images)
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 17, 100])
-def test_predictions_do_not_depend_on_the_batch_size(batch_size):
+@pytest.mark.parametrize("at_once", [1, 5, 17, 100])
+def test_predictions_do_not_depend_on_how_many_go_at_once(monkeypatch, at_once):
+    monkeypatch.setattr(evaluate_module, "images_at_once", lambda _: at_once)
     model, params, split, prepare = case()
     whole, _ = model.forward(params, prepare(split.images))
-    logits = predict(model, params, split.images, prepare, batch_size=batch_size)
+    logits = predict(model, params, split.images, prepare)
     np.testing.assert_allclose(logits, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -38,8 +43,9 @@ def test_predictions_keep_no_cache_and_run_on_threads(monkeypatch):
         return forward(self, params, images, keep=keep)
 
     monkeypatch.setattr(type(model), "forward", watched)
+    monkeypatch.setattr(evaluate_module, "images_at_once", lambda _: 2)
     with threads(3) as mapper:
-        logits = predict(model, params, split.images, prepare, batch_size=2, mapper=mapper)
+        logits = predict(model, params, split.images, prepare, mapper=mapper)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
