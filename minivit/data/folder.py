@@ -11,6 +11,7 @@ import numpy as np
 from .digits import Split
 from .image_files import open_files
 from .images import load_pixels
+from .resize import expect_size
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 PARTS = {  # what the folders are called that part the images already, in small letters
@@ -42,8 +43,10 @@ def image_folder(folder, height, width, rng):
     told in `skipped`. What was decoded is kept up to 1 GB. A larger folder takes no more memory:
     its other images are decoded again whenever they are needed.
 
-    Errors: those of `split_files`; ValueError for a class without a good image to train on.
+    Errors: those of `expect_size` and `split_files`; ValueError for a class without a good image
+    to train on.
     """
+    expect_size(height, width)
     parts = split_files(folder, rng)
     classes, kept = list(parts["train"]), {}
     read = partial(load_pixels, height=height, width=width)

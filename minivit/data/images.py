@@ -16,8 +16,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from .fetch import MOST_BYTES, fetch, printable
+from .resize import MOST_PIXELS, refused_by_name, resize
 
-MOST_PIXELS = 2**25  # as floats, 12 bytes a pixel, 400 MB
 SIGNATURES = {  # how a file of each format begins
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -62,29 +62,16 @@ def load_image(source):
         data = _read_file(Path(source), name)
     kind = _format(data, name)
     turn = _orientation(data, kind, name)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    with refused_by_name(name):
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _damaged(name, kind)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{name} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
     multiplied = kind == "TIFF" and pixels.dtype == np.uint8  # by alpha, which OpenCV does there
-    rgb = _rgb(pixels, multiplied)
+    with refused_by_name(name):
+        rgb = _rgb(pixels, multiplied)
     return np.ascontiguousarray(UPRIGHT.get(turn, lambda image: image)(rgb))
-
-
-def resize(image, height, width):
-    """Return the image (H, W) or (H, W, C), float in [0, 1], at another size, float in [0, 1].
-
-    An axis that shrinks is averaged over areas, so that nothing is skipped; one that grows is
-    interpolated by cubics, and what these overshoot is cut. Errors: ValueError for a size below 1.
-    """
-    if height < 1 or width < 1:
-        raise ValueError(f"resize: height and width are at least 1, got {height} x {width}")
-    H, W = image.shape[:2]
-    smaller = (min(W, width), min(H, height))
-    resized = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
-    return resized.clip(0, 1).reshape(height, width, *image.shape[2:])
 
 
 def load_pixels(source, height, width):

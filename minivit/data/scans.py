@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .images import resize
+from .resize import resize
 
 SIDE, BOX, MIDDLE = 28, 20, 14  # of MNIST's images, of the box of a digit, its centre of mass
 WORKING_SIDE = 400  # pixels of the longer side, at most; a digit needs no more

@@ -157,6 +157,12 @@ def test_a_class_without_a_good_image_to_train_on(place):
         image_folder(place, 4, 4, seeded())
 
 
+def test_a_size_beyond_the_limit_is_refused_before_any_image_is_read(place):
+    many(place, cat=3, dog=3)
+    with pytest.raises(ValueError, match="^resize: expected at most 33,554,432 pixels, got 100000"):
+        image_folder(place, 100_000, 100_000, seeded())
+
+
 def two(place):
     many(place, cat=5, dog=2)
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from minivit.data import images as module
-from minivit.data.images import load_image, load_pixels, resize
+from minivit.data.images import load_image, load_pixels
+from minivit.data.resize import resize
 from tests.data.pictures import NOISE, OPTIONS, RGB, saved
 from tests.data.server import serving
 
@@ -166,25 +167,6 @@ def test_images_from_the_web(monkeypatch):
         np.testing.assert_allclose(load_image(f"HTTP{web[4:]}/a.png"), RGB / 255, atol=1e-6)
 
 
-def test_an_axis_that_shrinks_is_averaged():
-    image = np.random.default_rng(0).random((12, 20, 3), np.float32)
-    smaller = resize(image, 4, 5)
-    expected = image.reshape(4, 3, 5, 4, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(smaller, expected, atol=1e-6)
-    grey = resize(image[:, :, 0], 4, 5)
-    np.testing.assert_allclose(grey, expected[:, :, 0], atol=1e-6)
-
-
-def test_an_axis_that_grows_is_smooth_and_stays_in_range():
-    step = np.repeat(np.float32([0, 1]), 4)[None].repeat(8, axis=0)
-    wider = resize(step, 4, 24)
-    assert wider.shape == (4, 24)
-    assert (wider.min(), wider.max()) == (0, 1)  # no overshoot is left
-    assert len(np.unique(wider[0, 9:15])) >= 4
-    assert resize(step[:, :, None], 3, 9).shape == (3, 9, 1)
-    np.testing.assert_array_equal(resize(step, 8, 8), step)
-
-
 @pytest.mark.parametrize("shape", [(40, 100), (100, 40), (40, 80), (3, 90), (1, 1)])
 def test_the_middle_of_a_picture_is_read_at_a_size_and_not_stretched(tmp_path, shape):
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -204,9 +186,15 @@ def saved_at(path, rgb):
     return path
 
 
-def test_a_size_below_one_is_refused():
-    with pytest.raises(ValueError, match="at least 1, got 0 x 3"):
-        resize(np.zeros((4, 4), np.float32), 0, 3)
+@pytest.mark.parametrize("call", ["imdecode", "cvtColor", "resize"])
+def test_what_opencv_raises_is_told_by_name(tmp_path, monkeypatch, call):
+    def fail(*_, **__):
+        cv2.blur(np.zeros((4, 4)), (0, 0))  # any error that is OpenCV's own
+
+    path = saved_at(tmp_path / "a.png", RGB)
+    monkeypatch.setattr(cv2, call, fail)
+    with pytest.raises(ValueError, match="is too much for OpenCV: .*; try something smaller"):
+        resize(load_image(path), 3, 3)
 
 
 def test_the_web_and_files_are_told_apart_by_the_whole_scheme(tmp_path, monkeypatch):
