@@ -45,7 +45,7 @@ def load_image(source):
 
     JPEG, PNG, WebP, BMP and TIFF (its first page); grey, palette or colour, 8 or 16 bit. It is
     turned as its EXIF orientation says. What is transparent shows white, as on paper: with alpha
-    from 0 to 1, colour · alpha + 1 − alpha.
+    from 0 to 1, colour · alpha + 1 − alpha. Only the alpha of a grey TIFF is passed over.
 
     Errors, each naming the source
         OSError:    no such file, not a file, not to be opened, larger than 2**26 bytes; or what
@@ -61,13 +61,15 @@ def load_image(source):
     else:
         data = _read_file(Path(source), name)
     kind = _format(data, name)
-    turn = _orientation(data, kind, name)
+    turn, mode = _header(data, kind, name)
     with refused_by_name(name):
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _damaged(name, kind)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{name} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
+    if kind == "BMP" and mode != "RGBA" and pixels.ndim == 3:
+        pixels = pixels[:, :, :3]  # the fourth byte of a pixel means nothing without an alpha mask
     multiplied = kind == "TIFF" and pixels.dtype == np.uint8  # by alpha, which OpenCV does there
     with refused_by_name(name):
         rgb = _rgb(pixels, multiplied)
@@ -111,8 +113,11 @@ def _format(data, name):
     raise ValueError(f"{name} is no image: it {begins}; expected {', '.join(SIGNATURES)}")
 
 
-def _orientation(data, kind, name):
-    """How an image is still to be turned, from 1 to 8 as EXIF counts; ValueError if too large."""
+def _header(data, kind, name):
+    """How an image is still to be turned, from 1 to 8 as EXIF counts, and its mode, as Pillow says.
+
+    Errors: ValueError if it is too large.
+    """
     with HEADERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are refused here
         try:
@@ -125,13 +130,13 @@ def _orientation(data, kind, name):
             if math.prod(header.size) > MOST_PIXELS:
                 raise _too_large(name)
             if kind == "TIFF":
-                return 1  # OpenCV turns it
+                return 1, header.mode  # OpenCV turns it
             try:
-                return header.getexif().get(ExifTags.Base.Orientation, 1)
+                return header.getexif().get(ExifTags.Base.Orientation, 1), header.mode
             except OSError:
                 raise _damaged(name, kind) from None
             except Exception:  # metadata without sense; the image may be good
-                return 1
+                return 1, header.mode
 
 
 def _too_large(name):

@@ -79,6 +79,32 @@ def test_a_transparent_palette_and_grey_with_alpha(tmp_path):
     np.testing.assert_allclose(image[:, :, 0], GREY / 255 * 0.4 + 0.6, atol=1e-6)
 
 
+def bmp(masks, header, alpha):
+    """A BMP of 32 bit (BITFIELDS), its header as long as asked for, with these masks."""
+    pixels = np.dstack([RGB[::-1, :, ::-1], np.full((12, 20), alpha, np.uint8)]).tobytes()
+    sizes = struct.pack("<iiHHIIiiII", 20, 12, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    fields = struct.pack(f"<{len(masks)}I", *masks).ljust(header - 40, b"\0")
+    start = 18 + len(sizes) + len(fields)
+    head = struct.pack("<IHHII", start + len(pixels), 0, 0, start, header)
+    return b"BM" + head + sizes + fields + pixels
+
+
+@pytest.mark.parametrize("header", [40, 56, 108, 124])
+def test_the_fourth_byte_of_a_bmp_is_alpha_only_by_its_mask(tmp_path, header):
+    colours = [0xFF0000, 0xFF00, 0xFF]
+    image = read(tmp_path, bmp(colours, header, alpha=0))
+    np.testing.assert_allclose(image, RGB / 255, atol=1e-6)
+    if header > 40:
+        image = read(tmp_path, bmp([*colours, 0xFF000000], header, alpha=51))
+        np.testing.assert_allclose(image, RGB / 255 * 0.2 + 0.8, atol=1e-6)
+
+
+def test_the_alpha_of_a_grey_tiff_is_passed_over(tmp_path):
+    grey = Image.fromarray(np.dstack([GREY, np.full_like(GREY, 102)]), "LA")
+    image = read(tmp_path, saved(grey, "TIFF"))
+    np.testing.assert_allclose(image[:, :, 0], GREY / 255, atol=1e-6)
+
+
 STORED = {  # how EXIF (CIPA DC-008, table 6) says that an upright image lies in the file
     1: RGB,
     2: RGB[:, ::-1],
