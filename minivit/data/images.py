@@ -18,6 +18,7 @@ from PIL import ExifTags, Image
 from .fetch import MOST_BYTES, fetch, printable
 from .resize import MOST_PIXELS, refused_by_name, resize
 
+LONGEST = 10**6  # pixels of a side, the limit of libpng
 SIGNATURES = {  # how a file of each format begins
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -36,7 +37,8 @@ UPRIGHT = {  # what makes an image upright that has this EXIF orientation
 }
 HEADERS = threading.Lock()  # Python's warnings are one for all threads
 
-# What OpenCV cannot read is told once, by an error that names the file.
+# What OpenCV cannot read is told by an error that names the file, not by lines of its own; libpng
+# still writes to stderr what it finds wrong in a header.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -50,8 +52,8 @@ def load_image(source):
     Errors, each naming the source
         OSError:    no such file, not a file, not to be opened, larger than 2**26 bytes; or what
                     `fetch` says of a URL
-        ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels, or
-                    numbers that are not 8 or 16 bit
+        ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels or
+                    10**6 on a side, or numbers that are not 8 or 16 bit
     """
     name = printable(source)
     if isinstance(source, str) and re.match("https?://", source, re.IGNORECASE):
@@ -129,6 +131,12 @@ def _header(data, kind, name):
         with header:
             if math.prod(header.size) > MOST_PIXELS:
                 raise _too_large(name)
+            if max(header.size) > LONGEST:
+                width, height = header.size
+                raise ValueError(
+                    f"{name} is {width:,} pixels wide and {height:,} high; expected no side of "
+                    f"more than {LONGEST:,}; cut it up first"
+                )
             if kind == "TIFF":
                 return 1, header.mode  # OpenCV turns it
             try:
