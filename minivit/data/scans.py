@@ -91,9 +91,12 @@ def _second_degree(height, width):
 
 
 def _shrunk(grey, side):
-    """The image with its longer side at most so many pixels."""
+    """The image with its longer side at most so many pixels, and three or more of what it has.
+
+    Through fewer, a surface of second degree could run anywhere.
+    """
     share = min(1, side / max(grey.shape))
-    return resize(grey, *(max(1, round(size * share)) for size in grey.shape))
+    return resize(grey, *(max(min(3, size), round(size * share)) for size in grey.shape))
 
 
 def _without_specks(ink):

@@ -89,7 +89,9 @@ def test_dirt_is_left_out():
     np.testing.assert_allclose(pixels, clean, atol=40)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (28, 28), (900, 700)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 300), (300, 1), (20, 1000), (1000, 8), (2, 999), (900, 700)]
+)
 @pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
 def test_an_empty_page_is_doubted(shape, grey):
     pixels, doubts = scan_digit(colour(np.full(shape, grey)))
