@@ -30,7 +30,7 @@ class ImageFolder(NamedTuple):
     test: Split
     classes: list[str]
     skipped: list[str]  # what is wrong with each file that is no good image
-    names: str  # `names_sum`
+    sum: str  # `files_sum`
 
 
 def image_folder(folder, height, width, rng):
@@ -61,7 +61,7 @@ def image_folder(folder, height, width, rng):
             f"{folder}: no image of {classes[counts.argmin()]} that was to be trained on can be "
             "read; replace them by fresh copies, or remove the class"
         )
-    return ImageFolder(*splits, classes, skipped, names_sum(parts, folder))
+    return ImageFolder(*splits, classes, skipped, files_sum(parts, folder))
 
 
 def split_files(folder, rng):
@@ -105,10 +105,13 @@ def split_files(folder, rng):
     return {part: parts[part] for part in PARTS}
 
 
-def names_sum(parts, folder):
-    """A SHA-256 sum, in hex, of the parts' names of files: another if one is added or moved."""
+def files_sum(parts, folder):
+    """A SHA-256 sum, in hex, of the parts' files, by their names in the folder and their sizes.
+
+    It stays when the folder moves, and is another if a file is added, moved or of another size.
+    """
     lines = [
-        f"{part} {os.path.relpath(path, folder)}"
+        f"{part} {os.path.relpath(path, folder)} {os.path.exists(path) and os.path.getsize(path)}"
         for part, files in parts.items()
         for paths in files.values()
         for path in paths
