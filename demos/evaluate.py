@@ -8,7 +8,7 @@ import numpy as np
 
 import minivit
 from minivit.data.digits import Split
-from minivit.data.folder import class_files, has_parts, names_sum, split_files
+from minivit.data.folder import class_files, files_sum, has_parts, split_files
 from minivit.data.image_files import open_files
 from minivit.files import write_file
 from minivit.runs import load_run
@@ -59,7 +59,7 @@ def evaluate(options):
 
 
 def started_with(run):
-    """What a run was started with: data, seed and, of a folder of images, the sum of their names.
+    """What a run was started with: data, seed and, of a folder of images, its `files_sum`.
 
     It is MNIST where nothing tells.
     """
@@ -67,10 +67,10 @@ def started_with(run):
         try:
             started = json.loads(Path(run, name).read_text(encoding="utf-8"))
             data, seed = str(started["options"]["data"]), int(started["options"].get("seed", 0))
-            return {"data": data, "seed": seed, "names": started.get("images", {}).get("names")}
+            return {"data": data, "seed": seed, "sum": started.get("images", {}).get("sum")}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
-    return {"data": "mnist", "seed": 0, "names": None}
+    return {"data": "mnist", "seed": 0, "sum": None}
 
 
 def test_images(source, started, model, classes):
@@ -99,14 +99,15 @@ def test_images(source, started, model, classes):
 def images_in(folder, started, model, classes):
     """The test images of a folder of class folders; all images, if there is no part for tests.
 
-    But of the folder that the run was trained on, the test images are those that were held out.
+    But of the folder that the run was trained on, wherever it lies now, the test images are those
+    that were held out.
     """
-    own = Path(folder).resolve() == Path(started["data"]).resolve()
+    at_home = Path(folder).resolve() == Path(started["data"]).resolve()
     files = class_files(folder)
-    if own or has_parts(folder):
-        parts = split_files(folder, np.random.default_rng(started["seed"]))
-        files = parts["test"]
-        if own and names_sum(parts, folder) != started["names"]:
+    same = _files_sum(folder, started["seed"]) == started["sum"] is not None
+    if at_home or same or has_parts(folder):
+        files = split_files(folder, np.random.default_rng(started["seed"]))["test"]
+        if at_home and not same:
             print(
                 f"evaluate: {folder} has changed since the run was started: some of the images "
                 "that are held out now may be among those that it was trained on",
@@ -120,6 +121,14 @@ def images_in(folder, started, model, classes):
     for reason in skipped:
         print(f"evaluate: left out: {reason}", file=sys.stderr)
     return test
+
+
+def _files_sum(folder, seed):
+    """`files_sum` of a folder as a run with that seed splits it; None if none can train on it."""
+    try:
+        return files_sum(split_files(folder, np.random.default_rng(seed)), folder)
+    except ValueError:
+        return None
 
 
 def as_text(found, labels, logits, classes):

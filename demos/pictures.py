@@ -22,10 +22,7 @@ def as_trained_on(model, classes, source):
     size, in colour or grey. Errors: those of `load_image`; ValueError for other channels.
     """
     if reads_digits(model, classes):
-        pixels, doubts = scan_digit(load_image(source))
-        if pixels.any() and (alike := likeness(pixels)) < LEAST:
-            doubts.append(f"the most similar digit of MNIST is only {alike:.0%} like it")
-        return pixels[:, :, None], doubts
+        return drawn_as_mnist(load_image(source))
     channels = model.config["channels"]
     if channels not in (1, 3):
         raise ValueError(f"the run reads images of {channels} channels; a picture has 3, or 1")
@@ -33,3 +30,11 @@ def as_trained_on(model, classes, source):
     if channels == 1:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
     return pixels, []
+
+
+def drawn_as_mnist(image):
+    """The digit in a picture (H, W, 3), RGB in [0, 1]: (28, 28, 1) uint8, and doubts about it."""
+    pixels, doubts = scan_digit(image)
+    if pixels.any() and (alike := likeness(pixels)) < LEAST:
+        doubts.append(f"the most similar digit of MNIST is only {alike:.0%} like it")
+    return pixels[:, :, None], doubts

@@ -1,9 +1,10 @@
 """Say what is in a picture, a file or on the web, by a trained run: of MNIST, which digit it is.
 
 Of digits, a warning says that a picture looks like none if nothing stands out from its background;
-if what does falls into more than two pieces or fills less than 12 % of its box; if it is unlike all
-of 10,000 digits of MNIST (by the cosine of the blurred images, less than 0.915); or if the model is
-less than 90 % sure. For a run on other images it is prepared as those were: its middle, resized.
+if what does falls into more than two pieces, fills less than 12 % of its box or touches the edge of
+the picture; if it is unlike all of 10,000 digits of MNIST (by the cosine of the blurred images,
+less than 0.915); or if the model is less than 90 % sure. For a run on other images it is prepared
+as those were: its middle, resized.
 """
 
 import json

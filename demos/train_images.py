@@ -1,5 +1,6 @@
 """Train a Vision Transformer on a folder of class folders, FOLDER/cat/1.jpg, of colour images."""
 
+import os
 import sys
 
 import numpy as np
@@ -47,7 +48,14 @@ def train(options, checkpoint):
     total, bad = sum(counts.values()), len(data.skipped)
     print(f"{options.data}: {total:,} images, {bad:,} files left out that are none.")
     print(f"{len(data.classes)} classes: {', '.join(data.classes)}")
-    images = counts | {"names": data.names}
+    images = counts | {"sum": data.sum}
+    if not checkpoint:
+        options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
+    elif images != checkpoint.started.get("images"):
+        raise ValueError(
+            f"the images in {options.data} have changed since {checkpoint.folder} was started with "
+            "them; it can go on only with the same, so put them back, or start a new run"
+        )
     folder = training.train("train_images", options, checkpoint, data, rng, images=images)
     print(f"Next, a picture of your own: {command('predict', folder, 'PICTURE')}")
 

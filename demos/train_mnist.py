@@ -1,5 +1,6 @@
 """Train a Vision Transformer, whose every gradient is written by hand, on MNIST or its kin."""
 
+import os
 import sys
 
 import numpy as np
@@ -36,6 +37,8 @@ def main(argv=None):
 
 def train(options, checkpoint):
     digits = minivit.load_digits(options.data)
+    if options.data not in RECIPES and not checkpoint:
+        options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
     rng = np.random.default_rng(options.seed)
     rest, validation = hold_out(digits.train, max(1, len(digits.train.labels) // 12), rng)
     data = training.Data(rest, validation, digits.test, digits.classes)

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 try:
@@ -24,14 +24,14 @@ def write_file(path, data):
     Errors: OSError naming `path`; whatever stood there before still does.
     """
     path = Path(path)
+    aside = path.parent / f".{path.name}.{secrets.token_hex(4)}{ASIDE}"
     try:
-        descriptor, aside = tempfile.mkstemp(ASIDE, f".{path.name}.", path.parent)
+        file = open(aside, "xb")  # with the mode that the umask gives, as `tempfile` would not
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
             os.replace(aside, path)
         except BaseException:
             os.unlink(aside)

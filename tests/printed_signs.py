@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import minivit
-from demos.predict import SURE, answer, as_trained_on
+from demos.pictures import drawn_as_mnist
+from demos.predict import SURE, answer
 from minivit.data.likeness import LEAST, likeness
 
 FONTS = ["DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral", "OpenCV"]  # with matplotlib
@@ -50,7 +51,7 @@ def printed_answers(classifier, signs, count, seed):
         for sign in np.repeat(list(signs), count):
             page = printed(font, str(sign), rng)
             image = cv2.cvtColor(page, cv2.COLOR_GRAY2RGB) / np.float32(255)
-            pixels, doubts = as_trained_on(classifier, image)
+            pixels, doubts = drawn_as_mnist(image)
             answers.append((str(sign), answer(classifier, pixels, doubts)))
     return answers
 

@@ -18,7 +18,7 @@ def full(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("call", ["fsync", "fdopen", "replace"])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch, call):
     path = tmp_path / "config.json"
     write_file(path, b"old")
@@ -36,6 +36,17 @@ def test_what_cannot_be_begun_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match="'.*file/a.json'"):
         write_file(tmp_path / "file" / "a.json", b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_says_who_may_read_it(tmp_path, umask, mode):
+    usual = os.umask(umask)
+    try:
+        write_file(tmp_path / "a", b"data")
+    finally:
+        os.umask(usual)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows opens no folders")

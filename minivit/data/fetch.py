@@ -75,6 +75,8 @@ def _download(url):
         raise OSError(f"{url} answers {error.code} {reason}; expected an image") from None
     except http.client.IncompleteRead as error:
         raise OSError(f"{url} broke off after {len(error.partial)} bytes; try again") from None
+    except http.client.InvalidURL:  # a space in it, or a port that is no number
+        raise ValueError(f"{url} is no address of the web; check its spelling") from None
     except http.client.HTTPException as error:
         raise OSError(f"{url} cannot be read: {error!r}; check the address") from None
     except urllib.error.URLError as error:

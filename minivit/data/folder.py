@@ -11,6 +11,7 @@ import numpy as np
 from .digits import Split
 from .image_files import open_files
 from .images import load_pixels
+from .resize import expect_size
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 PARTS = {  # what the folders are called that part the images already, in small letters
@@ -29,7 +30,7 @@ class ImageFolder(NamedTuple):
     test: Split
     classes: list[str]
     skipped: list[str]  # what is wrong with each file that is no good image
-    names: str  # `names_sum`
+    sum: str  # `files_sum`
 
 
 def image_folder(folder, height, width, rng):
@@ -42,8 +43,10 @@ def image_folder(folder, height, width, rng):
     told in `skipped`. What was decoded is kept up to 1 GB. A larger folder takes no more memory:
     its other images are decoded again whenever they are needed.
 
-    Errors: those of `split_files`; ValueError for a class without a good image to train on.
+    Errors: those of `expect_size` and `split_files`; ValueError for a class without a good image
+    to train on.
     """
+    expect_size(height, width)
     parts = split_files(folder, rng)
     classes, kept = list(parts["train"]), {}
     read = partial(load_pixels, height=height, width=width)
@@ -58,7 +61,7 @@ def image_folder(folder, height, width, rng):
             f"{folder}: no image of {classes[counts.argmin()]} that was to be trained on can be "
             "read; replace them by fresh copies, or remove the class"
         )
-    return ImageFolder(*splits, classes, skipped, names_sum(parts, folder))
+    return ImageFolder(*splits, classes, skipped, files_sum(parts, folder))
 
 
 def split_files(folder, rng):
@@ -102,10 +105,13 @@ def split_files(folder, rng):
     return {part: parts[part] for part in PARTS}
 
 
-def names_sum(parts, folder):
-    """A SHA-256 sum, in hex, of the parts' names of files: another if one is added or moved."""
+def files_sum(parts, folder):
+    """A SHA-256 sum, in hex, of the parts' files, by their names in the folder and their sizes.
+
+    It stays when the folder moves, and is another if a file is added, moved or of another size.
+    """
     lines = [
-        f"{part} {os.path.relpath(path, folder)}"
+        f"{part} {os.path.relpath(path, folder)} {os.path.exists(path) and os.path.getsize(path)}"
         for part, files in parts.items()
         for paths in files.values()
         for path in paths

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from .fetch import MOST_BYTES, fetch, printable
+from .resize import MOST_PIXELS, refused_by_name, resize
 
-MOST_PIXELS = 2**25  # as floats, 12 bytes a pixel, 400 MB
+LONGEST = 10**6  # pixels of a side, the limit of libpng
 SIGNATURES = {  # how a file of each format begins
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -36,7 +37,8 @@ UPRIGHT = {  # what makes an image upright that has this EXIF orientation
 }
 HEADERS = threading.Lock()  # Python's warnings are one for all threads
 
-# What OpenCV cannot read is told once, by an error that names the file.
+# What OpenCV cannot read is told by an error that names the file, not by lines of its own; libpng
+# still writes to stderr what it finds wrong in a header.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -45,13 +47,13 @@ def load_image(source):
 
     JPEG, PNG, WebP, BMP and TIFF (its first page); grey, palette or colour, 8 or 16 bit. It is
     turned as its EXIF orientation says. What is transparent shows white, as on paper: with alpha
-    from 0 to 1, colour · alpha + 1 − alpha.
+    from 0 to 1, colour · alpha + 1 − alpha. Only the alpha of a grey TIFF is passed over.
 
     Errors, each naming the source
         OSError:    no such file, not a file, not to be opened, larger than 2**26 bytes; or what
                     `fetch` says of a URL
-        ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels, or
-                    numbers that are not 8 or 16 bit
+        ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels or
+                    10**6 on a side, or numbers that are not 8 or 16 bit
     """
     name = printable(source)
     if isinstance(source, str) and re.match("https?://", source, re.IGNORECASE):
@@ -61,30 +63,19 @@ def load_image(source):
     else:
         data = _read_file(Path(source), name)
     kind = _format(data, name)
-    turn = _orientation(data, kind, name)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    turn, mode = _header(data, kind, name)
+    with refused_by_name(name):
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _damaged(name, kind)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{name} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
+    if kind == "BMP" and mode != "RGBA" and pixels.ndim == 3:
+        pixels = pixels[:, :, :3]  # the fourth byte of a pixel means nothing without an alpha mask
     multiplied = kind == "TIFF" and pixels.dtype == np.uint8  # by alpha, which OpenCV does there
-    rgb = _rgb(pixels, multiplied)
+    with refused_by_name(name):
+        rgb = _rgb(pixels, multiplied)
     return np.ascontiguousarray(UPRIGHT.get(turn, lambda image: image)(rgb))
-
-
-def resize(image, height, width):
-    """Return the image (H, W) or (H, W, C), float in [0, 1], at another size, float in [0, 1].
-
-    An axis that shrinks is averaged over areas, so that nothing is skipped; one that grows is
-    interpolated by cubics, and what these overshoot is cut. Errors: ValueError for a size below 1.
-    """
-    if height < 1 or width < 1:
-        raise ValueError(f"resize: height and width are at least 1, got {height} x {width}")
-    H, W = image.shape[:2]
-    smaller = (min(W, width), min(H, height))
-    resized = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
-    return resized.clip(0, 1).reshape(height, width, *image.shape[2:])
 
 
 def load_pixels(source, height, width):
@@ -124,8 +115,11 @@ def _format(data, name):
     raise ValueError(f"{name} is no image: it {begins}; expected {', '.join(SIGNATURES)}")
 
 
-def _orientation(data, kind, name):
-    """How an image is still to be turned, from 1 to 8 as EXIF counts; ValueError if too large."""
+def _header(data, kind, name):
+    """How an image is still to be turned, from 1 to 8 as EXIF counts, and its mode, as Pillow says.
+
+    Errors: ValueError if it is too large.
+    """
     with HEADERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are refused here
         try:
@@ -137,14 +131,20 @@ def _orientation(data, kind, name):
         with header:
             if math.prod(header.size) > MOST_PIXELS:
                 raise _too_large(name)
+            if max(header.size) > LONGEST:
+                width, height = header.size
+                raise ValueError(
+                    f"{name} is {width:,} pixels wide and {height:,} high; expected no side of "
+                    f"more than {LONGEST:,}; cut it up first"
+                )
             if kind == "TIFF":
-                return 1  # OpenCV turns it
+                return 1, header.mode  # OpenCV turns it
             try:
-                return header.getexif().get(ExifTags.Base.Orientation, 1)
+                return header.getexif().get(ExifTags.Base.Orientation, 1), header.mode
             except OSError:
                 raise _damaged(name, kind) from None
             except Exception:  # metadata without sense; the image may be good
-                return 1
+                return 1, header.mode
 
 
 def _too_large(name):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .images import resize
+from .resize import resize
 
 SIDE, BOX, MIDDLE = 28, 20, 14  # of MNIST's images, of the box of a digit, its centre of mass
 WORKING_SIDE = 400  # pixels of the longer side, at most; a digit needs no more
@@ -14,6 +14,7 @@ FAINTEST = 0.08  # of the way from black to white: less contrast is no ink
 SPECK = 0.05  # of the largest piece: what is smaller is dirt
 THINNEST = 2.2  # pixels of a stroke in the box; the median of MNIST's is 2.4
 MOST_PIECES = 2
+LEAST_INSIDE = 0.05  # of the largest piece: what is inside the picture, for the edge's to be none
 LEAST_COVER = 0.12  # of its box that a digit fills
 
 
@@ -31,18 +32,20 @@ def scan_digit(image):
        lies far from it, and taken off: what is left of the paper is 0 everywhere.
     2. Ink is what stands out from it, to the side that stands out more: dark on light or light on
        dark. Otsu's threshold parts it from the paper, softly.
-    3. Specks, smaller than a twentieth of the largest piece, are dropped.
+    3. Pieces that touch the edge of the picture, as the dark band of a scan does, are dropped if
+       one inside is at least a twentieth as large as they are; then specks, smaller than a
+       twentieth of the largest piece.
     4. Strokes that would be thinner than 2.2 pixels are made as broad, as a pen's are.
     5. It is made to fit a box of 20 x 20 pixels, and laid with its centre of mass in the middle of
        28 x 28.
 
     The doubts, by rule: nothing stands out; it falls into more than two pieces; it fills less than
-    12 % of its box.
+    12 % of its box; it touches the edge of the picture.
     """
     ink = _ink(image)
     if ink is None:
         return Scan(np.zeros((SIDE, SIDE), np.uint8), ["nothing stands out from the background"])
-    ink, pieces = _without_specks(ink)
+    ink, pieces, at_edge = _without_specks(ink)
     drawn = ink > 0.5
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     cover = drawn.sum() / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1))
@@ -51,6 +54,8 @@ def scan_digit(image):
         doubts.append(f"it is in {pieces} pieces, a digit in one or two")
     if cover < LEAST_COVER:
         doubts.append(f"it fills {cover:.0%} of its box, a digit at least {LEAST_COVER:.0%}")
+    if at_edge:
+        doubts.append("it touches the edge of the picture")
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Scan(_centred(_fitted(_thickened(ink))), doubts)
 
@@ -91,18 +96,27 @@ def _second_degree(height, width):
 
 
 def _shrunk(grey, side):
-    """The image with its longer side at most so many pixels."""
+    """The image with its longer side at most so many pixels, and three or more of what it has.
+
+    Through fewer, a surface of second degree could run anywhere.
+    """
     share = min(1, side / max(grey.shape))
-    return resize(grey, *(max(1, round(size * share)) for size in grey.shape))
+    return resize(grey, *(max(min(3, size), round(size * share)) for size in grey.shape))
 
 
 def _without_specks(ink):
-    """The ink in pieces of some size alone, and how many they are."""
+    """The ink in pieces of some size alone, how many they are, and whether they touch the edge."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 0.5).astype(np.uint8))
-    areas = stats[1:, cv2.CC_STAT_AREA]  # without the paper
-    large = 1 + np.flatnonzero(areas >= SPECK * areas.max())
+    areas = stats[:, cv2.CC_STAT_AREA]
+    areas[0] = 0  # the paper
+    inside = areas.copy()
+    inside[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 0
+    at_edge = inside.max() < LEAST_INSIDE * areas.max()
+    if not at_edge:
+        areas = inside
+    large = np.flatnonzero(areas >= SPECK * areas.max())
     kept = cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((3, 3), np.uint8))
-    return ink * kept, len(large)
+    return ink * kept, len(large), at_edge
 
 
 def _thickened(ink):

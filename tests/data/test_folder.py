@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minivit.data import folder as folder_module
-from minivit.data.folder import class_files, has_parts, image_folder, names_sum, split_files
+from minivit.data.folder import class_files, files_sum, has_parts, image_folder, split_files
 from minivit.data.images import load_pixels
 
 
@@ -112,16 +112,19 @@ def test_a_class_of_trains(place):
     assert list(split_files(place, seeded())["train"]) == ["plane", "train"]
 
 
-def test_the_sum_of_names_knows_the_parts(place):
+def test_the_sum_of_files_knows_the_parts_and_the_sizes(place):
     parts = split_files(many(place, cat=20, dog=20), seeded())
-    sums = [names_sum(parts, place), names_sum(split_files(place, seeded(1)), place)]
+    sums = [files_sum(parts, place), files_sum(split_files(place, seeded(1)), place)]
     moved = place.rename(place.parent / "animals")
-    assert names_sum(split_files(moved, seeded()), moved) == sums[0]
-    touch(moved / "cat" / "new.png")
-    assert len({*sums, names_sum(split_files(moved, seeded()), moved)}) == 3
+    assert files_sum(split_files(moved, seeded()), moved) == sums[0]
+    new = Path(touch(moved / "cat" / "new.png"))
+    sums.append(files_sum(split_files(moved, seeded()), moved))
+    new.write_bytes(b"of another size")
+    sums.append(files_sum(split_files(moved, seeded()), moved))
+    assert len(set(sums)) == 4
     one = {"train": {"a": ["1", "2"]}, "test": {"a": ["3"]}}
     other = {"train": {"a": ["1"]}, "test": {"a": ["2", "3"]}}
-    assert names_sum(one, ".") != names_sum(other, ".")
+    assert files_sum(one, ".") != files_sum(other, ".")
 
 
 def test_images_labels_and_files_that_are_no_images(place):
@@ -138,7 +141,7 @@ def test_images_labels_and_files_that_are_no_images(place):
     assert len(data.skipped) == 2
     for path, reason in zip(bad, data.skipped, strict=True):
         assert reason.startswith(f"{path} is a damaged ")
-    assert data.names == names_sum(before, place)
+    assert data.sum == files_sum(before, place)
     for split, files in zip(data[:3], before.values(), strict=True):
         assert split.images.shape == (len(split.labels), 4, 6, 3)
         good = [path for paths in files.values() for path in paths if path not in bad]
@@ -155,6 +158,12 @@ def test_a_class_without_a_good_image_to_train_on(place):
     Path(split_files(place, seeded())["train"]["dog"][0]).write_bytes(b"")
     with pytest.raises(ValueError, match="no image of dog that was to be trained on can be read"):
         image_folder(place, 4, 4, seeded())
+
+
+def test_a_size_beyond_the_limit_is_refused_before_any_image_is_read(place):
+    many(place, cat=3, dog=3)
+    with pytest.raises(ValueError, match="^resize: expected at most 33,554,432 pixels, got 100000"):
+        image_folder(place, 100_000, 100_000, seeded())
 
 
 def two(place):

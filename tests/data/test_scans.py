@@ -89,7 +89,29 @@ def test_dirt_is_left_out():
     np.testing.assert_allclose(pixels, clean, atol=40)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (28, 28), (900, 700)])
+@pytest.mark.parametrize(
+    "band",
+    [np.s_[:, :60], np.s_[-60:, :], np.tri(800, 600, -600, bool)],
+    ids=["left", "bottom", "corner"],
+)
+def test_a_dark_band_at_the_edge_of_a_scan_is_left_out(band):
+    paper = 0.95 - 0.85 * page(mnist().test.images[0], 200, 800, 600, 300, 250)
+    clean = scan_digit(colour(paper)).pixels
+    paper[band] = 0.05
+    pixels, doubts = scan_digit(colour(paper))
+    assert doubts == []
+    assert difference(pixels, clean) < 0.2
+
+
+def test_a_digit_at_the_edge_is_doubted():
+    ink = page(mnist().test.images[0], 200, 300, 300, 50, 50)[:, 120:]
+    ink[5:9, 50:54] = 1  # dirt
+    assert scan_digit(colour(1 - ink)).doubts == ["it touches the edge of the picture"]
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 300), (300, 1), (20, 1000), (1000, 8), (2, 999), (900, 700)]
+)
 @pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
 def test_an_empty_page_is_doubted(shape, grey):
     pixels, doubts = scan_digit(colour(np.full(shape, grey)))

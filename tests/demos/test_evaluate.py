@@ -8,7 +8,7 @@ import pytest
 
 import minivit
 from demos import evaluate
-from minivit.data.folder import class_files, names_sum, split_files
+from minivit.data.folder import class_files, files_sum, split_files
 from minivit.data.images import load_image, load_pixels
 from minivit.data.scans import scan_digit
 from tests.data.idx import few_digits, mnist, write_digits
@@ -65,14 +65,14 @@ def test_classes_are_matched_by_their_names(capsys):
 
 
 def test_without_data_it_is_the_runs_own(capsys):
-    assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "names": None}
+    assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "sum": None}
     Path("run/result.json").write_text('{"options": {"data": "digits"}}')
     assert evaluate.started_with("run")["data"] == "digits"
     assert evaluate.main(["run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["data"] == "digits"
     for other in ("{", "[]", '{"options": 3}'):
         Path("run/result.json").write_text(other)
-        assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "names": None}
+        assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "sum": None}
 
 
 def small(folder):
@@ -90,7 +90,7 @@ def colours(tmp_path):
     """A run on colour images that never learnt, and the folder with which it was started."""
     save_untrained("colours", CLASSES, image_size=(12, 16), patch_size=4, channels=3)
     parts = split_files(write_shapes("shapes", 20), np.random.default_rng(3))
-    images, options = {"names": names_sum(parts, "shapes")}, {"data": "shapes", "seed": 3}
+    images, options = {"sum": files_sum(parts, "shapes")}, {"data": "shapes", "seed": 3}
     Path("colours/training.json").write_text(json.dumps({"options": options, "images": images}))
     return parts
 
@@ -113,6 +113,19 @@ def test_of_its_own_folder_a_run_sees_what_was_held_out(colours, capsys):
     Path("shapes/circle/new.png").write_bytes(b"no image")
     assert evaluate.main(["colours"]) == 0
     assert "shapes has changed since the run was started" in capsys.readouterr().err
+
+
+def test_its_own_folder_is_known_wherever_it_lies(colours, monkeypatch, capsys):
+    Path("elsewhere").mkdir()
+    Path("shapes").rename("elsewhere/moved")
+    monkeypatch.chdir("elsewhere")
+    assert evaluate.main(["../colours", "moved"]) == 0
+    printed = capsys.readouterr()
+    assert "on 6 test images of moved:" in printed.out
+    assert "has changed" not in printed.err
+    write_shapes("others", 20, seed=1)  # of the same names
+    assert evaluate.main(["../colours", "others"]) == 0
+    assert "on 60 test images of others:" in capsys.readouterr().out
 
 
 def test_of_other_folders_all_images_or_those_for_tests(colours, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import predict, train_images, training
+from demos import evaluate, predict, train_images, training
 from minivit.data import image_files
 from minivit.data.augment import Augmentation
 from minivit.data.folder import split_files
@@ -128,7 +128,22 @@ def test_refuses_to_go_on_when_the_folder_has_changed(shapes, capsys):
     capsys.readouterr()
     assert train_images.main(["--resume", "runs/images"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("train_images: runs/images was started with the images {'train': 28, ")
+    home = Path("shapes").resolve()
+    assert said.startswith(f"train_images: the images in {home} have changed since runs/images was")
+
+
+def test_it_goes_on_from_any_folder(shapes, capsys, monkeypatch):
+    home = shapes.resolve()
+    with monkeypatch.context() as patch:
+        press_ctrl_c_at(patch, 2)
+        assert train_images.main(["shapes", *SHORT]) == 130
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert train_images.main(["--resume", "../runs/images"]) == 0
+    assert evaluate.main(["../runs/images"]) == 0
+    printed = capsys.readouterr()
+    assert f"on 3 test images of {home}:" in printed.out
+    assert "has changed" not in printed.err
 
 
 def test_every_option_of_a_training_is_passed_on(shapes, monkeypatch):

@@ -41,7 +41,7 @@ def demo(folder, *options):
 
 
 def test_leaves_a_complete_run(folder, capsys):
-    assert demo(folder, "--run", "few", "--seed", "3") == 0
+    assert demo("digits", "--run", "few", "--seed", "3") == 0
     printed = capsys.readouterr().out
     run = Path("runs/few")
     assert sorted(path.name for path in run.iterdir()) == [
@@ -56,6 +56,7 @@ def test_leaves_a_complete_run(folder, capsys):
         "options", "test",
     }  # fmt: skip
     assert (result["parameters"], result["seed"]) == (138_890, 3)
+    assert result["options"]["data"] == str(folder)  # to go on from any folder
     assert result["options"]["augment"] == ["shift=2", "rotation=10", "scale=0.1"]
     assert f"Test accuracy {result['test_accuracy']:.2%}" in printed
     assert "Saved in runs/few/: checkpoints, config.json" in printed

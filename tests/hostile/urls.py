@@ -60,7 +60,7 @@ SERVER = [  # path, what it answers, the message
     ("/long-header", raw(OK + b"X: " + b"x" * 10**5), "cannot be read: LineTooLong", OSError),
     ("/many-headers", raw(OK + b"X: x\r\n" * 10**4 + b"\r\n"), "got more than 100 headers",
      OSError),
-    ("/a b", None, "cannot be read: InvalidURL", OSError),
+    ("/a b", None, "is no address of the web; check", ValueError),
 ]  # fmt: skip
 PATHS = {path: answer for path, answer, _, _ in SERVER if answer is not None}
 PATHS |= {f"/hop{'x' * count}": hop for count in range(20)}
@@ -70,7 +70,7 @@ ADDRESSES = [
     ("https://127.0.0.1:1/a.png", "cannot be reached: .*refused", OSError),
     ("http://", "cannot be re", OSError),
     ("http:///a.png", "cannot be reached: no host given", OSError),
-    ("http://127.0.0.1:port/", "cannot be read: InvalidURL", OSError),
+    ("http://127.0.0.1:port/", "is no address of the web", ValueError),
     ("http://127.0.0.1:-1/", "cannot be re", OSError),
     ("http://[::1/", "is no address of the web", ValueError),
     ("http://127.0.0.1:1/\u00e4.png", "is no address of the web", ValueError),
