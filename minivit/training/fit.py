@@ -53,8 +53,9 @@ def fit(
         smoothing:         of the labels, see cross_entropy
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
-        shards:            processes over which a step is split; None for one on each core.
-                           One seed and one number of shards give one result, to the last bit
+        shards:            worker processes over which a step is split (see `workers`); None for
+                           one on each core. One seed and one number of shards give one result, to
+                           the last bit
         patience:          stop early, after so many epochs without a lower validation loss; or None
         after_step:        called with `progress` after every step, for example to save it
     A row is a dict of step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and at
