@@ -44,12 +44,27 @@ def printed(font, sign, rng):
     return np.asarray(page)
 
 
-def printed_answers(classifier, signs, count, seed):
-    """What a run says of `count` pages of each sign in each font."""
+def ruled(page):
+    """The page with grey lines of 2 pixels, 40 apart."""
+    lines = np.full_like(page, 255)
+    lines[20::40] = lines[21::40] = 150
+    return np.minimum(page, lines)
+
+
+def boxed(page):
+    """The page with a dark frame around the sign, 8 pixels from it where there is room."""
+    rows, columns = (np.flatnonzero((page < 128).any(axis=axis)) for axis in (1, 0))
+    top, left = max(2, rows[0] - 8), max(2, columns[0] - 8)
+    bottom, right = (min(len(page) - 3, places[-1] + 8) for places in (rows, columns))
+    return cv2.rectangle(page.copy(), (int(left), int(top)), (int(right), int(bottom)), 30, 3)
+
+
+def printed_answers(classifier, signs, count, seed, change=np.asarray):
+    """What a run says of `count` pages of each sign in each font, each changed so."""
     rng, answers = np.random.default_rng(seed), []
     for font in FONTS:
         for sign in np.repeat(list(signs), count):
-            page = printed(font, str(sign), rng)
+            page = change(printed(font, str(sign), rng))
             image = cv2.cvtColor(page, cv2.COLOR_GRAY2RGB) / np.float32(255)
             pixels, doubts = drawn_as_mnist(image)
             answers.append((str(sign), answer(classifier, pixels, doubts)))
@@ -58,15 +73,17 @@ def printed_answers(classifier, signs, count, seed):
 
 def main(run):
     classifier = minivit.Classifier.load(run)
-    for name, signs, count, seed in (
+    for name, signs, count, *how in (
         ("digits", "0123456789", 20, 7),
+        ("digits on ruled paper", "0123456789", 20, 7, ruled),
+        ("digits in a drawn box", "0123456789", 20, 7, boxed),
         ("letters that no digit looks like", LETTERS, 1, 8),
         ("letters that one looks like", LIKE_DIGITS, 1, 9),
     ):
-        answers = printed_answers(classifier, signs, count, seed)
+        answers = printed_answers(classifier, signs, count, *how)
         warned = sum(bool(found["doubts"]) for _, found in answers)
         right = sum(found["class"] == sign for sign, found in answers)
-        read = f", {right} are read" if name == "digits" else ""
+        read = f", {right} are read" if "digits" in name else ""
         print(f"{warned} of {len(answers)} printed {name} get a warning{read}")
     images = minivit.load_digits().test.images
     unsure = classifier.predict(images).max(axis=1) < SURE

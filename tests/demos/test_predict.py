@@ -12,7 +12,7 @@ from demos import predict, train_mnist
 from minivit.data.images import load_image
 from minivit.data.scans import scan_digit
 from tests.data.server import serving
-from tests.printed_signs import FONTS, LETTERS, printed
+from tests.printed_signs import FONTS, LETTERS, boxed, printed, printed_answers, ruled
 from tests.saved_runs import DIGITS, save_untrained
 
 SAMPLES = Path(predict.__file__).parent / "samples"
@@ -140,6 +140,15 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(capsys, options, message
 def test_refuses_options_that_cannot_work(options):
     with pytest.raises(SystemExit):
         predict.arguments(options)
+
+
+@pytest.mark.parametrize("change", [ruled, boxed])
+def test_printed_signs_are_drawn_in_all_fonts_and_asked_for(change):
+    page = printed("DejaVuSans", "3", np.random.default_rng(0))
+    assert (change(page) < page).any() and not (change(page) > page).any()
+    answers = printed_answers(minivit.Classifier.load("run"), "30", 1, 0, change)
+    assert [sign for sign, _ in answers] == ["3", "0"] * len(FONTS)
+    assert all(answer["class"] in DIGITS for _, answer in answers)
 
 
 @pytest.mark.slow
