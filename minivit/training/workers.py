@@ -12,6 +12,7 @@ This process itself only leads; so it has time to prepare the next batch (`batch
 import contextlib
 import ctypes
 import multiprocessing
+import os
 import pickle
 import signal
 import warnings
@@ -64,9 +65,9 @@ def workers(count, model, params):
         return [result for result, _ in answers]
 
     with threads(1), contextlib.ExitStack() as stack:
-        for block in gradients:
+        for number, block in enumerate(gradients):
             ours, theirs = context.Pipe()
-            arguments = (theirs, model, params.flat.dtype, parameters, block)
+            arguments = (theirs, number, model, params.flat.dtype, parameters, block)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with _ctrl_c_blocked(), _explained():
                 process.start()
@@ -77,7 +78,7 @@ def workers(count, model, params):
         yield run
 
 
-def _serve(pipe, model, dtype, parameters, gradients):
+def _serve(pipe, number, model, dtype, parameters, gradients):
     """What a worker does: answer shards, until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", RuntimeWarning)  # the loss tells what is no longer finite
@@ -86,12 +87,30 @@ def _serve(pipe, model, dtype, parameters, gradients):
     params = params.of(np.frombuffer(parameters, dtype))
     with threads(1), contextlib.suppress(EOFError, ConnectionError):
         while True:
-            shard = pipe.recv()
+            with _waking_on_core(number):
+                shard = pipe.recv()
             try:
                 answer = shard_pass(model, params, grads.zero(), **shard), None
             except Exception as error:
                 answer = None, _sendable(error)
             pipe.send(answer)
+
+
+@contextlib.contextmanager
+def _waking_on_core(number):
+    """Wait so that each worker wakes on a core of its own; it may move when another is free.
+
+    Linux often wakes two of them on one core, and lets them share it for a whole step.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[number % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _sendable(error):

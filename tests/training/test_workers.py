@@ -209,3 +209,19 @@ def test_what_cannot_be_sent_is_refused(crew):
         workers(2, Own(**model.config), params),
     ):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux binds to cores")
+def test_each_worker_waits_on_a_core_of_its_own():
+    ours, before = os.sched_getaffinity(0), pids()
+    model, params, images, labels = case()
+    with workers(2, model, params) as run:
+        list(both((run, model, params, images, labels), shards=2))
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit:
+            cores = [os.sched_getaffinity(pid) for pid in pids() - before]
+            if all(len(its) == 1 for its in cores):
+                break
+        assert set.union(*cores) <= ours
+        assert len(set.union(*cores)) == min(2, len(ours))
+    assert os.sched_getaffinity(0) == ours
