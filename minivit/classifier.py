@@ -25,9 +25,7 @@ class Classifier:
     @classmethod
     def load(cls, folder):
         """The model of a run's folder, such as runs/mnist. Errors: those of `load_run`."""
-        from .runs import (
-            load_run,
-        )  # here, as it brings safetensors, which training alone needs else
+        from .runs import load_run  # here, as it brings safetensors, which few need
 
         return cls(*load_run(folder))
 

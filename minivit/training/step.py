@@ -35,10 +35,9 @@ def cores():
 def threads(count):
     """Yield a `map` that runs on `count` threads, this one among them.
 
-    Thread i takes jobs i, i + count, …: in every step the same shard, so that what it used last is
-    still in its core's cache. Until the end of the `with`, BLAS has one thread (where threadpoolctl
-    knows it, so not Apple's Accelerate), and a thread that needs Python's lock asks for it again
-    after 0.1 ms, no longer after 5 ms.
+    Thread i takes jobs i, i + count, … Until the end of the `with`, BLAS has one thread (where
+    threadpoolctl knows it, so not Apple's Accelerate), and a thread that needs Python's lock asks
+    for it again after 0.1 ms, no longer after 5 ms.
     """
 
     def mapper(function, *arguments):
