@@ -35,13 +35,18 @@ def main(argv=None):
     return training.run_demo("train_mnist", train, arguments(argv))
 
 
-def train(options, checkpoint):
+def data_of(options):
+    """The data that were asked for, a twelfth of it held out, and the generator that drew which."""
     digits = minivit.load_digits(options.data)
-    if options.data not in RECIPES and not checkpoint:
-        options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
     rng = np.random.default_rng(options.seed)
     rest, validation = hold_out(digits.train, max(1, len(digits.train.labels) // 12), rng)
-    data = training.Data(rest, validation, digits.test, digits.classes)
+    return training.Data(rest, validation, digits.test, digits.classes), rng
+
+
+def train(options, checkpoint):
+    data, rng = data_of(options)
+    if options.data not in RECIPES and not checkpoint:
+        options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
     training.train("train_mnist", options, checkpoint, data, rng)
     data_options = [] if options.data == "mnist" else ["--data", options.data]
     proposed = command("train_mnist", *NEXT, *data_options)

@@ -9,32 +9,34 @@ import io
 import statistics
 import time
 
-import numpy as np
-
 import minivit
 from minivit.data.augment import Augmentation
-from minivit.data.digits import hold_out
 from minivit.data.preparation import Preparation
 from minivit.training import Progress, evaluate, fit
 from minivit.training.step import threads
 
+from ..train_mnist import data_of
 from ..training import OPTIMIZERS, model_of
 from .workers import Worker
 
 
 def start(options):
-    """What both begin with: data, the two parts of it, Preparation, model and parameters."""
-    data = minivit.load_digits(options.data)
-    rng = np.random.default_rng(options.seed)
-    train, validation = hold_out(data.train, max(1, len(data.train.labels) // 12), rng)
+    """What both begin with: data, model, parameters, Preparation and the settings of training."""
+    data, rng = data_of(options)
     model = model_of(options, data.train.images.shape[1:], 1, len(data.classes))
     params = minivit.Params(model.init(rng))
-    return data, train, validation, Preparation.of(train.images), model, params
+    settings = dict(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        augment=Augmentation.of(options.augment),
+        seed=options.seed,
+    )
+    return data, model, params, Preparation.of(data.train.images), settings
 
 
 def train_minivit(exchange, options):
     """Told to go on, train for an epoch; answers (seconds, accuracy), at last of the test."""
-    data, train, validation, prepare, model, params = start(options)
+    data, model, params, prepare, settings = start(options)
     progress = Progress(params, OPTIMIZERS["muon"](params, None))
     clock = Clock(exchange)
 
@@ -46,13 +48,10 @@ def train_minivit(exchange, options):
         fit(
             model,
             progress,
-            train,
-            validation,
+            data.train,
+            data.validation,
             prepare,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            augment=Augmentation.of(options.augment),
-            seed=options.seed,
+            **settings,
             shards=options.shards,
             after_step=after_step,
         )
@@ -69,17 +68,9 @@ def train_torch(exchange, options):
     from .torch_vit import twin
 
     torch.set_num_threads(options.shards)
-    data, train, validation, prepare, model, params = start(options)
-    recipe = Recipe(
-        twin(model.config, params),
-        train,
-        validation,
-        prepare,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        augment=Augmentation.of(options.augment),
-        seed=options.seed,
-    )
+    data, model, params, prepare, settings = start(options)
+    rival = twin(model.config, params)
+    recipe = Recipe(rival, data.train, data.validation, prepare, **settings)
     clock = Clock(exchange)
     for _ in range(options.epochs):
         clock.answer(recipe.epoch())

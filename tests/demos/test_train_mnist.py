@@ -40,16 +40,21 @@ def demo(folder, *options):
     return train_mnist.main([*usual, *options])
 
 
-def test_leaves_a_complete_run(folder, capsys):
-    assert demo("digits", "--run", "few", "--seed", "3") == 0
-    printed = capsys.readouterr().out
-    run = Path("runs/few")
+def assert_complete(run):
+    """All files of a run that ended are there, and something is drawn on the pictures."""
     assert sorted(path.name for path in run.iterdir()) == [
         "checkpoints", "config.json", "curves.png", "gradients.png", "metrics.csv", "mistakes.png",
         "result.json", "training.json", "weights.safetensors",
     ]  # fmt: skip
     for picture in run.glob("*.png"):
         assert cv2.imread(str(picture)).std() > 5
+
+
+def test_leaves_a_complete_run(folder, capsys):
+    assert demo("digits", "--run", "few", "--seed", "3") == 0
+    printed = capsys.readouterr().out
+    run = Path("runs/few")
+    assert_complete(run)
     result = json.loads((run / "result.json").read_text())
     assert result.keys() == {
         "test_accuracy", "test_loss", "train_seconds", "images_per_second", "parameters", "seed",
