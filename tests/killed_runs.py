@@ -70,7 +70,7 @@ def killed_run(folder, kills, rng):
         while newest_step(run) < moment:
             assert process.poll() is None, f"it ended by itself, with {process.returncode}"
             time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.02 if moment >= 0 else 1))
+        time.sleep(rng.uniform(0, 0.02 if moment >= 0 else 0.3))
         process.kill()
         assert process.wait() < 0, "it had ended before it was killed"
         reached.append(newest_step(run))
