@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import minivit
+from minivit.backend import usable_device
 from minivit.data.digits import Split
 from minivit.data.folder import class_files, files_sum, has_parts, split_files
 from minivit.data.image_files import open_files
@@ -17,7 +18,7 @@ from minivit.study.report import confusion_table
 from minivit.training import metrics, predict
 from minivit.training.step import cores, threads
 
-from .options import new_file, parser_of, status
+from .options import add_device, new_file, parser_of, status
 from .pictures import as_trained_on
 
 
@@ -33,6 +34,7 @@ def arguments(argv=None):
     out_help = "the worst mistakes, drawn"
     add("--out", type=new_file, default="mistakes.png", metavar="FILE.png", help=out_help)
     add("--json", action="store_true", help="print the metrics as JSON")
+    add_device(parser)
     return parser.parse_args(argv)
 
 
@@ -41,12 +43,13 @@ def main(argv=None):
 
 
 def evaluate(options):
+    device = usable_device(options.device)
     model, params, preparation, classes = load_run(options.run)
     started = started_with(options.run)
     source = options.data or started["data"]
     images, labels = test_images(source, started, model, classes)
-    with threads(cores()) as mapper:
-        logits = predict(model, params, images, preparation, mapper=mapper)
+    with threads(cores() if device == "cpu" else 1) as mapper:
+        logits = predict(model, params.to(device), images, preparation, mapper=mapper)
     found = metrics(labels, logits, classes)
     if options.json:
         print(json.dumps({"run": options.run, "data": source, **found}, indent=2))

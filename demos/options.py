@@ -38,6 +38,14 @@ def sides(parser, options, name):
     setattr(options, name, [given[0], given[-1]])
 
 
+def add_device(parser):
+    """The option --device, of which `backend.usable_device` makes one that works."""
+    device_help = "where to compute; auto: on a GPU, if one works"
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda", "auto"], default="cpu", help=device_help
+    )
+
+
 def status(demo, work, *arguments):
     """Do the work of a demo; return its exit status, with a line about what went wrong on stderr.
 
@@ -45,7 +53,7 @@ def status(demo, work, *arguments):
     """
     try:
         return work(*arguments) or 0
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
         print(f"{demo}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:

@@ -6,12 +6,13 @@ import sys
 import numpy as np
 
 import minivit
+from minivit.backend import floats, usable_device
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.training.batches import batches
 from minivit.training.step import loss_and_gradients, threads
 
-from .options import parser_of
+from .options import add_device, parser_of, status
 
 DEPTH, LEARNING_RATE, BATCH = 11, 4e-3, 128
 LAST = 50  # steps over which the outcome is averaged; no image is seen twice
@@ -21,6 +22,7 @@ def arguments(argv=None):
     parser = parser_of("post_norm", __doc__)
     parser.add_argument("--steps", type=int, default=400, help="of a run; warm-up: three quarters")
     parser.add_argument("--seeds", type=int, default=4, help="runs of each kind")
+    add_device(parser)
     options = parser.parse_args(argv)
     if not LAST <= options.steps <= 60000 // BATCH:
         parser.error(f"--steps must be from {LAST} to {60000 // BATCH}, got {options.steps}")
@@ -30,7 +32,12 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    options = arguments(argv)
+    return status("post_norm", compare, arguments(argv))
+
+
+def compare(options):
+    """Print a row for each kind of run."""
+    device = usable_device(options.device)
     print(f"{DEPTH} blocks on MNIST, Adam, {options.steps} steps of {BATCH} images, learning rate")
     print(f"{LEARNING_RATE:g} at its highest. Accuracy (and loss) over the last {LAST} steps:\n")
     print("norm      warm-up" + "".join(f"{f'seed {seed}':>15}" for seed in range(options.seeds)))
@@ -39,19 +46,18 @@ def main(argv=None):
         for norm, warmup in itertools.product(["post", "pre"], [0, options.steps * 3 // 4]):
             print(f"{norm:<7}{warmup:>4} steps", end="", flush=True)
             for seed in range(options.seeds):
-                loss, accuracy = run(train, norm, warmup, options.steps, seed)
+                loss, accuracy = run(train, norm, warmup, options.steps, seed, device)
                 print(f"{accuracy:>8.0%} ({loss:.2f})", end="", flush=True)
             print()
-    return 0
 
 
-def run(train, norm, warmup, steps, seed):
+def run(train, norm, warmup, steps, seed, device):
     """Train a model; return the mean loss and accuracy of the last steps, before their updates."""
     model = minivit.ViT(
         image_size=28, patch_size=7, channels=1, dim=32, depth=DEPTH, heads=2, mlp_dim=64,
         classes=10, norm=norm,
     )  # fmt: skip
-    params = minivit.Params(model.init(np.random.default_rng(seed)))
+    params = minivit.Params(model.init(np.random.default_rng(seed))).to(device)
     optimizer, grads = minivit.Adam(params, LEARNING_RATE), params.zeros_like()
     split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
     prepare = Preparation.of(split.images)
@@ -59,7 +65,8 @@ def run(train, norm, warmup, steps, seed):
     for step, (images, labels, _) in enumerate(
         batches(split, epochs=1, batch_size=BATCH, seed=seed)
     ):
-        outcomes.append(loss_and_gradients(model, params, images, labels, grads, prepare=prepare))
+        outcome = loss_and_gradients(model, params, images, labels, grads, prepare=prepare)
+        outcomes.append(floats(*outcome))
         optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
         optimizer.step(grads)
     return np.mean(outcomes[-LAST:], axis=0)

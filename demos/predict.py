@@ -13,11 +13,12 @@ import sys
 import numpy as np
 
 import minivit
+from minivit.backend import usable_device
 from minivit.data.fetch import printable
 from minivit.files import write_file
 from minivit.study import figures, summary_figures
 
-from .options import new_file, parser_of, status
+from .options import add_device, new_file, parser_of, status
 from .pictures import as_trained_on, reads_digits
 
 SURE = 0.9  # of MNIST's test digits, the default model is less sure of 2 %
@@ -31,6 +32,7 @@ def arguments(argv=None):
     attention_help = "draw the attention rollout, and the gradient of the winning logit"
     add("--attention", type=new_file, metavar="FILE.png", help=attention_help)
     add("--json", action="store_true", help="print a JSON list, with all probabilities")
+    add_device(parser)
     return parser.parse_args(argv)
 
 
@@ -40,7 +42,7 @@ def main(argv=None):
 
 def predict(options):
     """Print what each picture is; return 2 if one of them could not be read."""
-    classifier = minivit.Classifier.load(options.run)
+    classifier = minivit.Classifier.load(options.run, usable_device(options.device))
     answers, drawn = [], []
     for name in options.images:
         try:

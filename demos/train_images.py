@@ -7,7 +7,7 @@ import numpy as np
 
 from minivit.data.folder import image_folder
 
-from . import training
+from . import training, training_options
 from .options import command, parser_of, sides
 
 RECIPE = dict(
@@ -25,8 +25,8 @@ def arguments(argv=None):
     size_help = "what the middle of each image is brought to: side, or height and width"
     size = dict(type=int, nargs="+", metavar="PIXELS", default=[64])
     parser.add_argument("--image-size", **size, help=size_help)
-    training.add_options(parser, **RECIPE)
-    options = training.parsed(parser, argv)
+    training_options.add_options(parser, **RECIPE)
+    options = training_options.parsed(parser, argv)
     if not (options.data or options.resume):
         parser.error("give the FOLDER, or --resume RUN to go on with a run")
     sides(parser, options, "image_size")
@@ -37,8 +37,10 @@ def main(argv=None):
     return training.run_demo("train_images", train, arguments(argv))
 
 
-def train(options, checkpoint):
-    training.model_of(options, options.image_size, 3, 2)  # refused now, before all files are read
+def train(options, checkpoint, device):
+    training_options.model_of(
+        options, options.image_size, 3, 2
+    )  # refused now, before all files are read
     rng = np.random.default_rng(options.seed)
     data = image_folder(options.data, *options.image_size, rng)
     for reason in data.skipped:
@@ -56,7 +58,7 @@ def train(options, checkpoint):
             f"the images in {options.data} have changed since {checkpoint.folder} was started with "
             "them; it can go on only with the same, so put them back, or start a new run"
         )
-    folder = training.train("train_images", options, checkpoint, data, rng, images=images)
+    folder = training.train("train_images", options, checkpoint, device, data, rng, images=images)
     print(f"Next, a picture of your own: {command('predict', folder, 'PICTURE')}")
 
 

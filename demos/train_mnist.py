@@ -8,7 +8,7 @@ import numpy as np
 import minivit
 from minivit.data.digits import hold_out
 
-from . import training
+from . import training, training_options
 from .options import command, parser_of
 
 RECIPES = {  # what is tuned to a data set, on its validation images alone
@@ -27,8 +27,8 @@ def arguments(argv=None):
     first.add_argument("--data", default="mnist", help=data_help)
     data = first.parse_known_args(argv)[0].data
     parser = parser_of("train_mnist", __doc__, parents=[first])
-    training.add_options(parser, **RECIPES.get(data, RECIPES["mnist"]))
-    return training.parsed(parser, argv)
+    training_options.add_options(parser, **RECIPES.get(data, RECIPES["mnist"]))
+    return training_options.parsed(parser, argv)
 
 
 def main(argv=None):
@@ -43,11 +43,11 @@ def data_of(options):
     return training.Data(rest, validation, digits.test, digits.classes), rng
 
 
-def train(options, checkpoint):
+def train(options, checkpoint, device):
     data, rng = data_of(options)
     if options.data not in RECIPES and not checkpoint:
         options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
-    training.train("train_mnist", options, checkpoint, data, rng)
+    training.train("train_mnist", options, checkpoint, device, data, rng)
     data_options = [] if options.data == "mnist" else ["--data", options.data]
     proposed = command("train_mnist", *NEXT, *data_options)
     print(f"Next, smaller patches and a class token: {proposed}")

@@ -1,4 +1,4 @@
-"""What the demos that train a model share: the options, the run from start to end, the report."""
+"""What the demos that train a model share: the run from start to end, and the report."""
 
 import argparse
 import contextlib
@@ -7,22 +7,18 @@ import sys
 from typing import NamedTuple
 
 import minivit
+from minivit.backend import usable_device
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.files import locked, write_file, write_json
 from minivit.training import Progress, evaluate, fit_run, load_checkpoint, metrics, open_run
 from minivit.training.run import resumable
-from minivit.training.step import cores, threads
+from minivit.training.step import threads
 
-from .options import command, seed, status
+from .options import command, status
+from .training_options import OPTIMIZERS, model_of
 
-OPTIMIZERS = {
-    "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
-    "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
-    "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
-    "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
-}
 MEASURED = 60_000  # training images, at most, of which mean and std are taken
 
 
@@ -35,69 +31,23 @@ class Data(NamedTuple):
     classes: list[str]
 
 
-def add_options(parser, **defaults):
-    """The options of a model and its training, with the defaults of a demo."""
-    add = parser.add_argument
-    add("--patch-size", type=int, default=7, help="side of a patch in pixels")
-    add("--dim", type=int, default=64, help="width of the model")
-    add("--depth", type=int, default=4, help="number of blocks")
-    add("--heads", type=int, default=2, help="heads of the attention")
-    add("--mlp-dim", type=int, default=128, help="width of the MLPs")
-    add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
-    add("--dropout", type=float, default=0.0, help="share of numbers left out while training")
-    add("--drop-path", type=float, default=0.0, help="share of branches left out, last block")
-    add(
-        "--augment",
-        nargs="*",
-        metavar="CHANGE",
-        help=f"random changes of the training images: {Augmentation.CHANGES}; without any, none",
-    )
-    add("--epochs", type=int, help="times that every training image is seen")
-    add("--batch-size", type=int, default=250, help="images in a step")
-    add("--optimizer", choices=OPTIMIZERS, default="muon", help="how the weights move")
-    add(
-        "--lr",
-        type=float,
-        help="peak learning rate; None: 0.02 (of muon's AdamW 3e-3), for adamw and adam 6e-3, "
-        "for sgd 0.2",
-    )
-    add("--shards", type=int, default=cores(), help="processes over which a step is split")
-    add("--seed", type=seed, default=0, help="of all that is random")
-    add("--run", help="name of the run's folder in runs/")
-    add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
-    every_help = "steps between checkpoints; there is one after each epoch too"
-    add("--checkpoint-every", type=int, default=100, metavar="STEPS", help=every_help)
-    add("--resume", metavar="RUN", help="go on with a run that was stopped, such as runs/mnist")
-    parser.set_defaults(**defaults)
-
-
-def parsed(parser, argv):
-    """The options, if they can be; else it ends as argparse does."""
-    options = parser.parse_args(argv)
-    if options.resume and options != parser.parse_args(["--resume", options.resume]):
-        parser.error("--resume goes on with the settings of the run; give no others with it")
-    try:
-        Augmentation.of(options.augment)
-    except ValueError as error:
-        parser.error(f"--augment: {error}")
-    for name in ("epochs", "batch_size", "lr", "shards", "patience", "checkpoint_every"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
-    return options
-
-
 def run_demo(demo, work, options):
-    """Start a run or go on with one, work(options, checkpoint or None); return the exit status."""
+    """Start a run or go on with one; return the exit status.
+
+    work(options, checkpoint or None, device) does it. The device is no setting of a run, which may
+    go on elsewhere.
+    """
 
     def start():
+        device = usable_device(options.device)
+        del options.device
         if not options.resume:
-            return work(options, None)
+            return work(options, None, device)
         with locked(options.resume):
             checkpoint = load_checkpoint(options.resume)
             for reason in checkpoint.refused:
                 print(f"{demo}: not used: {reason}", file=sys.stderr)
-            return work(_options_of(checkpoint, options), checkpoint)
+            return work(_options_of(checkpoint, options), checkpoint, device)
 
     return status(demo, start)
 
@@ -110,26 +60,10 @@ def _options_of(checkpoint, options):
     return argparse.Namespace(**started)
 
 
-def model_of(options, image_size, channels, classes):
-    """The model that was asked for. Errors: those of ViT."""
-    return minivit.ViT(
-        image_size=image_size,
-        patch_size=options.patch_size,
-        channels=channels,
-        dim=options.dim,
-        depth=options.depth,
-        heads=options.heads,
-        mlp_dim=options.mlp_dim,
-        classes=classes,
-        pool=options.pool,
-        dropout=options.dropout,
-        drop_path=options.drop_path,
-    )
-
-
-def train(demo, options, checkpoint, data, rng, **started):
+def train(demo, options, checkpoint, device, data, rng, **started):
     """Train a model, test it once, and leave a run's folder, which is returned.
 
+    device:  "cpu" or "cuda"
     data:    Data, or anything that has the same
     rng:     draws the model's first weights
     started: what else must be the same for the run to go on
@@ -137,11 +71,12 @@ def train(demo, options, checkpoint, data, rng, **started):
     preparation = Preparation.of(data.train.images, MEASURED)
     _, H, W, *channels = data.train.images.shape
     model = model_of(options, (H, W), *(channels or [1]), len(data.classes))
-    params = minivit.Params(model.init(rng))
+    params = minivit.Params(model.init(rng)).to(device)
     progress = Progress(params, OPTIMIZERS[options.optimizer](params, options.lr))
     started |= {"options": vars(options), "preparation": dataclasses.asdict(preparation)}
     folder = open_run(options.run, started, progress, checkpoint)
-    go_on = command(demo, "--resume", folder)
+    where = [] if device == "cpu" else ["--device", device]
+    go_on = command(demo, "--resume", folder, *where)
     print(
         f"A ViT of {params.flat.size:,} parameters learns from {len(data.train.labels):,} images; "
         f"{len(data.validation.labels):,} are held out to watch it."
@@ -163,7 +98,7 @@ def train(demo, options, checkpoint, data, rng, **started):
             epochs=options.epochs,
             batch_size=options.batch_size,
             seed=options.seed,
-            shards=options.shards,
+            shards=options.shards if device == "cpu" else 1,
             patience=options.patience,
         )
         with resumable(folder, go_on):
@@ -192,7 +127,8 @@ def final_test(folder, model, progress, preparation, data, options):
     )
     write_json(folder / "result.json", result)
     write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
-    draw_test(folder, model, progress.best, preparation, data.test, data.classes, logits)
+    best = progress.best.to("cpu")
+    draw_test(folder, model, best, preparation, data.test, data.classes, logits)
     print(f"\nTest accuracy {found['accuracy']:.2%}, loss {found['loss']:.4f}")
     print(f"Trained for {progress.seconds:.1f} s, {speed:,.0f} images/s\n")
     print("Confusion matrix: a row for what it is, a column for what the model said")

@@ -1,12 +1,20 @@
-"""Which array module an array belongs to. The data decides the backend; there is no global switch.
+"""Which array module an array belongs to, and the way to a GPU and back.
 
-This is the only file that names CuPy, and it never imports it: an array can only be a CuPy array if
-somebody else has imported CuPy already, so looking it up in `sys.modules` is enough.
+The data decides the backend; there is no global switch. This is the only file that names CuPy, and
+it is imported only when somebody asks for a GPU: before that no array can be CuPy's, so looking
+CuPy up in `sys.modules` is enough to tell.
 """
 
 import sys
 
 import numpy
+
+INSTALL = "pip install 'cupy-cuda13x[ctk]' (or 'cupy-cuda12x[ctk]' for a driver of CUDA 12)"
+CAUSES = {  # what CuPy says, and what it means
+    "cudaErrorInsufficientDriver": "there is no NVIDIA driver, or it is too old for this CuPy; the "
+    "command nvidia-smi shows which CUDA the driver knows",
+    "cudaErrorNoDevice": "there is a driver but no GPU for it; the command nvidia-smi lists them",
+}
 
 
 def array_module(x):
@@ -15,3 +23,72 @@ def array_module(x):
     if cupy is not None and isinstance(x, cupy.ndarray):
         return cupy
     return numpy
+
+
+def device_of(x):
+    """Where an array is: "cpu" or "cuda"."""
+    return "cpu" if array_module(x) is numpy else "cuda"
+
+
+def to_device(array, device):
+    """Return the array on "cpu" or "cuda": a copy, or itself if it is there.
+
+    Errors: ValueError for another device; those of `cuda`.
+    """
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f'a device is "cpu" or "cuda", got {device!r}')
+    if device == device_of(array):
+        return array
+    return array.get() if device == "cpu" else cuda().asarray(array)
+
+
+def beside(array, other):
+    """Return a NumPy array where another array is: itself on the CPU, a copy on its GPU."""
+    return array_module(other).asarray(array)
+
+
+def floats(*numbers):
+    """Return numbers and 0-d arrays as Python floats.
+
+    If they are on a GPU, all of them are, and come in one copy: it has to be waited for only once.
+    """
+    xp = array_module(numbers[0])
+    return [float(x) for x in numbers] if xp is numpy else xp.stack(numbers).get().tolist()
+
+
+def usable_device(name):
+    """The device that a name stands for: "cpu", "cuda", or "auto" for "cuda" where it works.
+
+    Errors: those of `cuda`, for "cuda".
+    """
+    if name == "cpu":
+        return name
+    try:
+        cuda()
+    except (ImportError, OSError):
+        if name == "cuda":
+            raise
+        return "cpu"
+    return "cuda"
+
+
+def cuda():
+    """Return CuPy, after a small product to see whether it works.
+
+    Errors: ImportError if it cannot be imported; OSError if there is no driver, no GPU, or a
+    library of CUDA is missing.
+    """
+    try:
+        import cupy
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(f"cuda needs CuPy, which is not installed: {INSTALL}") from None
+    except ImportError as error:
+        raise ImportError(f"cuda needs CuPy, which cannot be imported: {error}") from error
+    try:
+        ones = cupy.ones((2, 2), "float32")
+        (ones @ ones + 1).get()  # loads cuBLAS and compiles a kernel
+    except Exception as error:  # of many kinds, and whatever it is, CuPy cannot be used
+        text = " ".join(str(error).split())
+        means = [meaning for name, meaning in CAUSES.items() if name in text]
+        raise OSError(f"cuda cannot be used: {means[0] if means else text}") from error
+    return cupy

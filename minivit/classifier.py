@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from .backend import beside, to_device
 from .layers import Softmax
 from .micro_batch import images_at_once
 
@@ -23,11 +24,15 @@ class Classifier:
         self.classes = list(classes)
 
     @classmethod
-    def load(cls, folder):
-        """The model of a run's folder, such as runs/mnist. Errors: those of `load_run`."""
+    def load(cls, folder, device="cpu"):
+        """The model of a run's folder, such as runs/mnist, on "cpu" or "cuda".
+
+        Errors: those of `load_run` and `Params.to`.
+        """
         from .runs import load_run  # here, as it brings safetensors, which few need
 
-        return cls(*load_run(folder))
+        model, params, preparation, classes = load_run(folder)
+        return cls(model, params.to(device), preparation, classes)
 
     def predict(self, images):
         """Return the probability of each class, (n, K).
@@ -38,12 +43,15 @@ class Classifier:
                 `minivit.data.images.load_pixels(path, H, W)`
         Errors: ValueError for images of another shape, TypeError for anything but uint8.
         """
-        images, probabilities, at_once = iter(images), [], images_at_once(self.model)
+        images, probabilities = iter(images), []
+        at_once = images_at_once(self.model, self.params)
         while batch := [self._checked(image) for image in itertools.islice(images, at_once)]:
-            prepared = self.preparation(np.stack(batch))  # (B, H, W, C)
+            pixels = beside(np.stack(batch), self.params.flat)  # (B, H, W, C)
+            prepared = self.preparation(pixels)  # (B, H, W, C)
             prepared = prepared.astype(self.params.flat.dtype, copy=False)
             logits, _ = self.model.forward(self.params, prepared, keep=False)  # (B, K)
-            probabilities.append(Softmax().forward({}, logits)[0])
+            chances, _ = Softmax().forward({}, logits)  # (B, K)
+            probabilities.append(to_device(chances, "cpu"))
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *probabilities])
 
     def _checked(self, image):

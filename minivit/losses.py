@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, beside
 
 
 def cross_entropy(logits, labels, *, smoothing=0.0):
@@ -13,7 +13,8 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
 
     Arguments
         logits:    (B, K) any finite numbers
-        labels:    (B,) integers from 0 to K − 1
+        labels:    (B,) integers from 0 to K − 1. Those on a GPU are not looked at, as that would
+                   have to wait for it; `expect_labels` checks them before they go there
         smoothing: share of the target spread over all classes, 0 ≤ smoothing < 1
     Returns loss, a scalar of logits' dtype, and dlogits (B, K)
     Errors: ValueError or TypeError for labels that do not fit the logits, or smoothing out of range
@@ -27,7 +28,12 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     two logits lie further apart than the dtype's largest number, the loss is infinite; the gradient
     is right even there.
     """
-    labels = _checked_labels(logits, labels)
+    on_cpu = array_module(labels) is np
+    labels = np.asarray(labels) if on_cpu else labels
+    _expect_to_fit(logits, labels)
+    if on_cpu:
+        expect_labels("cross_entropy", labels, logits.shape[1])
+        labels = beside(labels, logits)
     smoothing = float(smoothing)
     if not 0 <= smoothing < 1:
         raise ValueError(
@@ -52,9 +58,18 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     return loss, dlogits
 
 
-def _checked_labels(logits, labels):
-    """The labels as an array; raises for labels and logits that do not fit each other."""
-    labels = np.asarray(labels)
+def expect_labels(where, labels, classes):
+    """Raise ValueError unless labels, integers on the CPU, are numbers of `classes` classes."""
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise ValueError(
+            f"{where}: label {wrong} is out of range; "
+            f"{classes} classes are numbered 0 to {classes - 1}"
+        )
+
+
+def _expect_to_fit(logits, labels):
+    """Raise TypeError or ValueError for labels and logits that do not fit each other."""
     if getattr(logits, "dtype", np.dtype(object)).kind not in "fc":
         kind = getattr(logits, "dtype", type(logits).__name__)
         raise TypeError(f"cross_entropy: logits must be a floating-point array, got {kind}")
@@ -67,11 +82,3 @@ def _checked_labels(logits, labels):
         raise ValueError("cross_entropy: the batch is empty; the mean over no images is undefined")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
-    classes = logits.shape[1]
-    if labels.min() < 0 or labels.max() >= classes:
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise ValueError(
-            f"cross_entropy: label {wrong} is out of range; "
-            f"{classes} classes are numbered 0 to {classes - 1}"
-        )
-    return labels

@@ -1,5 +1,7 @@
 """What lasts from one step of training to the next, by name: what a checkpoint keeps."""
 
+from .backend import beside
+
 
 class Memory:
     """A thing that remembers. A subclass names the attributes that last in `memory`.
@@ -22,7 +24,7 @@ class Memory:
         return found
 
     def load_state(self, state):
-        """Go on from the `state()` of another of the same kind; arrays are copied.
+        """Go on from the `state()` of another of its kind; arrays are copied to where its own are.
 
         Errors: ValueError, and nothing is changed, unless names, types, shapes and dtypes fit.
         """
@@ -40,7 +42,7 @@ class Memory:
                 parts = {key: part for key, part in state.items() if key.startswith(start)}
                 value.load_state({key.removeprefix(start): part for key, part in parts.items()})
             elif hasattr(value, "dtype"):
-                value[...] = state[name]
+                value[...] = beside(state[name], value)
             else:
                 setattr(self, name, state[name])
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, to_device
 
 
 class Params:
@@ -73,6 +73,14 @@ class Params:
     def astype(self, dtype):
         """Return a copy in another dtype, such as float64 for a gradient check."""
         return self.of(self.flat.astype(dtype))
+
+    def to(self, device):
+        """Return a copy on another device, "cpu" or "cuda"; self, if all are there already.
+
+        Errors: ValueError for any other device; those of `backend.cuda`.
+        """
+        there = to_device(self.flat, device)
+        return self if there is self.flat else self.of(there)
 
     def of(self, flat):
         """Return Params of the same nest that are views of `flat` (n,), which is not copied."""

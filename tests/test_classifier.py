@@ -26,7 +26,7 @@ def run(tmp_path):
 
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch):
-    monkeypatch.setattr("minivit.classifier.images_at_once", lambda _: 125)
+    monkeypatch.setattr("minivit.classifier.images_at_once", lambda *_: 125)
 
 
 def some(count, *shape):

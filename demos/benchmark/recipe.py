@@ -16,7 +16,7 @@ from minivit.training import Progress, evaluate, fit
 from minivit.training.step import threads
 
 from ..train_mnist import data_of
-from ..training import OPTIMIZERS, model_of
+from ..training_options import OPTIMIZERS, model_of
 from .workers import Worker
 
 

@@ -87,7 +87,7 @@ class Recipe:
         raw = batches(train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
         self.coming = ahead(
             (
-                torch.from_numpy(ready(images, maps, augment, prepare)),
+                torch.from_numpy(ready(images, maps, augment, prepare, images)),
                 torch.from_numpy(labels).long(),
             )
             for images, labels, maps in raw

@@ -15,14 +15,15 @@ class Preparation:
     mean, std: of the training images' pixels, as shares of 255; for images with channels, lists of
                one number for each or, as older runs have it, one number for all
 
-    Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32.
+    Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32, on the device
+    where the images are.
     """
 
     mean: float | list[float]
     std: float | list[float]
 
     def __post_init__(self):
-        means, stds = (x if isinstance(x, list) else [x] for x in (self.mean, self.std))
+        means, stds = self._lists()
         finite = all(math.isfinite(number) for number in [*means, *stds])
         if not (finite and all(std > 0 for std in stds) and len(means) == len(stds)):
             raise ValueError(
@@ -60,6 +61,14 @@ class Preparation:
                 f"images are {images.dtype}; expected the raw uint8 pixels, from 0 to 255"
             )
         pixels = images.astype(np.float32)
-        pixels -= (255 * np.asarray(self.mean)).astype(np.float32)
-        pixels /= (255 * np.asarray(self.std)).astype(np.float32)
-        return pixels if images.ndim == 4 else pixels[..., None]  # (B, H, W, C)
+        pixels = pixels if images.ndim == 4 else pixels[..., None]  # (B, H, W, C)
+        means, stds = self._lists()
+        channels = [pixels] if len(means) == 1 else pixels.transpose(3, 0, 1, 2)  # (C, B, H, W)
+        for channel, mean, std in zip(channels, means, stds, strict=True):  # a view of pixels
+            channel -= 255 * mean  # Python's numbers: arrays would have to be sent to a GPU
+            channel /= 255 * std
+        return pixels
+
+    def _lists(self):
+        """Mean and std as lists."""
+        return [x if isinstance(x, list) else [x] for x in (self.mean, self.std)]

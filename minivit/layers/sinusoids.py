@@ -1,19 +1,17 @@
 """Sinusoidal positions (Vaswani et al. 2017, arXiv:1706.03762, section 3.5; 2-D: as in MAE)."""
 
-import numpy as np
-
 from ..backend import array_module
 from .refusals import expect_shape, positive_integers
 
 
-def sinusoids(N, D):
-    """The positions of the places 0 to N − 1: (N, D), in float64.
+def sinusoids(xp, N, D):
+    """The positions of the places 0 to N − 1: (N, D), in float64; xp is the array module.
 
     Features 2i and 2i + 1 of place p are sin(p · rate) and cos(p · rate), rate = 10000^(−2i/D).
     """
-    place = np.arange(N)[:, None]  # (N, 1)
-    rates = 10000.0 ** (-np.arange(0, D, 2) / D)  # (D/2,)
-    pairs = np.stack([np.sin(place * rates), np.cos(place * rates)], axis=-1)  # (N, D/2, 2)
+    place = xp.arange(N)[:, None]  # (N, 1)
+    rates = 10000.0 ** (-xp.arange(0, D, 2) / D)  # (D/2,)
+    pairs = xp.stack([xp.sin(place * rates), xp.cos(place * rates)], axis=-1)  # (N, D/2, 2)
     return pairs.reshape(N, D)  # (N, D)
 
 
@@ -42,12 +40,12 @@ class SinusoidalPositions:
     def init(self, rng, dtype=None):
         return {}
 
-    def table(self):
-        return sinusoids(self.tokens, self.dim)
+    def table(self, xp):
+        return sinusoids(xp, self.tokens, self.dim)
 
     def forward(self, params, x):
         expect_shape("SinusoidalPositions", x, "B", self.tokens, self.dim)
-        pos = array_module(x).asarray(self.table().astype(x.dtype))  # (N, D)
+        pos = self.table(array_module(x)).astype(x.dtype)  # (N, D)
         y = x + pos  # (B, N, D)
         return y, {}
 
@@ -76,7 +74,9 @@ class SinusoidalPositions2D(SinusoidalPositions):
             )
         self.tokens = self.rows * self.columns
 
-    def table(self):
-        of_rows = np.repeat(sinusoids(self.rows, self.dim // 2), self.columns, axis=0)  # (N, D/2)
-        of_columns = np.tile(sinusoids(self.columns, self.dim // 2), (self.rows, 1))  # (N, D/2)
-        return np.concatenate([of_rows, of_columns], axis=1)  # (N, D)
+    def table(self, xp):
+        of_rows = sinusoids(xp, self.rows, self.dim // 2)  # (H/P, D/2)
+        of_columns = sinusoids(xp, self.columns, self.dim // 2)  # (W/P, D/2)
+        of_rows = xp.repeat(of_rows, self.columns, axis=0)  # (N, D/2)
+        of_columns = xp.tile(of_columns, (self.rows, 1))  # (N, D/2)
+        return xp.concatenate([of_rows, of_columns], axis=1)  # (N, D)

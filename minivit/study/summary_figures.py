@@ -48,10 +48,11 @@ def attention_of_answers(classifier, pixels):
     """
     figure = Figure(figsize=(5, 1.7 * len(pixels) + 0.3), layout="constrained")
     rows = figure.subplots(len(pixels), 3, squeeze=False)
+    params = classifier.params.to("cpu")
     for image, row, chances in zip(pixels, rows, classifier.predict(pixels), strict=True):
         winner = np.eye(len(chances), dtype=np.float32)[None, chances.argmax()]  # (1, K)
         prepared = classifier.preparation(image[None])  # (1, H, W, C)
-        record = trace(classifier.model, classifier.params, prepared, dy=winner)
+        record = trace(classifier.model, params, prepared, dy=winner)
         gradient = record["images"].gradient[0].sum(axis=-1)  # (H, W)
         limit = abs(gradient).max() or 1
         row[0].imshow(image, cmap="gray")

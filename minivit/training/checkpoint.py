@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import safetensors.numpy
 
+from ..backend import to_device
 from ..files import read_json, remove_unfinished, write_file, write_json
 from ..runs import read_arrays
 
@@ -39,15 +40,21 @@ def begin_checkpoints(folder, started, progress):
 def save_checkpoint(folder, progress):
     """Write a checkpoint into a run's folder; keep the one before it, and remove all others.
 
-    Errors: OSError if it cannot be written; those that were there still are.
+    Errors: OSError if it cannot be written, FloatingPointError if it is not worth it; those that
+    were there still are.
     """
     started = read_json(Path(folder, "training.json"))
     checkpoints = Path(folder, "checkpoints")
     checkpoints.mkdir(exist_ok=True)
     path = checkpoints / f"step-{len(progress.rows):08}.safetensors"
     state = progress.state()
-    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    arrays = {n: to_device(value, "cpu") for n, value in state.items() if hasattr(value, "dtype")}
     rest = {name: value for name, value in state.items() if name not in arrays}
+    if not np.isfinite(arrays["weights"]).all():
+        raise FloatingPointError(
+            f"after {len(progress.rows)} steps the parameters are not finite, and not kept. Try a "
+            "lower learning rate"
+        )
     text = json.dumps({"started": started, "state": rest})
     metadata = {"minivit": text, "sha256": _sum(arrays, text)}
     write_file(path, safetensors.numpy.save(arrays, metadata))

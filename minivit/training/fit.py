@@ -7,12 +7,13 @@ import time
 import numpy as np
 from tqdm import tqdm
 
+from ..backend import device_of, floats
 from ..layers.refusals import positive_integers
 from ..optim import clip_by_global_norm, warmup_linear
 from .batches import ahead, batches
 from .evaluate import evaluate
 from .interrupt import ctrl_c_waits
-from .not_finite import all_finite, first_not_finite
+from .not_finite import first_not_finite
 from .step import cores, loss_and_gradients, ready, threads
 from .workers import workers
 
@@ -54,8 +55,8 @@ def fit(
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
         shards:            worker processes over which a step is split (see `workers`); None for
-                           one on each core. One seed and one number of shards give one result, to
-                           the last bit
+                           one on each core, or on a GPU just one. One seed and one number of shards
+                           give one result, to the last bit
         patience:          stop early, after so many epochs without a lower validation loss; or None
         after_step:        called with `progress` after every step, for example to save it
     A row is a dict of step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and at
@@ -65,10 +66,14 @@ def fit(
     the array, when a loss, the gradients or a parameter is no longer finite: `progress.best` still
     is. KeyboardInterrupt is held back until a step is whole, so `progress` can then be saved.
     """
-    shards = cores() if shards is None else shards
+    on_gpu = device_of(progress.params.flat) == "cuda"
+    if shards is None:
+        shards = 1 if on_gpu else cores()
     epochs, batch_size, shards = positive_integers(
         "fit", epochs=epochs, batch_size=batch_size, shards=shards
     )
+    if on_gpu and shards > 1:
+        raise ValueError(f"fit: on a GPU a step is not split, so shards is 1, got {shards}")
     if patience is not None:
         (patience,) = positive_integers("fit", patience=patience)
     for name, split in {"train": train, "validation": validation}.items():
@@ -109,21 +114,19 @@ def fit(
                 maps=maps, augment=augment, prepare=prepare, shards=shards, smoothing=smoothing,
                 rngs=rngs, run=run,
             )  # fmt: skip
-            norm = float(clip_by_global_norm(grads, clip))
-            rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
-            finite = math.isfinite(loss + norm)
-            if finite:
-                optimizer.lr = rate
-                optimizer.step(grads)
-                optimizer.lr = peak
-            if not (finite and all_finite(params.flat)):
-                culprit = first_not_finite(
-                    model, params, ready(images, maps, augment, prepare), labels
-                )
+            norm = clip_by_global_norm(grads, clip)
+            loss, accuracy, norm = floats(loss, accuracy, norm)  # here, once, a GPU is waited for
+            if not math.isfinite(loss + norm):
+                x = ready(images, maps, augment, prepare, params.flat)
+                culprit = first_not_finite(model, params, x, labels)
                 raise FloatingPointError(
                     f"at step {step} the loss is {loss} and the norm of the gradients {norm}; not "
                     f"finite: {culprit}. Try a lower learning rate"
                 )
+            rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
+            optimizer.lr = rate
+            optimizer.step(grads)
+            optimizer.lr = peak
             if progress.ema:
                 progress.ema.update()
 

@@ -137,7 +137,7 @@ def resumable(folder, go_on):
 def save_run(folder, model, params, preparation, classes, rows):
     """Write the weights, config.json (model, preparation, class names), metrics.csv (the rows)."""
     folder = Path(folder)
-    weights = {name: np.ascontiguousarray(leaf) for name, leaf in params.named()}
+    weights = {name: np.ascontiguousarray(leaf) for name, leaf in params.to("cpu").named()}
     write_file(folder / "weights.safetensors", safetensors.numpy.save(weights))
     config = {
         "model": model.config,

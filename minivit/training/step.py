@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import threadpool_limits
 
-from ..losses import cross_entropy
+from ..backend import beside
+from ..losses import cross_entropy, expect_labels
 from ..micro_batch import images_at_once
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -76,10 +77,14 @@ def keep_freed_memory():
         mallopt(M_TRIM_THRESHOLD, 2**30)  # bytes at the end of the heap
 
 
-def ready(images, maps, augment, prepare):
-    """Raw images as the model reads them, float (b, H, W, C): augmented by their maps, prepared."""
+def ready(images, maps, augment, prepare, other):
+    """Raw images as the model reads them, float (b, H, W, C): augmented by their maps, prepared.
+
+    If the array `other` is on a GPU, they go there between the two, as bytes.
+    """
     if augment:
         images = augment.apply(images, maps)
+    images = beside(images, other)
     return prepare(images) if prepare else images
 
 
@@ -100,19 +105,20 @@ def shard_pass(
     """Go forward and backward on a shard of a batch; `batch` is the number of images in all of it.
 
     Adds the shard's part of the gradients to `grads`. Returns its part of the loss, and how many
-    answers were right.
+    answers were right; on a GPU as 0-d arrays, for which nobody has waited yet.
     """
     shard_loss, shard_right = 0.0, 0
-    count = math.ceil(len(labels) / images_at_once(model))
+    count = math.ceil(len(labels) / images_at_once(model, params))
     for start, end in parts(0, len(labels), count):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
-        x = ready(images[start:end], maps[start:end], augment, prepare)  # (b, H, W, C)
+        x = ready(images[start:end], maps[start:end], augment, prepare, params.flat)
+        true = beside(labels[start:end], params.flat)  # (b,)
         logits, cache = model.forward(params, x, rng)
-        loss, dlogits = cross_entropy(logits, labels[start:end], smoothing=smoothing)
+        loss, dlogits = cross_entropy(logits, true, smoothing=smoothing)
         dlogits *= share
         model.backward(params, dlogits, cache, grads)
-        shard_loss += float(loss) * share
-        shard_right += int((logits.argmax(axis=-1) == labels[start:end]).sum())
+        shard_loss += loss * share
+        shard_right += (logits.argmax(axis=-1) == true).sum()
     return shard_loss, shard_right
 
 
@@ -143,8 +149,9 @@ def loss_and_gradients(
     prepare: raw images -> float images (B, H, W, C), if they are not that yet
     rngs:    a generator for each shard, for what the layers draw; None to draw nothing
     run:     `one_by_one`, or the one of `workers`, which goes through the shards side by side
-    Returns the loss and the accuracy of the batch, as Python floats.
-    Errors: ValueError if the numbers of images and labels, or of shards and rngs, do not fit.
+    Returns the loss and the accuracy of the batch; `backend.floats` fetches them from a GPU.
+    Errors: ValueError if the numbers of images and labels, or of shards and rngs, do not fit, or
+    for a label that is no class; MemoryError with a batch size to try.
     """
     B = len(labels)
     if not len(images) == B > 0:
@@ -156,6 +163,7 @@ def loss_and_gradients(
         raise ValueError(
             f"loss_and_gradients: {shards} shards and {len(rngs)} rngs; expected one for each"
         )
+    expect_labels("loss_and_gradients", labels, model.config["classes"])
     grads.zero()
     same = dict(batch=B, augment=augment, prepare=prepare, smoothing=smoothing)
     maps = [None] * B if maps is None else maps
@@ -164,7 +172,11 @@ def loss_and_gradients(
         dict(images=images[a:b], labels=labels[a:b], maps=maps[a:b], rng=rng, **same)
         for (a, b), rng in zip(bounds, rngs[: len(bounds)], strict=True)
     ]
-    losses, right = zip(*run(model, params, grads, arguments), strict=True)
+    try:
+        losses, right = zip(*run(model, params, grads, arguments), strict=True)
+    except MemoryError as error:
+        fewer = max(1, min(B, images_at_once(model, params)) // 2)
+        raise MemoryError(f"{error}. Try a batch of {fewer} images, or a smaller model") from error
     return sum(losses), sum(right) / B
 
 

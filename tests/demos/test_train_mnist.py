@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import train_mnist, training
+from demos import train_mnist, training, training_options
 from minivit.data import fashion
 from minivit.data.augment import Augmentation
 from minivit.data.preparation import Preparation
@@ -313,7 +313,7 @@ def test_a_run_that_is_resumed_takes_no_other_settings(capsys):
     )
 
 
-@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", training_options.OPTIMIZERS)
 def test_every_optimizer_and_the_model_options(folder, optimizer):
     options = [*TINY, "--lr", "0.01", "--run", "tiny", "--optimizer", optimizer]
     assert demo(folder, *options) == 0

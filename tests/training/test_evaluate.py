@@ -25,7 +25,7 @@ def case():
 
 @pytest.mark.parametrize("at_once", [1, 5, 17, 100])
 def test_predictions_do_not_depend_on_how_many_go_at_once(monkeypatch, at_once):
-    monkeypatch.setattr(evaluate_module, "images_at_once", lambda _: at_once)
+    monkeypatch.setattr(evaluate_module, "images_at_once", lambda *_: at_once)
     model, params, split, prepare = case()
     whole, _ = model.forward(params, prepare(split.images))
     logits = predict(model, params, split.images, prepare)
@@ -43,7 +43,7 @@ def test_predictions_keep_no_cache_and_run_on_threads(monkeypatch):
         return forward(self, params, images, keep=keep)
 
     monkeypatch.setattr(type(model), "forward", watched)
-    monkeypatch.setattr(evaluate_module, "images_at_once", lambda _: 2)
+    monkeypatch.setattr(evaluate_module, "images_at_once", lambda *_: 2)
     with threads(3) as mapper:
         logits = predict(model, params, split.images, prepare, mapper=mapper)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)

@@ -8,6 +8,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import minivit
+from minivit.backend import floats
+from minivit.micro_batch import MICRO_BATCH
 from minivit.training.step import cores, loss_and_gradients, one_by_one, threads
 
 
@@ -28,8 +30,7 @@ def sharded(shards, run=one_by_one, dtype=np.float64):
     grads = params.zeros_like()
     grads.flat += 7
     options = dict(shards=shards, smoothing=0.1, run=run)
-    results = loss_and_gradients(model, params, images, labels, grads, **options)
-    assert all(type(result) is float for result in results)
+    results = floats(*loss_and_gradients(model, params, images, labels, grads, **options))
     return *results, grads.flat
 
 
@@ -67,7 +68,7 @@ def test_any_size_of_the_micro_batches_gives_the_gradients_of_the_batch(numbers,
         return forward(self, params, images, *rest)
 
     monkeypatch.setattr(minivit.ViT, "forward", watched)
-    monkeypatch.setattr("minivit.micro_batch.MICRO_BATCH", numbers)
+    monkeypatch.setitem(MICRO_BATCH, "cpu", numbers)
     loss, accuracy, flat = sharded(2)
     assert sizes == {1: [1] * 7, 60: [1, 2, 2, 2], 10**6: [3, 4]}[numbers]  # 24 numbers an image
     assert (loss, accuracy) == (pytest.approx(expected[0], rel=1e-12), expected[1])

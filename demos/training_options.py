@@ -1,0 +1,86 @@
+"""The options of the demos that train a model, and what they stand for."""
+
+import minivit
+from minivit.data.augment import Augmentation
+from minivit.training.step import cores
+
+from .options import add_device, seed
+
+OPTIMIZERS = {
+    "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
+    "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
+    "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
+    "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
+}
+
+
+def add_options(parser, **defaults):
+    """The options of a model and its training, with the defaults of a demo."""
+    add = parser.add_argument
+    add("--patch-size", type=int, default=7, help="side of a patch in pixels")
+    add("--dim", type=int, default=64, help="width of the model")
+    add("--depth", type=int, default=4, help="number of blocks")
+    add("--heads", type=int, default=2, help="heads of the attention")
+    add("--mlp-dim", type=int, default=128, help="width of the MLPs")
+    add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
+    add("--dropout", type=float, default=0.0, help="share of numbers left out while training")
+    add("--drop-path", type=float, default=0.0, help="share of branches left out, last block")
+    add(
+        "--augment",
+        nargs="*",
+        metavar="CHANGE",
+        help=f"random changes of the training images: {Augmentation.CHANGES}; without any, none",
+    )
+    add("--epochs", type=int, help="times that every training image is seen")
+    add("--batch-size", type=int, default=250, help="images in a step")
+    add("--optimizer", choices=OPTIMIZERS, default="muon", help="how the weights move")
+    add(
+        "--lr",
+        type=float,
+        help="peak learning rate; None: 0.02 (of muon's AdamW 3e-3), for adamw and adam 6e-3, "
+        "for sgd 0.2",
+    )
+    shards_help = "processes over which a step is split; on a GPU it is not"
+    add("--shards", type=int, default=cores(), help=shards_help)
+    add_device(parser)
+    add("--seed", type=seed, default=0, help="of all that is random")
+    add("--run", help="name of the run's folder in runs/")
+    add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
+    every_help = "steps between checkpoints; there is one after each epoch too"
+    add("--checkpoint-every", type=int, default=100, metavar="STEPS", help=every_help)
+    add("--resume", metavar="RUN", help="go on with a run that was stopped, such as runs/mnist")
+    parser.set_defaults(**defaults)
+
+
+def parsed(parser, argv):
+    """The options, if they can be; else it ends as argparse does."""
+    options = parser.parse_args(argv)
+    alone = ["--resume", options.resume, "--device", options.device]
+    if options.resume and options != parser.parse_args(alone):
+        parser.error("--resume goes on with the settings of the run; give no others with it but --device")
+    try:
+        Augmentation.of(options.augment)
+    except ValueError as error:
+        parser.error(f"--augment: {error}")
+    for name in ("epochs", "batch_size", "lr", "shards", "patience", "checkpoint_every"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
+    return options
+
+
+def model_of(options, image_size, channels, classes):
+    """The model that was asked for. Errors: those of ViT."""
+    return minivit.ViT(
+        image_size=image_size,
+        patch_size=options.patch_size,
+        channels=channels,
+        dim=options.dim,
+        depth=options.depth,
+        heads=options.heads,
+        mlp_dim=options.mlp_dim,
+        classes=classes,
+        pool=options.pool,
+        dropout=options.dropout,
+        drop_path=options.drop_path,
+    )
