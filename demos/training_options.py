@@ -57,7 +57,9 @@ def parsed(parser, argv):
     options = parser.parse_args(argv)
     alone = ["--resume", options.resume, "--device", options.device]
     if options.resume and options != parser.parse_args(alone):
-        parser.error("--resume goes on with the settings of the run; give no others with it but --device")
+        parser.error(
+            "--resume goes on with the settings of the run; give no others with it but --device"
+        )
     try:
         Augmentation.of(options.augment)
     except ValueError as error:

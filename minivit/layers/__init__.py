@@ -2,8 +2,8 @@
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
 class_token, positions, pool; then the variants post_norm (with identity) and sinusoids. (initial,
-sums and refusals are small helpers: initial values, sums as products, and the checks of sizes and
-shapes.)
+sums and refusals are small helpers: initial values, sums and means as products, and the checks of
+sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import array_module
 from .refusals import expect_shape, positive_integers
-from .sums import sum_features, sum_rows
+from .sums import mean_features, sum_rows
 
 
 class LayerNorm:
@@ -55,9 +55,9 @@ class LayerNorm:
     def forward(self, params, x):
         expect_shape("LayerNorm", x, ..., self.dim)
         xp = array_module(x)
-        mean = sum_features(x) / self.dim  # (..., 1)
+        mean = mean_features(x)  # (..., 1)
         centered = x - mean
-        var = sum_features(centered * centered) / self.dim  # (..., 1)
+        var = mean_features(centered * centered)  # (..., 1)
         rstd = 1 / xp.sqrt(var + self.eps)  # (..., 1)
         normed = xp.multiply(centered, rstd, out=centered)
         y = normed * params["w"]

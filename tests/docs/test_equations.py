@@ -101,4 +101,4 @@ print(y)
     np.testing.assert_array_equal(seen["normed"], [[[-0.5, 0.5]]])
     np.testing.assert_array_equal(seen["y"], [[[9.5, 20.5]]])  # what it returned, no stage of it
     np.testing.assert_array_equal(seen["rstd"], [[[0.5]]])
-    assert "ones" not in seen  # a name of sum_features, which the page did not call
+    assert "shares" not in seen  # a name of mean_features, which the page did not call
