@@ -58,6 +58,7 @@ def main(argv=None):
 
 
 def train(options, answer):
+    device = usable_device(options.device)
     data = minivit.load_digits("mnist")
     rng = np.random.default_rng(0)
     training, validation = hold_out(data.train, HELD_OUT, rng)
@@ -68,7 +69,7 @@ def train(options, answer):
         norm="post" if options.layer == "post_norm" else "pre",
         dropout=0.1 if options.layer == "dropout" else 0.0,
     )  # fmt: skip
-    params = minivit.Params(model.init(rng)).to(usable_device(options.device))
+    params = minivit.Params(model.init(rng)).to(device)
     count = put_into(model, answer)
     print(
         f"A ViT of {params.flat.size:,} parameters, in which your {answer.__name__} works", end=""

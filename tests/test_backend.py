@@ -1,0 +1,99 @@
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import minivit
+from demos import evaluate, post_norm, predict, train_images, train_mnist
+from minivit.backend import array_module, beside, cuda, device_of, floats, to_device, usable_device
+
+
+def test_the_cpu_needs_nothing():
+    array = np.arange(3.0)
+    assert array_module(array) is np
+    assert device_of(array) == usable_device("cpu") == "cpu"
+    assert to_device(array, "cpu") is array
+    assert beside(array, np.zeros(())) is array
+    params = minivit.Params({"w": array})
+    assert params.to("cpu") is params
+    assert floats(np.float32(0.5), 2, np.array(3)) == [0.5, 2.0, 3.0]
+    assert {type(number) for number in floats(np.float32(0.5), 2, np.array(3))} == {float}
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:0", "auto", None])
+def test_refuses_other_devices(device):
+    with pytest.raises(ValueError, match='a device is "cpu" or "cuda", got'):
+        minivit.Params({"w": np.arange(3.0)}).to(device)
+
+
+def not_installed(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+def broken(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13 is missing')")
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def failing(text):
+    def there(monkeypatch, tmp_path):
+        def ones(*_):
+            raise RuntimeError(text)
+
+        module = types.SimpleNamespace(ones=ones, ndarray=type("ndarray", (), {}))
+        monkeypatch.setitem(sys.modules, "cupy", module)
+
+    return there
+
+
+no_driver = failing(
+    "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+)
+CASES = [
+    (
+        not_installed,
+        ImportError,
+        r"CuPy, which is not installed: pip install 'cupy-cuda13x\[ctk\]'",
+    ),
+    (broken, ImportError, "CuPy, which cannot be imported: libcudart.so.13 is missing"),
+    (no_driver, OSError, "cuda cannot be used: there is no NVIDIA driver, or it is too old"),
+    (failing("cudaErrorNoDevice: no CUDA-capable device"), OSError, "a driver but no GPU"),
+    (failing("libnvrtc\nis missing"), OSError, "cuda cannot be used: libnvrtc is missing$"),
+]
+
+
+@pytest.mark.parametrize("there, error, message", CASES)
+def test_says_what_is_missing(monkeypatch, tmp_path, there, error, message):
+    there(monkeypatch, tmp_path)
+    with pytest.raises(error, match=message):
+        cuda()
+    with pytest.raises(error, match=message):
+        usable_device("cuda")
+    with pytest.raises(error, match=message):
+        minivit.Params({"w": np.arange(3.0)}).to("cuda")
+    assert usable_device("auto") == "cpu"
+
+
+DEMOS = {
+    train_mnist: [],
+    train_images: ["photos"],
+    predict: ["runs/mnist", "digit.png"],
+    evaluate: ["runs/mnist"],
+    post_norm: [],
+}
+
+
+@pytest.mark.parametrize("there, text", [(not_installed, "pip install"), (no_driver, "driver")])
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.__name__)
+def test_a_demo_without_a_gpu_ends_in_one_line(monkeypatch, tmp_path, capsys, demo, there, text):
+    monkeypatch.chdir(tmp_path)
+    there(monkeypatch, tmp_path)
+    assert demo.main([*DEMOS[demo], "--device", "cuda"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    name = demo.__name__.removeprefix("demos.")
+    assert printed.err.startswith(f"{name}: cuda ") and text in printed.err
+    assert not list(tmp_path.iterdir())
