@@ -55,18 +55,19 @@ def test_a_zero_gradient_stays_zero():
     np.testing.assert_array_equal(orthogonalised(np.zeros((2, 3, 5), np.float32)), 0)
 
 
-def test_follows_a_re_derivation_from_the_singular_values_over_five_steps():
+def test_follows_a_re_derivation_from_the_singular_values_over_five_steps(device):
     params, rng = case()
     model = {name: leaf.copy() for name, leaf in params.named()}
     velocity = {name: np.zeros_like(leaf) for name, leaf in model.items()}
     twin = minivit.Params(params.nest)  # for the rest: AdamW, on every parameter
     rest = minivit.AdamW(twin, 3e-3, betas=(0.9, 0.98), decay=0.05)
-    optimizer, grads = minivit.Muon(params), params.zeros_like()
+    grads, params = params.zeros_like(), params.to(device)
+    optimizer = minivit.Muon(params)
     for step in range(5):
         optimizer.lr = 0.02 / (step + 1)
         rest.lr = 3e-3 / (step + 1)
         grads.flat[...] = rng.standard_normal(grads.flat.shape)
-        optimizer.step(grads)
+        optimizer.step(grads.to(device))
         rest.step(grads)
         for name, g in grads.named():
             if not is_inner_matrix(name, g):
@@ -83,7 +84,7 @@ def test_follows_a_re_derivation_from_the_singular_values_over_five_steps():
                 values = polynomial(s / np.linalg.norm(s))
                 size = optimizer.lr * max(1, width / ahead.shape[0]) ** 0.5
                 model[name][:, columns] -= size * (u * values) @ vt
-        for name, leaf in params.named():
+        for name, leaf in params.to("cpu").named():
             np.testing.assert_allclose(leaf, model[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 

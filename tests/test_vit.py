@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.backend import array_module
 from minivit.checks.numeric import random_params
 from tests.numeric import (
     central_differences,
@@ -15,6 +16,7 @@ from tests.numeric import (
     relative_error,
 )
 
+pytestmark = pytest.mark.usefixtures("everywhere")
 SMALL = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=3, mlp_dim=7, classes=5
 )
@@ -41,6 +43,7 @@ def case(seed=0, batch=3, **changes):
     return model, params, images, rng.integers(0, model.config["classes"], batch)
 
 
+@pytest.mark.numeric
 @every_kind
 def test_gradients_equal_central_differences(kind):
     model, params, images, labels = case(**kind)
@@ -54,6 +57,7 @@ def test_gradients_equal_central_differences(kind):
         assert relative_error(gradients[name], central_differences(loss, array)) <= 1e-7, name
 
 
+@pytest.mark.numeric
 @every_kind
 def test_gradients_equal_the_complex_step(kind):
     model, params, images, labels = case(**kind, seed=1)
@@ -123,11 +127,14 @@ def test_every_line_keeps_the_dtype(dtype):
         if not frame.f_code.co_filename.startswith(folder):
             return None
         for name, value in frame.f_locals.items():
-            if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "fc":
+            if is_array(value) and value.dtype.kind in "fc":
                 seen.add((frame.f_code.co_name, name))
                 place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
                 assert value.dtype in allowed, f"{place} {name} is {value.dtype}"
         return watch
+
+    def is_array(value):
+        return isinstance(value, (np.ndarray, np.generic)) or array_module(value) is not np
 
     before = sys.gettrace()
     sys.settrace(watch)

@@ -8,6 +8,8 @@ from minivit.files import write_json
 from ..options import new_file, parser_of, status
 from .answers import ANSWERS
 from .costs import costs
+from .device_calls import LEGEND as DEVICE_CALLS
+from .device_calls import device_calls
 from .engines import ENGINES, operations
 from .profile import LEGEND, profile
 from .workers import race
@@ -28,6 +30,7 @@ MODELS = {
 
 TASKS = {  # beside the table of all models, which is what comes without any of these
     "profile": "where the time of a training step goes, by layer and by kind of work",
+    "device-calls": "what a step asks of a GPU, by layer; none is needed",
     "costs": "answers, the import, other batches, more tokens, wider models",
     "recipe": "the default training of train_mnist beside the same in PyTorch",
 }
@@ -58,7 +61,7 @@ def main(argv=None):
 def measure(options):
     """Do what was asked for, print it, and write it as JSON."""
     has_torch = importlib.util.find_spec("torch")
-    if not has_torch and options.task != "profile":
+    if not has_torch and options.task not in ("profile", "device-calls"):
         print("PyTorch is not installed; to compare: python -m pip install torch==2.13.0\n")
     config = next(iter(MODELS.values()))
     names = [name for name in (*ENGINES, *ANSWERS) if has_torch or "torch" not in name]
@@ -66,6 +69,9 @@ def measure(options):
         print(LEGEND)
         turns = options.rounds * options.seconds
         rows = [profile(model, config, turns) for model, config in MODELS.items()]
+    elif options.task == "device-calls":
+        print(DEVICE_CALLS)
+        rows = [device_calls(model, config, options.batch_size) for model, config in MODELS.items()]
     elif options.task == "costs":
         rows = costs(config, names, options)
     elif options.task == "recipe":

@@ -176,7 +176,8 @@ def loss_and_gradients(
         losses, right = zip(*run(model, params, grads, arguments), strict=True)
     except MemoryError as error:
         fewer = max(1, min(B, images_at_once(model, params)) // 2)
-        raise MemoryError(f"{error}. Try a batch of {fewer} images, or a smaller model") from error
+        text = str(error).rstrip(".")
+        raise MemoryError(f"{text}. Try a batch of {fewer} images, or a smaller model") from error
     return sum(losses), sum(right) / B
 
 

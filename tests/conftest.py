@@ -1,0 +1,108 @@
+"""The backends: NumPy, a stand-in for CuPy (stand_in.py), and CuPy itself where it works."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.backend import array_module, cuda
+from tests.stand_in import installed
+
+BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Before -m is looked at: mark as slow what is so on the stand-in alone."""
+    for item in items:
+        backend = item.callspec.params.get("device") if hasattr(item, "callspec") else None
+        if backend == "stand-in" and item.get_closest_marker("numeric"):
+            item.add_marker("slow")
+
+
+@pytest.fixture(params=BACKENDS)
+def device(request):
+    """A test that asks for it runs once on every backend; it is "cpu" or "cuda"."""
+    if request.param == "numpy":
+        yield "cpu"
+    elif request.param == "stand-in":
+        with installed():
+            yield "cuda"
+    else:
+        try:
+            cuda()
+        except (ImportError, OSError) as error:
+            pytest.skip(str(error))
+        yield "cuda"
+
+
+@pytest.fixture
+def everywhere(device, monkeypatch):
+    """Run every layer, the model and the loss that a test calls on each backend.
+
+    The test keeps its NumPy arrays: what it hands to a layer is moved there, what the layer returns
+    is moved back. The layers inside of it are called with arrays that are there already.
+    """
+    if device == "cpu":
+        return
+    names = [getattr(minivit.layers, name) for name in minivit.layers.__all__]
+    for layer in [*names, minivit.ViT]:
+        for name in ("forward", "backward"):
+            if name in vars(layer):
+                monkeypatch.setattr(layer, name, moved(getattr(layer, name)))
+    monkeypatch.setattr(minivit, "cross_entropy", moved(minivit.cross_entropy))
+
+
+def moved(function):
+    """The function, which moves NumPy arguments to the GPU and what it returns back."""
+
+    def there_and_back(*arguments, **options):
+        if any(array_module(value) is not np for value in arguments):
+            return function(*arguments, **options)
+        homes = {}  # id of what is on the GPU: what it is a copy of, and itself
+        there = [sent(value, homes) for value in arguments]
+        results = function(*there, **options)
+        if function.__name__ == "backward":  # adds to its last argument
+            fetch_into(arguments[-1], there[-1])
+        return fetched(results, homes)
+
+    return there_and_back
+
+
+def sent(value, homes):
+    """Copies on the GPU of all arrays in nested dicts, lists, tuples and Params."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fc":  # not labels
+        there = sys.modules["cupy"].asarray(value)
+        homes[id(there)] = value, there
+        return there
+    if isinstance(value, minivit.Params):
+        return value.of(sys.modules["cupy"].asarray(value.flat))
+    if isinstance(value, dict):
+        return {key: sent(part, homes) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(sent(part, homes) for part in value)
+    return value
+
+
+def fetched(value, homes):
+    """The way back; what has only been handed on is the NumPy array that it was."""
+    if array_module(value) is not np:
+        return homes[id(value)][0] if id(value) in homes else value.get()
+    if isinstance(value, dict):
+        return {key: fetched(part, homes) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(fetched(part, homes) for part in value)
+    return value
+
+
+def fetch_into(grads, there):
+    """Copy gradients back into the arrays that a test handed over."""
+    if isinstance(grads, minivit.Params):
+        grads.flat[...] = there.flat.get()
+        return
+    for key, value in grads.items() if isinstance(grads, dict) else enumerate(grads):
+        if isinstance(value, (dict, list)):
+            fetch_into(value, there[key])
+        else:
+            value[...] = there[key].get()
