@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import array_module
 from .refusals import expect_shape, positive_integers
-from .sums import mean_features, sum_rows
+from .sums import mean_features, sum_features, sum_rows
 
 
 class LayerNorm:
@@ -69,8 +69,8 @@ class LayerNorm:
         dy_normed = dy * normed  # (..., D)
         grads["w"] += sum_rows(dy_normed)
         grads["b"] += sum_rows(dy)
-        dnormed_mean = (dy @ w)[..., None] / self.dim  # (..., 1)
-        along_normed = (dy_normed @ w)[..., None] / self.dim  # (..., 1)  mean(dnormed · normed)
+        dnormed_mean = sum_features(dy, w) / self.dim  # (..., 1)
+        along_normed = sum_features(dy_normed, w) / self.dim  # (..., 1)  mean(dnormed · normed)
         dx = dy * w  # dnormed, of which is left, line by line, what moves y
         dx -= dnormed_mean
         dx -= normed * along_normed

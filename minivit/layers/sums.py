@@ -3,11 +3,17 @@
 from ..backend import array_module
 
 
+def sum_features(x, w):
+    """Σ x · w over the last axis, which stays as an axis of size 1: (..., D), (D,) -> (..., 1)."""
+    rows = x.reshape(-1, x.shape[-1])  # (R, D)
+    return (rows @ w).reshape(*x.shape[:-1], 1)  # (..., 1)
+
+
 def mean_features(x):
     """The mean over the last axis, which stays as an axis of size 1: (..., D) -> (..., 1)."""
     D = x.shape[-1]
     shares = array_module(x).full(D, 1 / D, x.dtype)  # (D,)
-    return (x.reshape(-1, D) @ shares).reshape(*x.shape[:-1], 1)  # (..., 1)
+    return sum_features(x, shares)  # (..., 1)
 
 
 def sum_rows(x):

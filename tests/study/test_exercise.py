@@ -64,7 +64,7 @@ def test_what_there_is_and_what_is_asked_is_said():
     assert "#   cache      normed (2, 3, 7), rstd (2, 3, 1)" in text
     assert '#   add to     grads["w"] (7,), grads["b"] (7,)' in text
     assert 'raise NotImplementedError("write the backward of LayerNorm here")' in text
-    assert "from minivit.layers.sums import mean_features, sum_rows" in text
+    assert "from minivit.layers.sums import mean_features, sum_features, sum_rows" in text
 
 
 RIGHT = "y * (dy - (dy * y).sum(-1, keepdims=True))"
