@@ -32,14 +32,16 @@ def device_calls(model, config, batch_size):
     print("".join(f"{title:>11}" for title in titles))
     layers = defaultdict(Counter)
     for (path, way), work in table.items():
-        layers[of_all_blocks(path)] += work + Counter({way: work["calls"]})
-    layers["all"] = sum(layers.values(), Counter())
-    first = [work for (path, _), work in table.items() if path.startswith("blocks.0")]
-    layers["one block"] = sum(first, Counter())
+        work[way] = work["calls"]
+        for layer in [of_all_blocks(path), "all"] + ["one block"] * path.startswith("blocks.0"):
+            layers[layer] += work
+    for layer in ("all", "one block"):  # as the last rows
+        layers[layer] = layers.pop(layer)
     for layer, work in layers.items():
         row = [work[name] for name in ("calls", "forward", "backward", *COUNTED[1:])]
         cells = [f"{number:,}" if number else "" for number in row]
-        print(f"{layer:<16}" + "".join(f"{cell:>11}" for cell in cells))
+        if any(row):
+            print(f"{layer:<16}" + "".join(f"{cell:>11}" for cell in cells))
     return dict(model=model, batch_size=batch_size, layers=layers)
 
 
