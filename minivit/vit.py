@@ -19,7 +19,7 @@ from .layers import (
     SinusoidalPositions,
     SinusoidalPositions2D,
 )
-from .layers.refusals import expect_dtype, expect_one_of, pair, positive_integers
+from .layers.refusals import expect_like, expect_one_of, pair, positive_integers
 
 
 class ViT:
@@ -148,7 +148,7 @@ class ViT:
         nothing is left out. `keep=False` is for evaluation: every block's cache is dropped at once,
         and None is returned in its place.
         """
-        expect_dtype("ViT", "images", images, params["head"]["w"].dtype)
+        expect_like("ViT", "images", images, params["head"]["w"])
         cache = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
         for name, extra in self.extras.items():
@@ -167,7 +167,7 @@ class ViT:
         """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
         if cache is None:
             raise ValueError("ViT: no cache to go backward with; call forward with keep=True")
-        expect_dtype("ViT", "dlogits", dlogits, params["head"]["w"].dtype)
+        expect_like("ViT", "dlogits", dlogits, params["head"]["w"])
         head, pool = cache["head"], cache["pool"]
         dpooled = self.head.backward(params["head"], dlogits, head, grads["head"])  # (B, D)
         dnormed = self.pool.backward(params["pool"], dpooled, pool, grads["pool"])  # (B, T, D)

@@ -1,5 +1,7 @@
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import pytest
 import minivit
 from demos import evaluate, post_norm, predict, train_images, train_mnist
 from minivit.backend import array_module, beside, cuda, device_of, floats, to_device, usable_device
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_the_cpu_needs_nothing():
@@ -25,6 +29,39 @@ def test_the_cpu_needs_nothing():
 def test_refuses_other_devices(device):
     with pytest.raises(ValueError, match='a device is "cpu" or "cuda", got'):
         minivit.Params({"w": np.arange(3.0)}).to(device)
+
+
+def test_a_model_and_its_images_are_in_one_place(device):
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3
+    )
+    params = minivit.Params(model.init(np.random.default_rng(0))).to(device)
+    images = np.zeros((2, 4, 4, 1), np.float32)
+    if device == "cuda":
+        with pytest.raises(TypeError, match="images are on cpu, the parameters on cuda; bring"):
+            model.forward(params, images)
+    logits, cache = model.forward(params, beside(images, params.flat))
+    assert device_of(logits) == device
+    with pytest.raises(ValueError, match="label 3 is out of range"):
+        minivit.cross_entropy(logits, [0, 3])
+    loss, dlogits = minivit.cross_entropy(logits, [0, 2])
+    model.backward(params, dlogits, cache, params.zeros_like())
+    assert floats(loss) == [pytest.approx(np.log(3))]
+
+
+def test_params_go_there_and_back(device):
+    params = minivit.Params({"w": np.arange(6.0).reshape(2, 3), "b": np.ones(3)})
+    there = params.to(device)
+    assert device_of(there["w"]) == device_of(there.flat) == device
+    there.require_views("parameter")
+    there["w"][...] = 7
+    there["b"] += 1
+    back = there.to("cpu")
+    np.testing.assert_array_equal(back.flat, [7] * 6 + [2] * 3)
+    assert (back is params) == (device == "cpu")
+    assert there.to(device) is there
+    assert usable_device(device) == device
+    assert usable_device("auto") in {device, "cuda"}
 
 
 def not_installed(monkeypatch, tmp_path):
@@ -97,3 +134,14 @@ def test_a_demo_without_a_gpu_ends_in_one_line(monkeypatch, tmp_path, capsys, de
     name = demo.__name__.removeprefix("demos.")
     assert printed.err.startswith(f"{name}: cuda ") and text in printed.err
     assert not list(tmp_path.iterdir())
+
+
+def test_cupy_without_a_gpu_ends_in_one_line(tmp_path):
+    cupy = pytest.importorskip("cupy")
+    if cupy.is_available():
+        pytest.skip("there is a GPU")
+    command = [sys.executable, "-m", "demos.train_mnist", "--device", "cuda"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("train_mnist: cuda cannot be used: there is no NVIDIA driver")
+    assert done.stderr.count("\n") == 1

@@ -124,6 +124,7 @@ FREE = [
 COSTS = [
     ("x + 1", Counts(calls=1)),
     ("x.sum(axis=0)", Counts(calls=1)),
+    ("x.sum(axis=0, out=x[0])", Counts(calls=1)),
     ("x.T.reshape(20)", Counts(calls=1)),
     ("x.T.ravel()", Counts(calls=1)),
     ("x[:0] + 1", Counts()),
@@ -195,7 +196,7 @@ SAME_NUMBERS = [
     "x.sum(), x.sum(axis=0), x.mean(axis=(0, 1), keepdims=True), xp.sum(x, axis=1), np.sum(x)",
     "x.max(axis=-1), x.min(), x.argmax(axis=1), x.any(), (x >= 0).all(axis=0), x.prod(axis=0)",
     "x.astype('c16'), x.copy(), x.flatten(), x.T.ravel(), x.reshape(2, -1), xp.transpose(x)",
-    "x[1], x[1, 2], x[:, ::2], x[..., None], x[[0, 2]], x[[0, 2], [1, 3]], x[x > 3], x[[]], x[1:, 1]",
+    "x[1], x[1, 2], x[:, ::2], x[..., None], x[[0, 2]], x[[0, 2], [1, 3]], x[x > 3], x[[]]",
     "xp.concatenate([x, x], axis=1), xp.stack([x, x]), *xp.split(x, 2), xp.tile(x, (2, 1))",
     "xp.repeat(x, 2, axis=1), xp.broadcast_to(x[0], (3, 5)), xp.where(x > 2, x, 0), *xp.nonzero(x)",
     "xp.ones(3, x.dtype), xp.zeros((2, 3)), xp.full(2, 7), xp.arange(4), xp.arange(1, 2, 0.25)",
@@ -277,6 +278,8 @@ def test_indices_in_arrays_wrap_around(stand_in):
     np.testing.assert_array_equal(x.take([7], axis=1).get(), x.get()[:, [2]])
     np.testing.assert_array_equal(x[..., [7]].get(), x.get()[:, [2]])
     np.testing.assert_array_equal(x[None, [5]].get(), x.get()[None, [1]])
+    stack, mask = stand_in["stack"], stand_in["stack"][..., 0] >= 0
+    np.testing.assert_array_equal(stack[mask, [7]].get(), stack.get()[:, :, 2].reshape(-1))
     x[[5], [-7]] = -1.0
     assert float(x[1, 3]) == -1.0
 
@@ -353,7 +356,8 @@ def test_a_machine_without_a_gpu_can_be_played(cupy):
     "expression",
     ["cupy.fft", "cupy.sort", "cupy.modf", "cupy.cuda.Stream", "x.sort", "x.__dlpack__",
      "cupy.add.reduce", "x.get(order='F')", "cupy.ones(3, order='F')", "np.linalg.norm(x)",
-     "cupy.asarray([x, x])", "cupy.asarray(x, copy=False)", "cupy.logical_and", "x.astype(int) @ x.T.astype(int)", "cupy.exp(x, _where=x > 0)"],
+     "cupy.asarray([x, x])", "cupy.asarray(x, copy=False)", "cupy.logical_and",
+     "x.astype(int) @ x.T.astype(int)", "cupy.exp(x, _where=x > 0)"],
 )  # fmt: skip
 def test_what_cupy_has_and_the_stand_in_has_not_says_so(stand_in, expression):
     with pytest.raises(NotImplementedError, match="stand-in"):

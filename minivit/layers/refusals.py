@@ -2,6 +2,8 @@
 
 import operator
 
+from ..backend import device_of
+
 
 def positive_integers(where, **sizes):
     """Return the sizes as Python integers; raise, naming the one that is not at least 1."""
@@ -31,13 +33,18 @@ def expect_one_of(where, name, value, choices):
         raise ValueError(f"{where}: {name} must be {', '.join(others)} or {last}, got {value!r}")
 
 
-def expect_dtype(where, name, array, dtype):
-    """Raise TypeError unless the array is of the parameters' dtype: NumPy would mix them."""
-    found = getattr(array, "dtype", type(array).__name__)
+def expect_like(where, name, array, w):
+    """Raise TypeError unless the array has the dtype of parameters `w`, and is where they are."""
+    found, dtype = getattr(array, "dtype", type(array).__name__), w.dtype
     if found != dtype:
         raise TypeError(
             f"{where}: {name} are {found}; expected an array of {dtype}, the parameters' dtype. "
             f"Raw pixels are normalised first: (pixels / 255 - mean) / std, as {dtype}"
+        )
+    if device_of(array) != device_of(w):
+        raise TypeError(
+            f"{where}: {name} are on {device_of(array)}, the parameters on {device_of(w)}; bring "
+            "them together with minivit.backend.to_device and params.to"
         )
 
 

@@ -57,10 +57,10 @@ def _ufuncs():
     Functions that return several arrays are not here yet, nor the logical ones: NumPy's take
     complex numbers, CuPy's do not.
     """
-    for name, (_, inputs, outputs) in NAMES["ufuncs"].items():
+    for name, (_, nin, nout) in NAMES["ufuncs"].items():
         function = getattr(np, name, None)
-        same = isinstance(function, np.ufunc) and (function.nin, function.nout) == (inputs, 1)
-        if same and outputs == 1 and not name.startswith("logical_"):
+        is_ufunc = isinstance(function, np.ufunc) and not name.startswith("logical_")
+        if is_ufunc and (function.nin, function.nout) == (nin, nout) and nout == 1:
             yield name, ufunc(name)
 
 
@@ -71,10 +71,10 @@ def reduction(name):
     """A function of all elements along axes, such as sum: one call (_core/_reduction.pyx)."""
 
     def reduce(a, axis, out, keepdims, **options):
-        host = getattr(np, name)(a._host, axis=axis, keepdims=bool(keepdims), **options)
+        options |= dict(axis=axis, keepdims=bool(keepdims))
         if out is None:
-            return new(host)
-        memory_of(out, "out")[...] = host
+            return new(getattr(np, name)(a._host, **options))
+        getattr(np, name)(a._host, out=memory_of(out, "out"), **options)
         counts.calls += 1
         return out
 
