@@ -247,6 +247,7 @@ def test_what_is_not_finite_is_named_and_what_was_saved_stays(folder, capsys):
     assert load_checkpoint("runs/mnist").state["rows"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", range(1, 12))
 def test_a_full_disk_ends_in_one_line_and_once_there_is_room_it_goes_on(
     folder, capsys, monkeypatch, write

@@ -175,6 +175,7 @@ def test_want_of_memory_is_told_with_a_batch_to_try():
         fit(model, progress, *rest, epochs=1, batch_size=32)
 
 
+@pytest.mark.slow
 def test_the_demos_work_on_every_backend(device, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     digits = few_digits(tmp_path / "digits", train=500)

@@ -95,6 +95,7 @@ def stop_after(steps):
     return after_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", range(1, 9))
 def test_goes_on_after_ctrl_c_at_any_step_to_the_last_bit(steps):
     options = dict(epochs=3, batch_size=16, seed=4, augment=Augmentation(shift=1), shards=2)
