@@ -1,6 +1,6 @@
 """What lasts from one step of training to the next, by name: what a checkpoint keeps."""
 
-from .backend import beside
+from .backend import device_of, to_device
 
 
 class Memory:
@@ -42,7 +42,7 @@ class Memory:
                 parts = {key: part for key, part in state.items() if key.startswith(start)}
                 value.load_state({key.removeprefix(start): part for key, part in parts.items()})
             elif hasattr(value, "dtype"):
-                value[...] = beside(state[name], value)
+                value[...] = to_device(state[name], device_of(value))
             else:
                 setattr(self, name, state[name])
 
