@@ -5,6 +5,10 @@ import shlex
 import sys
 from pathlib import Path
 
+from minivit.backend import is_of_gpu
+
+EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
+
 
 def parser_of(demo, description, **more):
     """The parser of `python -m demos.DEMO`, whose help shows every default."""
@@ -53,7 +57,9 @@ def status(demo, work, *arguments):
     """
     try:
         return work(*arguments) or 0
-    except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as error:
+    except Exception as error:
+        if not (isinstance(error, EXPECTED) or is_of_gpu(error)):
+            raise
         print(f"{demo}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:

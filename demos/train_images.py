@@ -38,9 +38,8 @@ def main(argv=None):
 
 
 def train(options, checkpoint, device):
-    training_options.model_of(
-        options, options.image_size, 3, 2
-    )  # refused now, before all files are read
+    # Refused now, before all files are read.
+    training_options.model_of(options, options.image_size, 3, 2)
     rng = np.random.default_rng(options.seed)
     data = image_folder(options.data, *options.image_size, rng)
     for reason in data.skipped:

@@ -75,13 +75,15 @@ def train(demo, options, checkpoint, device, data, rng, **started):
     progress = Progress(params, OPTIMIZERS[options.optimizer](params, options.lr))
     started |= {"options": vars(options), "preparation": dataclasses.asdict(preparation)}
     folder = open_run(options.run, started, progress, checkpoint)
+    shards = options.shards if device == "cpu" else 1
     where = [] if device == "cpu" else ["--device", device]
     go_on = command(demo, "--resume", folder, *where)
     print(
         f"A ViT of {params.flat.size:,} parameters learns from {len(data.train.labels):,} images; "
         f"{len(data.validation.labels):,} are held out to watch it."
     )
-    print(f"It is kept in {folder}/ and begins at step {len(progress.rows)}.", flush=True)
+    place = "" if device == "cpu" else f", on {device}"
+    print(f"It is kept in {folder}/ and begins at step {len(progress.rows)}{place}.", flush=True)
 
     with contextlib.nullcontext() if checkpoint else locked(folder):  # or `run_demo` has locked it
         fit_run(
@@ -98,20 +100,20 @@ def train(demo, options, checkpoint, device, data, rng, **started):
             epochs=options.epochs,
             batch_size=options.batch_size,
             seed=options.seed,
-            shards=options.shards if device == "cpu" else 1,
+            shards=shards,
             patience=options.patience,
         )
         with resumable(folder, go_on):
-            final_test(folder, model, progress, preparation, data, options)
+            final_test(folder, model, progress, preparation, data, options, device, shards)
     return folder
 
 
-def final_test(folder, model, progress, preparation, data, options):
+def final_test(folder, model, progress, preparation, data, options, device, shards):
     """Look at the test images, once; write and print what a person wants to know at the end."""
     from minivit.study import figures  # here, as workers import this module, but never draw
     from minivit.study.report import confusion_table, draw_test
 
-    with threads(options.shards) as mapper:
+    with threads(shards) as mapper:
         _, _, logits = evaluate(model, progress.best, data.test, preparation, mapper)
     found = metrics(data.test.labels, logits, data.classes)
     speed = progress.rows[-1]["epoch"] * len(data.train.labels) / progress.seconds
@@ -122,6 +124,7 @@ def final_test(folder, model, progress, preparation, data, options):
         images_per_second=speed,
         parameters=progress.params.flat.size,
         seed=options.seed,
+        device=device,
         options=vars(options),
         test=found,
     )

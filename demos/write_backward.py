@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 import minivit
-from minivit.backend import usable_device
 from minivit.data.digits import hold_out
 from minivit.data.preparation import Preparation
 from minivit.files import write_file
 from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
 from minivit.training import Progress, evaluate, fit
 
-from .options import add_device, new_file, parser_of, status
+from .options import new_file, parser_of
 
 EPOCHS = 6  # about a minute with the engine's own layers on two cores
 HELD_OUT = 5_000  # images
@@ -25,7 +24,6 @@ def arguments(argv=None):
     parser.add_argument("layer", choices=EXERCISES, help="whose backward is to be written")
     parser.add_argument("--file", type=new_file, help="the exercise; None: LAYER_backward.py, here")
     parser.add_argument("--train", action="store_true", help="train MNIST with a right answer")
-    add_device(parser)
     options = parser.parse_args(argv)
     options.command = f"python -m demos.write_backward {options.layer}"
     if options.file:
@@ -52,13 +50,13 @@ def main(argv=None):
         return 1
     print(f"Right: {options.file} has the gradients of {answer.__name__}.")
     if options.train:
-        return status("write_backward", train, options, answer)
-    print(f"See it learn: {options.command} --train")
+        train(options, answer)
+    else:
+        print(f"See it learn: {options.command} --train")
     return 0
 
 
 def train(options, answer):
-    device = usable_device(options.device)
     data = minivit.load_digits("mnist")
     rng = np.random.default_rng(0)
     training, validation = hold_out(data.train, HELD_OUT, rng)
@@ -69,7 +67,7 @@ def train(options, answer):
         norm="post" if options.layer == "post_norm" else "pre",
         dropout=0.1 if options.layer == "dropout" else 0.0,
     )  # fmt: skip
-    params = minivit.Params(model.init(rng)).to(device)
+    params = minivit.Params(model.init(rng))
     count = put_into(model, answer)
     print(
         f"A ViT of {params.flat.size:,} parameters, in which your {answer.__name__} works", end=""

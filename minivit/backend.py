@@ -9,11 +9,12 @@ import sys
 
 import numpy
 
-INSTALL = "pip install 'cupy-cuda13x[ctk]' (or 'cupy-cuda12x[ctk]' for a driver of CUDA 12)"
+INSTALL = "pip install 'cupy-cuda13x[ctk]>=14' (or 'cupy-cuda12x[ctk]>=14' for a driver of CUDA 12)"
 CAUSES = {  # what CuPy says, and what it means
     "cudaErrorInsufficientDriver": "there is no NVIDIA driver, or it is too old for this CuPy; the "
     "command nvidia-smi shows which CUDA the driver knows",
-    "cudaErrorNoDevice": "there is a driver but no GPU for it; the command nvidia-smi lists them",
+    "cudaErrorNoDevice": "there is a driver but no GPU for it; the command nvidia-smi lists "
+    "them, and the variable CUDA_VISIBLE_DEVICES may hide them",
 }
 
 
@@ -75,15 +76,18 @@ def usable_device(name):
 def cuda():
     """Return CuPy, after a small product to see whether it works.
 
-    Errors: ImportError if it cannot be imported; OSError if there is no driver, no GPU, or a
-    library of CUDA is missing.
+    Errors: ImportError if it cannot be imported or is too old; OSError if there is no driver, no
+    GPU, or a library of CUDA is missing.
     """
     try:
         import cupy
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"cuda needs CuPy, which is not installed: {INSTALL}") from None
     except ImportError as error:
-        raise ImportError(f"cuda needs CuPy, which cannot be imported: {error}") from error
+        if error.name == "cupy":
+            raise ImportError(f"cuda needs CuPy, which is not installed: {INSTALL}") from None
+        text = " ".join(str(error).split())
+        raise ImportError(f"cuda needs CuPy, which cannot be imported: {text}") from error
+    if not hasattr(cupy.ndarray, "mT"):
+        raise ImportError(f"cuda needs CuPy 14 or newer, not {cupy.__version__}: {INSTALL}")
     try:
         ones = cupy.ones((2, 2), "float32")
         (ones @ ones + 1).get()  # loads cuBLAS and compiles a kernel
@@ -92,3 +96,8 @@ def cuda():
         means = [meaning for name, meaning in CAUSES.items() if name in text]
         raise OSError(f"cuda cannot be used: {means[0] if means else text}") from error
     return cupy
+
+
+def is_of_gpu(error):
+    """Whether an error is CuPy's own: the driver's, a library's of CUDA, or for want of memory."""
+    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends")

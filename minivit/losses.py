@@ -14,7 +14,7 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     Arguments
         logits:    (B, K) any finite numbers
         labels:    (B,) integers from 0 to K − 1. Those on a GPU are not looked at, as that would
-                   have to wait for it; `expect_labels` checks them before they go there
+                   have to wait for it; `checked_labels` looks at them before they go
         smoothing: share of the target spread over all classes, 0 ≤ smoothing < 1
     Returns loss, a scalar of logits' dtype, and dlogits (B, K)
     Errors: ValueError or TypeError for labels that do not fit the logits, or smoothing out of range
@@ -28,12 +28,7 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     two logits lie further apart than the dtype's largest number, the loss is infinite; the gradient
     is right even there.
     """
-    on_cpu = array_module(labels) is np
-    labels = np.asarray(labels) if on_cpu else labels
-    _expect_to_fit(logits, labels)
-    if on_cpu:
-        expect_labels("cross_entropy", labels, logits.shape[1])
-        labels = beside(labels, logits)
+    labels = _fitting(logits, labels)
     smoothing = float(smoothing)
     if not 0 <= smoothing < 1:
         raise ValueError(
@@ -58,27 +53,33 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
     return loss, dlogits
 
 
-def expect_labels(where, labels, classes):
-    """Raise ValueError unless labels, integers on the CPU, are numbers of `classes` classes."""
+def checked_labels(where, labels, classes):
+    """Return labels as a NumPy array; raise unless they are integers from 0 to classes − 1."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{where}: labels must be integers, got {labels.dtype}")
     if labels.min() < 0 or labels.max() >= classes:
         wrong = labels[(labels < 0) | (labels >= classes)][0]
         raise ValueError(
             f"{where}: label {wrong} is out of range; "
             f"{classes} classes are numbered 0 to {classes - 1}"
         )
+    return labels
 
 
-def _expect_to_fit(logits, labels):
-    """Raise TypeError or ValueError for labels and logits that do not fit each other."""
+def _fitting(logits, labels):
+    """The labels, where the logits are; raises for labels and logits that do not fit each other."""
     if getattr(logits, "dtype", np.dtype(object)).kind not in "fc":
         kind = getattr(logits, "dtype", type(logits).__name__)
         raise TypeError(f"cross_entropy: logits must be a floating-point array, got {kind}")
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    on_cpu = array_module(labels) is np
+    shape = np.shape(labels) if on_cpu else labels.shape
+    if logits.ndim != 2 or shape != logits.shape[:1]:
         raise ValueError(
-            "cross_entropy: expected logits (B, K) and labels (B,), "
-            f"got {logits.shape} and {labels.shape}"
+            f"cross_entropy: expected logits (B, K) and labels (B,), got {logits.shape} and {shape}"
         )
     if len(labels) == 0:
         raise ValueError("cross_entropy: the batch is empty; the mean over no images is undefined")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"cross_entropy: labels must be integers, got {labels.dtype}")
+    if on_cpu:
+        labels = beside(checked_labels("cross_entropy", labels, logits.shape[1]), logits)
+    return labels

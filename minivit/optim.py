@@ -9,7 +9,7 @@ are vectors of the same length.
 
 import math
 
-from .backend import array_module
+from .backend import array_module, device_of
 from .memory import Memory
 
 
@@ -26,8 +26,8 @@ class Optimizer(Memory):
     def step(self, grads):
         """Change the parameters by one step against `grads` (Params of the same nest; not changed).
 
-        Errors: ValueError if a leaf of either was replaced and so left the flat vector, or if the
-        sizes differ.
+        Errors: ValueError if a leaf of either was replaced and so left the flat vector, or if their
+        sizes or places differ.
         """
         self.params.require_views("parameter")
         grads.require_views("gradient")
@@ -35,6 +35,11 @@ class Optimizer(Memory):
             raise ValueError(
                 f"{grads.flat.size} gradients for {self.params.flat.size} parameters; "
                 "make them with params.zeros_like()"
+            )
+        if device_of(grads.flat) != device_of(self.params.flat):
+            raise ValueError(
+                f"gradients are on {device_of(grads.flat)}, the parameters on "
+                f"{device_of(self.params.flat)}; make them with params.zeros_like()"
             )
         self.update(self.params.flat, grads.flat)
 

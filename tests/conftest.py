@@ -2,6 +2,7 @@
 
 import sys
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -9,6 +10,8 @@ import minivit
 from minivit.backend import array_module, cuda
 from tests.stand_in import installed
 
+hypothesis.settings.register_profile("minivit", deadline=None)  # CuPy's first calls compile
+hypothesis.settings.load_profile("minivit")
 BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
 
 

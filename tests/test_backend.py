@@ -8,7 +8,9 @@ import pytest
 
 import minivit
 from demos import evaluate, post_norm, predict, train_images, train_mnist
+from demos.options import status
 from minivit.backend import array_module, beside, cuda, device_of, floats, to_device, usable_device
+from tests.stand_in import installed
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,10 +70,19 @@ def not_installed(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", None)
 
 
-def broken(monkeypatch, tmp_path):
-    (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13 is missing')")
+def broken(monkeypatch, tmp_path, text="raise ImportError('libcudart.so.13\\n is missing')"):
+    (tmp_path / "cupy.py").write_text(text)
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
+
+
+def without_a_part(monkeypatch, tmp_path):
+    broken(monkeypatch, tmp_path, "import nothing_of_that_name")
+
+
+def too_old(monkeypatch, tmp_path):
+    text = "__version__ = '13.6.0'\nclass ndarray: pass"
+    broken(monkeypatch, tmp_path, text)
 
 
 def failing(text):
@@ -79,7 +90,7 @@ def failing(text):
         def ones(*_):
             raise RuntimeError(text)
 
-        module = types.SimpleNamespace(ones=ones, ndarray=type("ndarray", (), {}))
+        module = types.SimpleNamespace(ones=ones, ndarray=type("ndarray", (), {"mT": 0}))
         monkeypatch.setitem(sys.modules, "cupy", module)
 
     return there
@@ -92,8 +103,10 @@ CASES = [
     (
         not_installed,
         ImportError,
-        r"CuPy, which is not installed: pip install 'cupy-cuda13x\[ctk\]'",
+        "CuPy, which is not installed: pip install .cupy-cuda13x",
     ),
+    (without_a_part, ImportError, "cannot be imported: No module named 'nothing_of_that_name'"),
+    (too_old, ImportError, "cuda needs CuPy 14 or newer, not 13.6.0: pip install"),
     (broken, ImportError, "CuPy, which cannot be imported: libcudart.so.13 is missing"),
     (no_driver, OSError, "cuda cannot be used: there is no NVIDIA driver, or it is too old"),
     (failing("cudaErrorNoDevice: no CUDA-capable device"), OSError, "a driver but no GPU"),
@@ -134,6 +147,27 @@ def test_a_demo_without_a_gpu_ends_in_one_line(monkeypatch, tmp_path, capsys, de
     name = demo.__name__.removeprefix("demos.")
     assert printed.err.startswith(f"{name}: cuda ") and text in printed.err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cupy_itself_raises_ends_a_demo_in_one_line(capsys):
+    class CUDARuntimeError(RuntimeError):
+        __module__ = "cupy_backends.cuda.api.runtime"
+
+    def work(error):
+        raise error
+
+    assert status("train", work, CUDARuntimeError("cudaErrorLaunchFailure")) == 2
+    assert capsys.readouterr().err == "train: cudaErrorLaunchFailure\n"
+    with pytest.raises(RuntimeError, match="a bug"):
+        status("train", work, RuntimeError("a bug"))
+
+
+def test_an_optimizer_and_its_gradients_are_in_one_place():
+    with installed():
+        params = minivit.Params({"w": np.ones((2, 3))})
+        optimizer = minivit.SGD(params.to("cuda"), 0.1)
+        with pytest.raises(ValueError, match="gradients are on cpu, the parameters on cuda"):
+            optimizer.step(params.zeros_like())
 
 
 def test_cupy_without_a_gpu_ends_in_one_line(tmp_path):

@@ -16,7 +16,7 @@ class Preparation:
                one number for each or, as older runs have it, one number for all
 
     Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32, on the device
-    where the images are.
+    where the images are. Errors: TypeError for other images, ValueError for other channels.
     """
 
     mean: float | list[float]
@@ -63,6 +63,10 @@ class Preparation:
         pixels = images.astype(np.float32)
         pixels = pixels if images.ndim == 4 else pixels[..., None]  # (B, H, W, C)
         means, stds = self._lists()
+        if len(means) not in (1, pixels.shape[3]):
+            raise ValueError(
+                f"images have {pixels.shape[3]} channels, the preparation's mean has {len(means)}"
+            )
         channels = [pixels] if len(means) == 1 else pixels.transpose(3, 0, 1, 2)  # (C, B, H, W)
         for channel, mean, std in zip(channels, means, stds, strict=True):  # a view of pixels
             channel -= 255 * mean  # Python's numbers: arrays would have to be sent to a GPU

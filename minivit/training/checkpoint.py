@@ -20,6 +20,7 @@ import safetensors.numpy
 from ..backend import to_device
 from ..files import read_json, remove_unfinished, write_file, write_json
 from ..runs import read_arrays
+from .not_finite import parameter_not_finite
 
 
 class Checkpoint(NamedTuple):
@@ -40,9 +41,14 @@ def begin_checkpoints(folder, started, progress):
 def save_checkpoint(folder, progress):
     """Write a checkpoint into a run's folder; keep the one before it, and remove all others.
 
-    Errors: OSError if it cannot be written, FloatingPointError if it is not worth it; those that
-    were there still are.
+    Errors: OSError if it cannot be written, FloatingPointError if a parameter is inf or nan; those
+    that were there still are.
     """
+    if name := parameter_not_finite(progress.params):
+        raise FloatingPointError(
+            f"after {len(progress.rows)} steps the parameter {name} is not finite, so they are not "
+            "kept. Try a lower learning rate"
+        )
     started = read_json(Path(folder, "training.json"))
     checkpoints = Path(folder, "checkpoints")
     checkpoints.mkdir(exist_ok=True)
@@ -50,11 +56,6 @@ def save_checkpoint(folder, progress):
     state = progress.state()
     arrays = {n: to_device(value, "cpu") for n, value in state.items() if hasattr(value, "dtype")}
     rest = {name: value for name, value in state.items() if name not in arrays}
-    if not np.isfinite(arrays["weights"]).all():
-        raise FloatingPointError(
-            f"after {len(progress.rows)} steps the parameters are not finite, and not kept. Try a "
-            "lower learning rate"
-        )
     text = json.dumps({"started": started, "state": rest})
     metadata = {"minivit": text, "sha256": _sum(arrays, text)}
     write_file(path, safetensors.numpy.save(arrays, metadata))

@@ -13,7 +13,7 @@ from ..optim import clip_by_global_norm, warmup_linear
 from .batches import ahead, batches
 from .evaluate import evaluate
 from .interrupt import ctrl_c_waits
-from .not_finite import first_not_finite
+from .not_finite import first_not_finite, parameter_not_finite
 from .step import cores, loss_and_gradients, ready, threads
 from .workers import workers
 
@@ -63,8 +63,9 @@ def fit(
     the end of each epoch validation_loss and validation_accuracy (else None). `progress.best` are
     the weights of the epoch with the lowest validation loss.
     Errors: ValueError for a setting that cannot work; FloatingPointError, which names the step and
-    the array, when a loss, the gradients or a parameter is no longer finite: `progress.best` still
-    is. KeyboardInterrupt is held back until a step is whole, so `progress` can then be saved.
+    the array, when a loss or the gradients are no longer finite, as they are one step after a
+    parameter is not: `progress.best` still is. KeyboardInterrupt is held back until a step is
+    whole, so `progress` can then be saved.
     """
     on_gpu = device_of(progress.params.flat) == "cuda"
     if shards is None:
@@ -148,7 +149,12 @@ def fit(
             if place == steps_per_epoch - 1:
                 loss, accuracy, _ = evaluate(model, progress.validated, validation, prepare, mapper)
                 if not math.isfinite(loss):
-                    raise FloatingPointError(f"after step {step} the validation loss is {loss}")
+                    name = parameter_not_finite(params)
+                    raise FloatingPointError(
+                        f"after step {step} the validation loss is {loss}; not finite: "
+                        f"{f'the parameter {name}' if name else 'what the model makes of it'}. Try "
+                        "a lower learning rate"
+                    )
                 row.update(validation_loss=loss, validation_accuracy=accuracy)
                 if progress.epochs_since_best() == 0:
                     progress.best.flat[...] = progress.validated.flat

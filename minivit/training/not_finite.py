@@ -11,6 +11,13 @@ def all_finite(array):
     return bool(array_module(array).isfinite(array).all())
 
 
+def parameter_not_finite(params):
+    """The name of the first parameter with inf or nan; None if there is none."""
+    if not all_finite(params.flat):
+        return next(name for name, leaf in params.named() if not all_finite(leaf))
+    return None
+
+
 def first_not_finite(model, params, images, labels):
     """Go once more through a step, without drawing anything; name the first array with inf or nan.
 
@@ -20,9 +27,8 @@ def first_not_finite(model, params, images, labels):
     with np.errstate(all="ignore"):
         if not all_finite(images):
             return "the batch's images"
-        for name, leaf in params.named():
-            if not all_finite(leaf):
-                return f"the parameter {name}"
+        if name := parameter_not_finite(params):
+            return f"the parameter {name}"
         logits, cache = model.forward(params, images)
         for name, array in _arrays(cache):
             if not all_finite(array):

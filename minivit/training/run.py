@@ -103,35 +103,35 @@ def fit_run(
         if progress.at_epoch_end or len(progress.rows) % checkpoint_every == 0:
             save_checkpoint(folder, progress)
 
-    with resumable(folder, go_on):
+    with resumable(folder, go_on), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is no number
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is no number
-                fit(
-                    model,
-                    progress,
-                    train,
-                    validation,
-                    preparation,
-                    after_step=after_step,
-                    **options,
-                )
+            fit(
+                model,
+                progress,
+                train,
+                validation,
+                preparation,
+                after_step=after_step,
+                **options,
+            )
         except KeyboardInterrupt:
             save_checkpoint(folder, progress)
             raise KeyboardInterrupt(f"stopped and saved after {len(progress.rows)} steps") from None
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
 
 
 @contextlib.contextmanager
 def resumable(folder, go_on):
-    """If Ctrl-C or an OSError ends what is inside the `with`, add to it `go_on`, how to go on."""
+    """Add to what ends the `with` early that the folder is good, and `go_on`, how to go on."""
     try:
         yield
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"{str(stop) or 'stopped'}. Go on: {go_on}") from None
-    except OSError as error:
-        raise OSError(f"{error}. What {folder} held is still good. Then go on: {go_on}") from error
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
+    except (OSError, MemoryError) as error:
+        kind = OSError if isinstance(error, OSError) else MemoryError
+        raise kind(f"{error}. What {folder} held is still good. Then go on: {go_on}") from error
 
 
 def save_run(folder, model, params, preparation, classes, rows):

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_limits
 
 from ..backend import beside
-from ..losses import cross_entropy, expect_labels
+from ..losses import checked_labels, cross_entropy
 from ..micro_batch import images_at_once
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -77,14 +77,14 @@ def keep_freed_memory():
         mallopt(M_TRIM_THRESHOLD, 2**30)  # bytes at the end of the heap
 
 
-def ready(images, maps, augment, prepare, other):
+def ready(images, maps, augment, prepare, place):
     """Raw images as the model reads them, float (b, H, W, C): augmented by their maps, prepared.
 
-    If the array `other` is on a GPU, they go there between the two, as bytes.
+    place: an array; if it is on a GPU, they go there between the two, as bytes
     """
     if augment:
         images = augment.apply(images, maps)
-    images = beside(images, other)
+    images = beside(images, place)
     return prepare(images) if prepare else images
 
 
@@ -149,7 +149,8 @@ def loss_and_gradients(
     prepare: raw images -> float images (B, H, W, C), if they are not that yet
     rngs:    a generator for each shard, for what the layers draw; None to draw nothing
     run:     `one_by_one`, or the one of `workers`, which goes through the shards side by side
-    Returns the loss and the accuracy of the batch; `backend.floats` fetches them from a GPU.
+    Returns the loss and the accuracy of the batch, on a GPU as 0-d arrays: `backend.floats` makes
+    Python's numbers of both.
     Errors: ValueError if the numbers of images and labels, or of shards and rngs, do not fit, or
     for a label that is no class; MemoryError with a batch size to try.
     """
@@ -163,7 +164,7 @@ def loss_and_gradients(
         raise ValueError(
             f"loss_and_gradients: {shards} shards and {len(rngs)} rngs; expected one for each"
         )
-    expect_labels("loss_and_gradients", labels, model.config["classes"])
+    labels = checked_labels("loss_and_gradients", labels, model.config["classes"])
     grads.zero()
     same = dict(batch=B, augment=augment, prepare=prepare, smoothing=smoothing)
     maps = [None] * B if maps is None else maps
@@ -175,9 +176,9 @@ def loss_and_gradients(
     try:
         losses, right = zip(*run(model, params, grads, arguments), strict=True)
     except MemoryError as error:
-        fewer = max(1, min(B, images_at_once(model, params)) // 2)
-        text = str(error).rstrip(".")
-        raise MemoryError(f"{text}. Try a batch of {fewer} images, or a smaller model") from error
+        text, fewer = str(error).rstrip("."), min(B, images_at_once(model, params)) // 2
+        advice = f"a batch of {fewer} images, or a smaller model" if fewer else "a smaller model"
+        raise MemoryError(f"{text or 'out of memory'}. Try {advice}") from error
     return sum(losses), sum(right) / B
 
 

@@ -71,3 +71,9 @@ def test_refuses_images_of_one_colour():
 def test_refuses_pixels_that_are_not_raw():
     with pytest.raises(TypeError, match="images are float32; expected the raw uint8 pixels"):
         Preparation(0.1, 0.3)(some_images().astype(np.float32))
+
+
+def test_refuses_images_of_other_channels():
+    prepare = Preparation([0.1, 0.2, 0.3], [0.3, 0.3, 0.3])
+    with pytest.raises(ValueError, match="images have 1 channels, the preparation's mean has 3"):
+        prepare(np.zeros((2, 4, 4), np.uint8))

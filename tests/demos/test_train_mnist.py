@@ -58,7 +58,7 @@ def test_leaves_a_complete_run(folder, capsys):
     result = json.loads((run / "result.json").read_text())
     assert result.keys() == {
         "test_accuracy", "test_loss", "train_seconds", "images_per_second", "parameters", "seed",
-        "options", "test",
+        "device", "options", "test",
     }  # fmt: skip
     assert (result["parameters"], result["seed"]) == (138_890, 3)
     assert result["options"]["data"] == str(folder)  # to go on from any folder

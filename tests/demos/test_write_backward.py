@@ -1,5 +1,4 @@
 import inspect
-import sys
 import textwrap
 
 import pytest
@@ -81,10 +80,3 @@ def test_the_file_may_have_another_name(tmp_path, capsys):
 def test_refuses_what_is_no_exercise(option):
     with pytest.raises(SystemExit):
         write_backward.arguments(option)
-
-
-def test_without_a_gpu_it_does_not_train_on_one(file, capsys, monkeypatch):
-    solve(file)
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    assert write_backward.main(["softmax", "--train", "--device", "cuda"]) == 2
-    assert capsys.readouterr().err.startswith("write_backward: cuda needs CuPy, which is not inst")

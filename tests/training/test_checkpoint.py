@@ -119,3 +119,12 @@ def test_nothing_is_pickled(run):
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     assert json.loads(header["__metadata__"]["minivit"])["started"] == STARTED
+
+
+def test_parameters_that_are_not_finite_are_not_kept(run):
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
+    progress = progress_of(4)
+    progress.params["w"][1, 2] = np.inf
+    with pytest.raises(FloatingPointError, match="after 4 steps the parameter w is not finite"):
+        save_checkpoint(run, progress)
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before

@@ -251,6 +251,9 @@ def test_names_a_parameter_that_a_step_made_infinite():
     message = "at step 1 .*: the parameter [a-z0-9.]+. Try a lower"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
         tiny_fit(Preparation(0.1, 0.3), rate=1e39, epochs=1, batch_size=2)
+    message = "after step 0 the validation loss is nan; not finite: the parameter [a-z0-9.]+. Try a"
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
+        tiny_fit(Preparation(0.1, 0.3), rate=1e39, epochs=1, batch_size=4)
 
 
 def test_refuses_a_validation_loss_that_is_not_finite(monkeypatch):

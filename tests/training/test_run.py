@@ -6,6 +6,7 @@ import pytest
 
 import minivit
 from minivit.training import Progress, load_checkpoint, new_run, open_run
+from minivit.training.run import resumable
 from tests.saved_runs import saved
 
 ROWS = [
@@ -100,3 +101,21 @@ def test_what_a_killed_start_left_is_removed_but_nothing_of_one_that_is_starting
 def test_refuses_names_that_lead_elsewhere(tmp_path, name):
     with pytest.raises(ValueError, match="a run's name is a plain folder name"):
         new_run(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (OSError("full"), "full. What runs/x held is still good. Then go on: COMMAND"),
+        (
+            MemoryError("none left"),
+            "none left. What runs/x held is still good. Then go on: COMMAND",
+        ),
+        (FloatingPointError("nan"), "nan. What runs/x holds is still good"),
+        (KeyboardInterrupt("stopped after 3"), "stopped after 3. Go on: COMMAND"),
+    ],
+)
+def test_what_ends_a_run_early_says_how_to_go_on(error, said):
+    with pytest.raises(type(error)) as told, resumable("runs/x", "COMMAND"):
+        raise error
+    assert str(told.value) == said

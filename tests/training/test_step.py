@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_info
 
 import minivit
 from minivit.backend import floats
-from minivit.micro_batch import MICRO_BATCH
 from minivit.training.step import cores, loss_and_gradients, one_by_one, threads
 
 
@@ -68,7 +67,7 @@ def test_any_size_of_the_micro_batches_gives_the_gradients_of_the_batch(numbers,
         return forward(self, params, images, *rest)
 
     monkeypatch.setattr(minivit.ViT, "forward", watched)
-    monkeypatch.setitem(MICRO_BATCH, "cpu", numbers)
+    monkeypatch.setattr("minivit.micro_batch.MICRO_BATCH", numbers)
     loss, accuracy, flat = sharded(2)
     assert sizes == {1: [1] * 7, 60: [1, 2, 2, 2], 10**6: [3, 4]}[numbers]  # 24 numbers an image
     assert (loss, accuracy) == (pytest.approx(expected[0], rel=1e-12), expected[1])
@@ -167,3 +166,31 @@ print(before, faults())
     ).stdout.split()
     assert int(before) > 10_000
     assert int(after) < 1_000
+
+
+def test_takes_labels_in_a_list_and_refuses_what_are_none():
+    model, params, images, labels = case()
+    grads = params.zeros_like()
+    expected = loss_and_gradients(model, params, images, labels, grads)
+    assert loss_and_gradients(model, params, images, labels.tolist(), grads) == expected
+    with pytest.raises(ValueError, match="loss_and_gradients: label 3 is out of range"):
+        loss_and_gradients(model, params, images, [0, 1, 2, 3, 0, 1, 2], grads)
+    with pytest.raises(TypeError, match="labels must be integers, got <U1"):
+        loss_and_gradients(model, params, images, list("0120120"), grads)
+
+
+@pytest.mark.parametrize(
+    "batch, text, message",
+    [
+        (7, "no room.", "no room. Try a batch of 3 images, or a smaller model"),
+        (1, "", "out of memory. Try a smaller model"),
+    ],
+)
+def test_want_of_memory_is_told_with_what_to_try(batch, text, message):
+    def run(*_):
+        raise MemoryError(text)
+
+    model, params, images, labels = case(batch=batch)
+    with pytest.raises(MemoryError) as told:
+        loss_and_gradients(model, params, images, labels, params.zeros_like(), run=run)
+    assert str(told.value) == message
