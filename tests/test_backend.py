@@ -72,7 +72,8 @@ def not_installed(monkeypatch, tmp_path):
 
 def broken(monkeypatch, tmp_path, text="raise ImportError('libcudart.so.13\\n is missing')"):
     (tmp_path / "cupy.py").write_text(text)
-    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # so that afterwards it is as it was
+    del sys.modules["cupy"]
     monkeypatch.syspath_prepend(tmp_path)
 
 
