@@ -151,7 +151,8 @@ def test_ctrl_c_in_the_terminal_reaches_the_process_that_leads_alone(tmp_path):
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
-def test_after_an_exchange_that_broke_off_there_is_no_other():
+def test_after_an_exchange_that_broke_off_there_is_no_other(monkeypatch):
+    monkeypatch.setattr(Interrupted, "sent", 0)
     model, params, images, labels = case()
     with workers(2, model, params) as run:
         two = (run, model, params, images, labels)
