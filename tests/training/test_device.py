@@ -14,7 +14,7 @@ from minivit.data.preparation import Preparation
 from minivit.training import Progress, evaluate, fit, load_checkpoint, save_run
 from minivit.training.checkpoint import begin_checkpoints, save_checkpoint
 from tests.data.idx import few_digits
-from tests.stand_in import installed
+from tests.stand_in import Counts, installed
 
 OPTIMIZERS = {
     "adamw": lambda params: minivit.AdamW(params, 0.003),
@@ -90,6 +90,28 @@ def test_one_seed_gives_one_model_on_every_backend(device, changes):
     assert device_of(found.params.flat) == device
     losses = [[row["loss"] for row in progress.rows] for progress in (found, expected)]
     np.testing.assert_allclose(*losses, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(pool="cls"),
+        dict(positions="sincos1d"),
+        dict(positions="sincos2d", pool="cls"),
+        dict(positions=None, norm="post"),
+    ],
+)
+def test_a_pass_copies_nothing_and_waits_for_nothing(changes):
+    with installed() as stand_in:
+        model, progress, train, *_ = case("cuda", **changes)
+        images = stand_in.asarray(train.images[:8].astype(np.float32)[..., None])
+        labels = stand_in.asarray(train.labels[:8])
+        before = stand_in.counts.copy()
+        logits, cache = model.forward(progress.params, images)
+        _, dlogits = minivit.cross_entropy(logits, labels, smoothing=0.1)
+        model.backward(progress.params, dlogits, cache, progress.params.zeros_like())
+        spent = stand_in.counts - before
+        assert spent == Counts(calls=spent.calls)
 
 
 def test_dropout_draws_its_masks_on_the_cpu():
