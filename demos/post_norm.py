@@ -65,11 +65,10 @@ def run(train, norm, warmup, steps, seed, device):
     for step, (images, labels, _) in enumerate(
         batches(split, epochs=1, batch_size=BATCH, seed=seed)
     ):
-        outcome = loss_and_gradients(model, params, images, labels, grads, prepare=prepare)
-        outcomes.append(floats(*outcome))
+        outcomes.append(loss_and_gradients(model, params, images, labels, grads, prepare=prepare))
         optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
         optimizer.step(grads)
-    return np.mean(outcomes[-LAST:], axis=0)
+    return np.mean([floats(*outcome) for outcome in outcomes[-LAST:]], axis=0)
 
 
 if __name__ == "__main__":

@@ -84,18 +84,21 @@ def cuda():
     except ImportError as error:
         if error.name == "cupy":
             raise ImportError(f"cuda needs CuPy, which is not installed: {INSTALL}") from None
-        text = " ".join(str(error).split())
-        raise ImportError(f"cuda needs CuPy, which cannot be imported: {text}") from error
+        raise ImportError(f"cuda needs CuPy, which cannot be imported: {_line(error)}") from error
     if not hasattr(cupy.ndarray, "mT"):
         raise ImportError(f"cuda needs CuPy 14 or newer, not {cupy.__version__}: {INSTALL}")
     try:
         ones = cupy.ones((2, 2), "float32")
         (ones @ ones + 1).get()  # loads cuBLAS and compiles a kernel
     except Exception as error:  # of many kinds, and whatever it is, CuPy cannot be used
-        text = " ".join(str(error).split())
-        means = [meaning for name, meaning in CAUSES.items() if name in text]
-        raise OSError(f"cuda cannot be used: {means[0] if means else text}") from error
+        means = [meaning for name, meaning in CAUSES.items() if name in str(error)]
+        raise OSError(f"cuda cannot be used: {means[0] if means else _line(error)}") from error
     return cupy
+
+
+def _line(error):
+    """What an error says, in one line: CuPy likes to say it in ten."""
+    return " ".join(str(error).split())
 
 
 def is_of_gpu(error):

@@ -1,4 +1,4 @@
-"""The backends: NumPy, a stand-in for CuPy (stand_in.py), and CuPy itself where it works."""
+"""The backends: NumPy, a stand-in for CuPy (stand_in/), and CuPy itself where it works."""
 
 import sys
 
@@ -49,8 +49,8 @@ def everywhere(device, monkeypatch):
     """
     if device == "cpu":
         return
-    names = [getattr(minivit.layers, name) for name in minivit.layers.__all__]
-    for layer in [*names, minivit.ViT]:
+    layers = [getattr(minivit.layers, name) for name in minivit.layers.__all__]
+    for layer in [*layers, minivit.ViT]:
         for name in ("forward", "backward"):
             if name in vars(layer):
                 monkeypatch.setattr(layer, name, moved(getattr(layer, name)))
@@ -64,39 +64,38 @@ def moved(function):
         if any(array_module(value) is not np for value in arguments):
             return function(*arguments, **options)
         homes = {}  # id of what is on the GPU: what it is a copy of, and itself
-        there = [sent(value, homes) for value in arguments]
+
+        def send(value):
+            if isinstance(value, minivit.Params):
+                return value.of(sys.modules["cupy"].asarray(value.flat))
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in "fc":  # labels stay
+                return value
+            there = sys.modules["cupy"].asarray(value)
+            homes[id(there)] = value, there
+            return there
+
+        def fetch(value):
+            """What has only been handed on is the NumPy array that it was."""
+            if array_module(value) is np:
+                return value
+            return homes[id(value)][0] if id(value) in homes else value.get()
+
+        there = mapped(send, arguments)
         results = function(*there, **options)
         if function.__name__ == "backward":  # adds to its last argument
             fetch_into(arguments[-1], there[-1])
-        return fetched(results, homes)
+        return mapped(fetch, results)
 
     return there_and_back
 
 
-def sent(value, homes):
-    """Copies on the GPU of all arrays in nested dicts, lists, tuples and Params."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fc":  # not labels
-        there = sys.modules["cupy"].asarray(value)
-        homes[id(there)] = value, there
-        return there
-    if isinstance(value, minivit.Params):
-        return value.of(sys.modules["cupy"].asarray(value.flat))
-    if isinstance(value, dict):
-        return {key: sent(part, homes) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(sent(part, homes) for part in value)
-    return value
-
-
-def fetched(value, homes):
-    """The way back; what has only been handed on is the NumPy array that it was."""
-    if array_module(value) is not np:
-        return homes[id(value)][0] if id(value) in homes else value.get()
-    if isinstance(value, dict):
-        return {key: fetched(part, homes) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(fetched(part, homes) for part in value)
-    return value
+def mapped(function, nest):
+    """Nested dicts, lists and tuples with function(leaf) in place of every leaf."""
+    if isinstance(nest, dict):
+        return {key: mapped(function, part) for key, part in nest.items()}
+    if isinstance(nest, (list, tuple)):
+        return type(nest)(mapped(function, part) for part in nest)
+    return function(nest)
 
 
 def fetch_into(grads, there):

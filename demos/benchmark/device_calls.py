@@ -53,15 +53,14 @@ def count(config, batch_size, counts):
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
     grads = params.zeros_like()
     table, inside = defaultdict(Counter), []
-    since = Counter({name: getattr(counts, name) for name in COUNTED})
+    since = counts.copy()
 
     def add():
         """What was counted since the last time, to what is going on now."""
         nonlocal since
-        now = Counter({name: getattr(counts, name) for name in COUNTED})
+        spent, since = counts - since, counts.copy()
         if inside:
-            table[inside[-1]] += now - since
-        since = now
+            table[inside[-1]] += Counter({name: getattr(spent, name) for name in COUNTED})
 
     def watched(function, *place):
         def call(*arguments, **options):

@@ -111,7 +111,7 @@ def shard_pass(
     count = math.ceil(len(labels) / images_at_once(model, params))
     for start, end in parts(0, len(labels), count):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
-        x = ready(images[start:end], maps[start:end], augment, prepare, params.flat)
+        x = ready(images[start:end], maps[start:end], augment, prepare, params.flat)  # (b, H, W, C)
         true = beside(labels[start:end], params.flat)  # (b,)
         logits, cache = model.forward(params, x, rng)
         loss, dlogits = cross_entropy(logits, true, smoothing=smoothing)
