@@ -41,7 +41,7 @@ def show(options):
     )
     images = preparation(pixels[None]).astype(np.float64)
     record = trace(model, params.astype(np.float64), images, np.array([label]))
-    chances, _ = Softmax().forward({}, record["logits"].value[0])
+    chances, _ = Softmax().forward(record["logits"].value[0])
     said = int(chances.argmax())
     head_line = (
         f"Test digit {number}, which is {classes[label]}; the model says {classes[said]}, "

@@ -4,10 +4,18 @@ from .checks import gradcheck, structure
 from .classifier import Classifier
 from .data.digits import load_digits
 from .losses import cross_entropy
-from .muon import Muon
-from .optim import EMA, SGD, Adam, AdamW, clip_by_global_norm, warmup_cosine, warmup_linear
+from .models import ViT
+from .optim import (
+    EMA,
+    SGD,
+    Adam,
+    AdamW,
+    Muon,
+    clip_by_global_norm,
+    warmup_cosine,
+    warmup_linear,
+)
 from .params import Params
-from .vit import ViT
 
 __all__ = [
     "EMA",

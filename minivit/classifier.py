@@ -6,7 +6,7 @@ import numpy as np
 
 from .backend import beside, to_device
 from .layers import Softmax
-from .micro_batch import images_at_once
+from .models.micro_batch import images_at_once
 
 
 class Classifier:
@@ -50,7 +50,7 @@ class Classifier:
             prepared = self.preparation(pixels)  # (B, H, W, C)
             prepared = prepared.astype(self.params.flat.dtype, copy=False)
             logits, _ = self.model.forward(self.params, prepared, keep=False)  # (B, K)
-            chances, _ = Softmax().forward({}, logits)  # (B, K)
+            chances, _ = Softmax().forward(logits)  # (B, K)
             probabilities.append(to_device(chances, "cpu"))
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *probabilities])
 

@@ -8,8 +8,8 @@ import safetensors
 from .data.preparation import Preparation
 from .files import read_json
 from .layers.refusals import pair, positive_integers
+from .models import ViT
 from .params import Params
-from .vit import ViT
 
 SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "patch_size", "channels")
 MOST_NUMBERS = 2**28  # that one image may take, as pixels, as tokens or as attention

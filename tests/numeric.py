@@ -5,11 +5,23 @@ import numpy as np
 import minivit
 
 
+def forward(layer, params, x):
+    """The forward of a layer with parameters or without."""
+    return layer.forward(params, x) if hasattr(layer, "init") else layer.forward(x)
+
+
+def backward(layer, params, dy, cache, grads):
+    """Its backward."""
+    if hasattr(layer, "init"):
+        return layer.backward(params, dy, cache, grads)
+    return layer.backward(dy, cache)
+
+
 def analytic(layer, params, x, dy):
     """The hand-written gradients of sum(y · dy): (y, {"x": dx, name: gradient, …})."""
     grads = params.zeros_like()
-    y, cache = layer.forward(params, x)
-    dx = layer.backward(params, dy, cache, grads)
+    y, cache = forward(layer, params, x)
+    dx = backward(layer, params, dy, cache, grads)
     return y, {"x": dx, **dict(grads.named())}
 
 

@@ -10,15 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [  # from the ground up; a module imports from its own floor's folder and from below
     ["minivit.backend"],
-    ["minivit.memory"],
     ["minivit.params"],
     ["minivit.files"],
     ["minivit.data"],
     ["minivit.layers"],
     ["minivit.losses", "minivit.optim"],
-    ["minivit.muon"],
-    ["minivit.vit"],
-    ["minivit.micro_batch"],
+    ["minivit.models"],
     ["minivit.runs"],
     ["minivit.classifier"],
     ["minivit.training"],
@@ -26,7 +23,7 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.study"],
     ["demos"],
 ]
-ENGINE = ["backend", "memory", "params", "layers", "losses", "optim", "muon", "vit"]
+ENGINE = ["backend", "params", "layers", "losses", "optim", "models"]
 MODULES = sorted(path for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py"))
 
 

@@ -30,7 +30,7 @@ from ..layers import (
     Softmax,
 )
 from ..losses import cross_entropy
-from ..vit import ViT
+from ..models import ViT
 from .gradcheck import gradcheck
 from .inside import Loss
 

@@ -10,7 +10,7 @@ import contextlib
 import numpy as np
 
 from ..params import Params
-from .inside import replaced, sublayers
+from .inside import backward_of, has_params, replaced, sublayers
 from .slopes import Slopes, directions_of
 
 
@@ -24,9 +24,10 @@ def handed_on(layer, slopes, entries):
     with contextlib.ExitStack() as stack:
         for name, sub in sublayers(layer):
             stack.enter_context(replaced(sub, "forward", _keep_output(outputs, name)))
-            stack.enter_context(replaced(sub, "backward", _keep_dy(given, order, name)))
+            keep_dy = _keep_dy(given, order, name, has_params(sub))
+            stack.enter_context(replaced(sub, "backward", keep_dy))
         _, cache = slopes.forward(slopes.params, slopes.x)
-        layer.backward(slopes.params, slopes.dy, cache, slopes.params.zeros_like())
+        backward_of(layer)(slopes.params, slopes.dy, cache, slopes.params.zeros_like())
     subs = dict(sublayers(layer))
     for name in order:
         if not len(outputs.get(name, ())) == len(given[name]) == 1:
@@ -62,12 +63,12 @@ def _keep_output(outputs, name):
     return wrapper
 
 
-def _keep_dy(given, order, name):
+def _keep_dy(given, order, name, place_of_dy):
     def wrapper(real):
-        def backward(params, dy, cache, grads):
-            given.setdefault(name, []).append(np.array(dy))
+        def backward(*arguments):
+            given.setdefault(name, []).append(np.array(arguments[place_of_dy]))
             order.append(name)
-            return real(params, dy, cache, grads)
+            return real(*arguments)
 
         return backward
 

@@ -18,8 +18,9 @@ def arrays_of(layer, forward, params, x, dy):
     (y, cache), local = _call(layer.forward, forward, params, x)
     known = {}
     _add(known, {"dy": dy, "x": x, "y": y}, params.nest, cache, local)
+    backward = backward_of(layer)
     _, local = _call(
-        layer.backward, layer.backward, params, dy, copy.deepcopy(cache), params.zeros_like()
+        layer.backward, backward, params, dy, copy.deepcopy(cache), params.zeros_like()
     )
     both = dict(known)
     _add(both, local)
@@ -52,6 +53,18 @@ def _call(watched, function, *arguments):
         sys.setprofile(profiler)
 
 
+def has_params(layer):
+    """Whether a layer has the full protocol; one without parameters has no init."""
+    return hasattr(layer, "init")
+
+
+def backward_of(layer):
+    """The backward of a layer as backward(params, dy, cache, grads), with parameters or without."""
+    if has_params(layer):
+        return layer.backward
+    return lambda params, dy, cache, grads: layer.backward(dy, cache)
+
+
 def sublayers(layer):
     """Yield (name, layer) of all that a layer holds, in lists, tuples and dicts too."""
     for name, held in getattr(layer, "__dict__", {}).items():
@@ -66,7 +79,7 @@ def _layers_in(path, held):
     elif isinstance(held, (list, tuple)):
         for place, item in enumerate(held):
             yield from _layers_in(f"{path}.{place}", item)
-    elif all(hasattr(held, method) for method in ("init", "forward", "backward")):
+    elif hasattr(held, "forward") and hasattr(held, "backward"):
         yield path, held
 
 
@@ -93,10 +106,11 @@ def inputs_of_sublayers(layer, forward, params, x, loss=None):
 
     def keep_input(name, sub):
         def wrapper(real):
-            def forward_of_sub(params, x, *rest, **more):
+            def forward_of_sub(*arguments, **more):
+                x, *rest = arguments[has_params(sub) :]
                 if not any(isinstance(other, np.ndarray) for other in [*rest, *more.values()]):
                     inputs.append((name, sub, x.copy()))
-                return real(params, x, *rest, **more)
+                return real(*arguments, **more)
 
             return forward_of_sub
 
@@ -117,12 +131,9 @@ class Loss:
     def __init__(self, function):
         self.function = function
 
-    def init(self, rng, dtype=None):
-        return {}
-
-    def forward(self, params, x):
+    def forward(self, x):
         loss, dx = self.function(x)
         return np.asarray(loss), {"dx": dx}
 
-    def backward(self, params, dy, cache, grads):
+    def backward(self, dy, cache):
         return dy * cache["dx"]

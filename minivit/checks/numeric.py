@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..params import Params
+from .inside import has_params
 
 
 def random_params(layer, rng):
@@ -11,7 +12,8 @@ def random_params(layer, rng):
     Initial values would hide errors: layer norm's w = 1 and zero biases, head and class token.
     Matrices drawn from N(0, 1) would saturate the softmax.
     """
-    params = Params(layer.init(rng, np.float64)).astype(np.float64)
+    nest = layer.init(rng, np.float64) if has_params(layer) else {}
+    params = Params(nest).astype(np.float64)
     for name, leaf in params.named():
         scale = (
             leaf.shape[0] ** -0.5 if name.endswith("w") and leaf.ndim == 2 and leaf.size else 0.5

@@ -5,16 +5,21 @@ import inspect
 
 import numpy as np
 
-from .inside import sublayers
+from .inside import backward_of, has_params, sublayers
 
 
 def refuse(layer, x, params):
     """Raise TypeError, saying what was expected, for what is no layer, input or parameters."""
-    missing = [m for m in ("init", "forward", "backward") if not callable(getattr(layer, m, None))]
+    if isinstance(layer, type):
+        raise TypeError(
+            f"gradcheck: {layer.__name__} is a class; expected a layer, such as {layer.__name__}(…)"
+        )
+    missing = [m for m in ("forward", "backward") if not callable(getattr(layer, m, None))]
     if missing:
         raise TypeError(
             f"gradcheck: {type(layer).__name__} has no {' and no '.join(missing)}; expected a "
-            "layer with init(rng, dtype), forward(params, x) and backward(params, dy, cache, grads)"
+            "layer with init(rng, dtype), forward(params, x) and backward(params, dy, cache, "
+            "grads), or without parameters forward(x) and backward(dy, cache)"
         )
     if x.dtype.kind != "f" or x.size == 0:
         raise TypeError(
@@ -29,10 +34,17 @@ def refuse(layer, x, params):
 
 
 def forward_of(layer, seed):
-    """layer.forward(params, x); one that draws random numbers draws the same in every pass."""
-    if not takes_rng(layer):
-        return layer.forward
-    return lambda params, x: layer.forward(params, x, rng=np.random.default_rng(seed))
+    """The forward of a layer as forward(params, x), with parameters or without.
+
+    One that draws random numbers draws the same in every pass.
+    """
+    draws = takes_rng(layer)
+
+    def forward(params, x):
+        rng = {"rng": np.random.default_rng(seed)} if draws else {}
+        return layer.forward(params, x, **rng) if has_params(layer) else layer.forward(x, **rng)
+
+    return forward
 
 
 def takes_rng(layer):
@@ -93,7 +105,7 @@ def gradients_of(layer, forward, params, x, dy, report):
                 forward(params, between)
         given = {"dy": dy, "params": params.flat, "the cache": cache}
         before = _copied(given)
-        dx = layer.backward(params, dy, cache, grads)
+        dx = backward_of(layer)(params, dy, cache, grads)
         _report_changes("backward", before, given, report)
         for name, leaf in grads.named():
             if leaf.base is not grads.flat:

@@ -9,6 +9,7 @@ import copy
 
 import numpy as np
 
+from ..layers import Identity
 from ..losses import cross_entropy
 from ..params import Params
 from .numeric import random_params
@@ -52,22 +53,22 @@ def structure(model, seed=0):
     error = _normalised(model.blocks[0].ln1, rng)
     findings.add("layer norm leaves mean 0, variance 1", error < 1e-5, f"off by {error:.1e}")
     token = rng.standard_normal(model.config["dim"])
-    pooled, _ = model.pool.forward({}, np.tile(token, (2, 5, 1)))
+    pooled, _ = model.pool.forward(np.tile(token, (2, 5, 1)))
     error = abs(pooled - token).max()
     findings.add("equal tokens pool to that token", error < 1e-9, f"off by {error:.1e}")
 
     ones = np.ones((50, 20, 3))
-    mean = model.dropout.forward({}, ones, rng)[0].mean()
+    mean = model.dropout.forward(ones, rng)[0].mean()
     findings.add("dropout keeps the mean", abs(mean - 1) < 0.1, f"1 becomes {mean:.2f} on average")
     finite = np.isfinite(_with_large_scores(model, params, images)).all()
     findings.add("large scores do not overflow", finite, "logits are not finite")
 
     moved, _ = model.forward(params, _swap_patches(images, patches.patch_size))
     changes = _difference(moved, logits) > 1e-9
-    if "pos" in model.extras and patches.count > 1:
+    if model.config["positions"] and patches.count > 1:
         findings.add("positions matter", changes, "two patches change places")
         still = copy.copy(model)
-        still.extras = {name: extra for name, extra in model.extras.items() if name != "pos"}
+        still.pos = Identity()
         logits, _ = still.forward(params, images)
         moved, _ = still.forward(params, _swap_patches(images, patches.patch_size))
         changes = _difference(moved, logits) > 1e-9

@@ -2,9 +2,17 @@
 
 import functools
 
-from ..muon import Muon
-from ..optim import EMA, SGD, Adam, AdamW, clip_by_global_norm, warmup_cosine, warmup_linear
-from ..vit import ViT
+from ..models import ViT
+from ..optim import (
+    EMA,
+    SGD,
+    Adam,
+    AdamW,
+    Muon,
+    clip_by_global_norm,
+    warmup_cosine,
+    warmup_linear,
+)
 from . import optimizers, training
 from .cases import CASES, MODEL, check
 from .structure import structure

@@ -6,12 +6,12 @@ from unittest import mock
 import numpy as np
 
 from ..losses import cross_entropy
+from ..models import ViT
 from ..optim import SGD
 from ..params import Params
 from ..training import step as steps
 from ..training.batches import batches
 from ..training.evaluate import evaluate
-from ..vit import ViT
 from .numeric import random_params
 from .report import Findings
 
@@ -55,7 +55,7 @@ def training_step():
     compare("a step has the loss and the gradients of the batch", taken())
     compare("shards change nothing", taken(shards=3))
     two_images = 2 * model.tokens * CONFIG["dim"]
-    with mock.patch("minivit.micro_batch.MICRO_BATCH", two_images):
+    with mock.patch("minivit.models.micro_batch.MICRO_BATCH", two_images):
         compare("micro-batches change nothing", taken())
     twice = taken(1, np.concatenate([images, images]), np.concatenate([labels, labels]))
     compare("the batch twice over has the same mean loss", twice)

@@ -1,9 +1,9 @@
 """The mathematics: one file a layer, forward and backward side by side.
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
-class_token, positions, pool; then the variants post_norm (with identity) and sinusoids. (initial,
-sums and refusals are small helpers: initial values, sums and means as products, and the checks of
-sizes and shapes.)
+class_token, positions, pool; then the variants post_norm, sinusoids and identity. (Small helpers:
+initial for initial values, sums for sums and means as products, keys_first for a product in another
+order of memory, refusals for the checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -14,9 +14,15 @@ Every layer is an object that holds sizes and sub-layers, nothing else:
     y, cache = layer.forward(params, x)                      cache: what backward needs
     dx       = layer.backward(params, dy, cache, grads)      adds to grads, returns dLoss/dx
 
+A layer that never has parameters (softmax, GELU, dropout, pooling) is called without them, and has
+no init:
+
+    y, cache = layer.forward(x)
+    dx       = layer.backward(dy, cache)
+
 `dx` always means dLoss/dx, for any array x, and has its shape. backward gets `dy`, the gradient of
 its own output, from the layer after it. `params` and `grads` have the same nest; `cache` nests like
-them too. Parameters are only read. Gradients are added to, so several batches may be summed by
+the layers. Parameters are only read. Gradients are added to, so several batches may be summed by
 calling backward several times. The cache may hold x itself: leave x as it is until after backward.
 
 The legend, for every shape in this folder:

@@ -17,7 +17,7 @@ class PreNormBlock:
     The line x → mid → y, to which the branches only add, is called the residual stream. A branch
     ends with dropout and stochastic depth, which do nothing unless asked for.
 
-    Params   ln1, attn, drop1, ln2, mlp, drop2
+    Params   ln1, attn, ln2, mlp
     Forward  x (B, T, D), rng or None to drop nothing -> y (B, T, D)
     Cache    ln1, attn, drop1, ln2, mlp, drop2: the caches of the six
 
@@ -45,31 +45,29 @@ class PreNormBlock:
         return {
             "ln1": self.ln1.init(rng, dtype),
             "attn": self.attn.init(rng, dtype),
-            "drop1": self.drop1.init(rng, dtype),
             "ln2": self.ln2.init(rng, dtype),
             "mlp": self.mlp.init(rng, dtype),
-            "drop2": self.drop2.init(rng, dtype),
         }
 
     def forward(self, params, x, rng=None):
         cache = {}
         x_normed, cache["ln1"] = self.ln1.forward(params["ln1"], x)  # (B, T, D)
         attn_out, cache["attn"] = self.attn.forward(params["attn"], x_normed)  # (B, T, D)
-        attn_kept, cache["drop1"] = self.drop1.forward(params["drop1"], attn_out, rng)  # (B, T, D)
+        attn_kept, cache["drop1"] = self.drop1.forward(attn_out, rng)  # (B, T, D)
         mid = x + attn_kept  # (B, T, D)  x + attn(ln1(x))
         mid_normed, cache["ln2"] = self.ln2.forward(params["ln2"], mid)  # (B, T, D)
         mlp_out, cache["mlp"] = self.mlp.forward(params["mlp"], mid_normed)  # (B, T, D)
-        mlp_kept, cache["drop2"] = self.drop2.forward(params["drop2"], mlp_out, rng)  # (B, T, D)
+        mlp_kept, cache["drop2"] = self.drop2.forward(mlp_out, rng)  # (B, T, D)
         y = mid + mlp_kept  # (B, T, D)  mid + mlp(ln2(mid))
         return y, cache
 
     def backward(self, params, dy, cache, grads):
         # every array below is (B, T, D)
-        dmlp_out = self.drop2.backward(params["drop2"], dy, cache["drop2"], grads["drop2"])
+        dmlp_out = self.drop2.backward(dy, cache["drop2"])
         dmid_normed = self.mlp.backward(params["mlp"], dmlp_out, cache["mlp"], grads["mlp"])
         dmid_branch = self.ln2.backward(params["ln2"], dmid_normed, cache["ln2"], grads["ln2"])
         dmid = dy + dmid_branch  # straight through, and through the MLP
-        dattn_out = self.drop1.backward(params["drop1"], dmid, cache["drop1"], grads["drop1"])
+        dattn_out = self.drop1.backward(dmid, cache["drop1"])
         dx_normed = self.attn.backward(params["attn"], dattn_out, cache["attn"], grads["attn"])
         dx_branch = self.ln1.backward(params["ln1"], dx_normed, cache["ln1"], grads["ln1"])
         dx = dmid + dx_branch  # straight through, and through the attention

@@ -31,10 +31,7 @@ class Dropout:
             if not 0 <= value < 1:
                 raise ValueError(f"Dropout: {name} must be at least 0 and less than 1, got {value}")
 
-    def init(self, rng, dtype=None):
-        return {}
-
-    def forward(self, params, x, rng=None):
+    def forward(self, x, rng=None):
         if rng is None or self.rate == self.path_rate == 0:
             return x, {"mask": None}
         kept = np.ones((len(x), *[1] * (x.ndim - 1)), bool)  # (B, 1, ...)
@@ -47,7 +44,7 @@ class Dropout:
         y = x * mask
         return y, {"mask": mask}
 
-    def backward(self, params, dy, cache, grads):
+    def backward(self, dy, cache):
         mask = cache["mask"]
         dx = dy if mask is None else dy * mask
         return dx

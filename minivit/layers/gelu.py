@@ -4,8 +4,8 @@ import math
 
 from ..backend import array_module
 
-SCALE = math.sqrt(2 / math.pi)
-CUBIC = 0.044715
+LINEAR = math.sqrt(2 / math.pi)  # √(2/π) (x + 0.044715 x³) = LINEAR x + CUBIC x³
+CUBIC = LINEAR * 0.044715
 
 
 class GELU:
@@ -25,19 +25,16 @@ class GELU:
 
     Put together, dx = dy · slope with
 
-        slope = gate + gate (1 − gate) · 2x √(2/π) (1 + 3 · 0.044715 x²)
+        slope = gate + 2 gate (1 − gate) · x √(2/π) (1 + 3 · 0.044715 x²)
 
     These are the widest arrays of the network, so they are built up in place, factor by factor.
     """
 
-    def init(self, rng, dtype=None):
-        return {}
-
-    def forward(self, params, x):
+    def forward(self, x):
         xp = array_module(x)
         inner = x * x  # x ** 3 would be many times slower
-        inner *= SCALE * CUBIC
-        inner += SCALE
+        inner *= CUBIC
+        inner += LINEAR
         inner *= x  # √(2/π) (x + 0.044715 x³)
         gate = xp.tanh(inner, out=inner)
         gate += 1
@@ -45,16 +42,17 @@ class GELU:
         y = x * gate
         return y, {"x": x, "gate": gate}
 
-    def backward(self, params, dy, cache, grads):
+    def backward(self, dy, cache):
         xp = array_module(dy)
         x, gate = cache["x"], cache["gate"]
-        factor = x * x
-        factor *= 6 * SCALE * CUBIC
-        factor += 2 * SCALE
-        factor *= x  # 2x √(2/π) (1 + 3 · 0.044715 x²)
+        rise = x * x
+        rise *= 3 * CUBIC
+        rise += LINEAR
+        rise *= x  # x √(2/π) (1 + 3 · 0.044715 x²)
         slope = 1 - gate
         slope *= gate
-        slope *= factor
+        slope *= 2  # 2 gate (1 − gate)
+        slope *= rise
         slope += gate
         dx = xp.multiply(dy, slope, out=slope)
         return dx

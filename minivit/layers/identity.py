@@ -2,11 +2,16 @@
 
 
 class Identity:
-    """y = x. A post-norm model has it where a pre-norm one has its last layer norm.
+    """y = x. A model without class token or positions has it in their place.
+
+    So has a post-norm model in place of the last layer norm. It stands in for layers that have
+    parameters, and so takes the same arguments.
 
     Params   none
     Forward  x (any shape) -> y, x itself
     Cache    nothing
+
+    dx is dy itself.
     """
 
     def init(self, rng, dtype=None):
@@ -16,5 +21,4 @@ class Identity:
         return x, {}
 
     def backward(self, params, dy, cache, grads):
-        dx = dy.copy()
-        return dx
+        return dy

@@ -39,7 +39,8 @@ class LayerNorm:
         dx = rstd · (dnormed − mean(dnormed) − normed · mean(dnormed · normed))
 
     The gradient loses its mean and (but for eps) its component along `normed`: the two directions
-    in which x may move without changing y. As dnormed = dy · w, both means are products with w.
+    in which x may move without changing y. Since dnormed = dy · w, mean(dnormed) = (1/D) Σ dy w:
+    both means are products with w.
     """
 
     def __init__(self, dim, eps=1e-6):
@@ -69,10 +70,10 @@ class LayerNorm:
         dy_normed = dy * normed  # (..., D)
         grads["w"] += sum_rows(dy_normed)
         grads["b"] += sum_rows(dy)
-        dnormed_mean = sum_features(dy, w) / self.dim  # (..., 1)
+        dnormed = dy * w  # (..., D)
+        dnormed_mean = sum_features(dy, w) / self.dim  # (..., 1)  mean(dnormed)
         along_normed = sum_features(dy_normed, w) / self.dim  # (..., 1)  mean(dnormed · normed)
-        dx = dy * w  # dnormed, of which is left, line by line, what moves y
-        dx -= dnormed_mean
+        dx = dnormed - dnormed_mean
         dx -= normed * along_normed
         dx *= rstd
         return dx

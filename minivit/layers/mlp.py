@@ -9,7 +9,7 @@ from .linear import Linear
 class MLP:
     """Each token by itself is widened, gated and narrowed again: y = fc2(gelu(fc1(x))).
 
-    Params   fc1 {w (D, F), b (F,)}   act {}   fc2 {w (F, D), b (D,)}
+    Params   fc1 {w (D, F), b (F,)}   fc2 {w (F, D), b (D,)}
     Forward  x (..., D) -> y (..., D)
     Cache    fc1, act, fc2: the caches of the three
 
@@ -23,21 +23,17 @@ class MLP:
         self.fc2 = Linear(mlp_dim, dim, gain)
 
     def init(self, rng, dtype=np.float32):
-        return {
-            "fc1": self.fc1.init(rng, dtype),
-            "act": self.act.init(rng, dtype),
-            "fc2": self.fc2.init(rng, dtype),
-        }
+        return {"fc1": self.fc1.init(rng, dtype), "fc2": self.fc2.init(rng, dtype)}
 
     def forward(self, params, x):
         cache = {}
         hidden, cache["fc1"] = self.fc1.forward(params["fc1"], x)  # (..., F)
-        gated, cache["act"] = self.act.forward(params["act"], hidden)  # (..., F)
+        gated, cache["act"] = self.act.forward(hidden)  # (..., F)
         y, cache["fc2"] = self.fc2.forward(params["fc2"], gated)  # (..., D)
         return y, cache
 
     def backward(self, params, dy, cache, grads):
         dgated = self.fc2.backward(params["fc2"], dy, cache["fc2"], grads["fc2"])  # (..., F)
-        dhidden = self.act.backward(params["act"], dgated, cache["act"], grads["act"])  # (..., F)
+        dhidden = self.act.backward(dgated, cache["act"])  # (..., F)
         dx = self.fc1.backward(params["fc1"], dhidden, cache["fc1"], grads["fc1"])  # (..., D)
         return dx

@@ -14,15 +14,12 @@ class MeanPool:
     Each token had a share of 1/T in y, so each gets 1/T of dy.
     """
 
-    def init(self, rng, dtype=None):
-        return {}
-
-    def forward(self, params, x):
+    def forward(self, x):
         expect_shape("MeanPool", x, "B", "T", "D")
         y = x.mean(axis=1)  # (B, D)
         return y, {"shape": x.shape}
 
-    def backward(self, params, dy, cache, grads):
+    def backward(self, dy, cache):
         xp = array_module(dy)
         T = cache["shape"][1]
         share = dy / T  # (B, D)
@@ -40,15 +37,12 @@ class FirstToken:
     All others get no gradient here; theirs comes through the attention of the blocks before.
     """
 
-    def init(self, rng, dtype=None):
-        return {}
-
-    def forward(self, params, x):
+    def forward(self, x):
         expect_shape("FirstToken", x, "B", "T", "D")
         y = x[:, 0].copy()  # (B, D)
         return y, {"shape": x.shape}
 
-    def backward(self, params, dy, cache, grads):
+    def backward(self, dy, cache):
         xp = array_module(dy)
         dx = xp.zeros(cache["shape"], dy.dtype)  # (B, T, D)
         dx[:, 0] = dy

@@ -14,7 +14,7 @@ class PostNormBlock:
         mid = ln1(x + drop1(attn(x)))
         y   = ln2(mid + drop2(mlp(mid)))
 
-    Params   attn, drop1, ln1, mlp, drop2, ln2
+    Params   attn, ln1, mlp, ln2
     Forward  x (B, T, D), rng or None to drop nothing -> y (B, T, D)
     Cache    attn, drop1, ln1, mlp, drop2, ln2: the caches of the six
 
@@ -40,21 +40,19 @@ class PostNormBlock:
     def init(self, rng, dtype=np.float32):
         return {
             "attn": self.attn.init(rng, dtype),
-            "drop1": self.drop1.init(rng, dtype),
             "ln1": self.ln1.init(rng, dtype),
             "mlp": self.mlp.init(rng, dtype),
-            "drop2": self.drop2.init(rng, dtype),
             "ln2": self.ln2.init(rng, dtype),
         }
 
     def forward(self, params, x, rng=None):
         cache = {}
         attn_out, cache["attn"] = self.attn.forward(params["attn"], x)  # (B, T, D)
-        attn_kept, cache["drop1"] = self.drop1.forward(params["drop1"], attn_out, rng)  # (B, T, D)
+        attn_kept, cache["drop1"] = self.drop1.forward(attn_out, rng)  # (B, T, D)
         sum1 = x + attn_kept  # (B, T, D)
         mid, cache["ln1"] = self.ln1.forward(params["ln1"], sum1)  # (B, T, D)
         mlp_out, cache["mlp"] = self.mlp.forward(params["mlp"], mid)  # (B, T, D)
-        mlp_kept, cache["drop2"] = self.drop2.forward(params["drop2"], mlp_out, rng)  # (B, T, D)
+        mlp_kept, cache["drop2"] = self.drop2.forward(mlp_out, rng)  # (B, T, D)
         sum2 = mid + mlp_kept  # (B, T, D)
         y, cache["ln2"] = self.ln2.forward(params["ln2"], sum2)  # (B, T, D)
         return y, cache
@@ -62,11 +60,11 @@ class PostNormBlock:
     def backward(self, params, dy, cache, grads):
         # every array below is (B, T, D)
         dsum2 = self.ln2.backward(params["ln2"], dy, cache["ln2"], grads["ln2"])
-        dmlp_out = self.drop2.backward(params["drop2"], dsum2, cache["drop2"], grads["drop2"])
+        dmlp_out = self.drop2.backward(dsum2, cache["drop2"])
         dmid_branch = self.mlp.backward(params["mlp"], dmlp_out, cache["mlp"], grads["mlp"])
         dmid = dsum2 + dmid_branch  # past the MLP, and through it
         dsum1 = self.ln1.backward(params["ln1"], dmid, cache["ln1"], grads["ln1"])
-        dattn_out = self.drop1.backward(params["drop1"], dsum1, cache["drop1"], grads["drop1"])
+        dattn_out = self.drop1.backward(dsum1, cache["drop1"])
         dx_branch = self.attn.backward(params["attn"], dattn_out, cache["attn"], grads["attn"])
         dx = dsum1 + dx_branch  # past the attention, and through it
         return dx

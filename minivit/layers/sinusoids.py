@@ -21,17 +21,21 @@ class SinusoidalPositions:
         pos[p, 2i] = sin(p · 10000^(−2i/D))          pos[p, 2i + 1] = cos(p · 10000^(−2i/D))
 
     Params   none
-    Forward  x (B, N, D) -> y (B, N, D)
+    Forward  x (B, T, D) -> y (B, T, D)
     Cache    nothing
-    Errors   ValueError if dim is odd, or x is not (B, N, D)
+    Errors   ValueError if dim is odd, or x is not (B, T, D)
 
-    Like the hands of many clocks, from fast to slow, they tell places apart; and to go some places
-    further turns each hand by a fixed angle, wherever one starts, so that a linear map can say "the
-    neighbour". Nothing is learned here, so the backward has only to hand dy on.
+    Like the hands of many clocks, from fast to slow, they tell places apart. Moving on by some
+    places turns each hand by a fixed angle, wherever one starts, so that a linear map can say "the
+    neighbour". A class token has no place: its row of pos is zero. Nothing is learned here, so the
+    backward only hands dy on. The layer stands in for learned positions, and takes the same
+    arguments.
     """
 
-    def __init__(self, tokens, dim):
-        self.tokens, self.dim = positive_integers("SinusoidalPositions", tokens=tokens, dim=dim)
+    def __init__(self, places, dim, class_token=False):
+        """class_token: whether a class token comes before the tokens of the `places`."""
+        self.places, self.dim = positive_integers("SinusoidalPositions", places=places, dim=dim)
+        self.tokens = self.places + bool(class_token)
         if self.dim % 2:
             raise ValueError(
                 f"SinusoidalPositions: dim {dim} must be even, a sine and a cosine of each rate"
@@ -41,29 +45,32 @@ class SinusoidalPositions:
         return {}
 
     def table(self, xp):
-        return sinusoids(xp, self.tokens, self.dim)
+        """The rows of all places, (N, D)."""
+        return sinusoids(xp, self.places, self.dim)
 
     def forward(self, params, x):
         expect_shape("SinusoidalPositions", x, "B", self.tokens, self.dim)
-        pos = self.table(array_module(x)).astype(x.dtype)  # (N, D)
-        y = x + pos  # (B, N, D)
+        xp = array_module(x)
+        pos = xp.zeros((self.tokens, self.dim), x.dtype)  # (T, D)
+        pos[self.tokens - self.places :] = self.table(xp)
+        y = x + pos  # (B, T, D)
         return y, {}
 
     def backward(self, params, dy, cache, grads):
-        dx = dy.copy()  # (B, N, D)
+        dx = dy.copy()  # (B, T, D)
         return dx
 
 
 class SinusoidalPositions2D(SinusoidalPositions):
     """The same for a grid: half of the features tell the row of a patch, the others its column.
 
-    Params, Forward and Cache are those of SinusoidalPositions, with N = rows · columns.
-    Errors   ValueError if dim is not divisible by 4, or x is not (B, N, D)
+    Params, Forward and Cache are those of SinusoidalPositions, with rows · columns places.
+    Errors   ValueError if dim is not divisible by 4, or x is not (B, T, D)
 
     In 1-D, the patch below is as far away as a whole row of patches; here it is a neighbour.
     """
 
-    def __init__(self, rows, columns, dim):
+    def __init__(self, rows, columns, dim, class_token=False):
         self.rows, self.columns, self.dim = positive_integers(
             "SinusoidalPositions2D", rows=rows, columns=columns, dim=dim
         )
@@ -72,7 +79,8 @@ class SinusoidalPositions2D(SinusoidalPositions):
                 f"SinusoidalPositions2D: dim {dim} must be divisible by 4, a sine and a cosine of "
                 "each rate for the rows and for the columns"
             )
-        self.tokens = self.rows * self.columns
+        self.places = self.rows * self.columns
+        self.tokens = self.places + bool(class_token)
 
     def table(self, xp):
         of_rows = sinusoids(xp, self.rows, self.dim // 2)  # (H/P, D/2)

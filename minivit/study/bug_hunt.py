@@ -14,12 +14,11 @@ from ..checks.faults import faults, function_at, planted
 from ..checks.suite import CHECKS
 from ..data.digits import Split
 from ..data.preparation import Preparation
-from ..muon import Muon
-from ..optim import SGD, Adam, AdamW
+from ..models import ViT
+from ..optim import SGD, Adam, AdamW, Muon
 from ..params import Params
 from ..training.fit import fit
 from ..training.progress import Progress
-from ..vit import ViT
 
 CHOICES = 5
 OPTIMIZERS = {"sgd": (SGD, 0.1), "adam": (Adam, 3e-3), "muon": (Muon, 0.02)}  # else AdamW

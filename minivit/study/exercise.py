@@ -12,7 +12,7 @@ import numpy as np
 
 from ..checks.cases import CASES
 from ..checks.gradcheck import gradcheck
-from ..checks.inside import sublayers
+from ..checks.inside import backward_of, sublayers
 from ..checks.numeric import random_params
 from ..checks.protocol import forward_of
 
@@ -161,7 +161,7 @@ def _other_dtype(layer, params, x):
     """What is wrong in float32, in which models train; or None."""
     small, grads = params.astype(np.float32), params.astype(np.float32).zero()
     y, cache = forward_of(layer, 0)(small, x.astype(np.float32))
-    dx = layer.backward(small, np.ones_like(y), cache, grads)
+    dx = backward_of(layer)(small, np.ones_like(y), cache, grads)
     if dx.dtype != np.float32:
         return (
             f"for float32 numbers dx is {dx.dtype}: an array made without a dtype (np.zeros, "

@@ -47,7 +47,7 @@ def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
     """The images (n, H, W) or (n, H, W, C) that the model got wrong, the largest loss first."""
     mistakes = mistakes_by_loss(labels, logits)
     worst = mistakes[:count]
-    probabilities, _ = Softmax().forward({}, logits)
+    probabilities, _ = Softmax().forward(logits)
     rows = max(1, math.ceil(len(worst) / columns))
     figure = Figure(figsize=(columns * 1.15, rows * 1.6 + 0.5), layout="constrained")
     figure.suptitle(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checks.inside import has_params
 from ..losses import cross_entropy
 from ..params import Params
 from .tracer import Tracer
@@ -58,9 +59,9 @@ def loss_with(trace, record, index, change):
     params, x = trace.params.astype(np.float64), trace.x.astype(np.float64)
     if record.phase == "parameter":
         dict(params.named())[record.name][index] += change
-        return float(trace.loss_of(trace.layer.forward(params, x)[0])[0])
+        return float(trace.loss_of(trace.layer.forward(*trace.nests(params), x)[0])[0])
     tracer = _mover(trace, record, 0, index, change)
-    y, _ = tracer.run(trace.layer.forward, params, x)
+    y, _ = tracer.run(trace.layer.forward, *trace.nests(params), x)
     return float(tracer.run(trace.loss_of, y)[0])
 
 
@@ -128,7 +129,8 @@ def _layer_loss(trace, record, index, change):
     if call.function == "cross_entropy":
         return tracer.run(cross_entropy, x, trace.labels)[0]
     layer, params, *_ = call.arguments.values()
-    y, _ = tracer.run(layer.forward, Params(getattr(params, "nest", params)).astype(dtype), x)
+    nests = [Params(getattr(params, "nest", params)).astype(dtype)] if has_params(layer) else []
+    y, _ = tracer.run(layer.forward, *nests, x)
     if call not in trace.pairs:  # the outermost one, around layers that have a backward
         return trace.loss_of(y)[0]
     return (y * trace.records[trace.pairs[call].start].value).sum()

@@ -11,6 +11,7 @@ import functools
 
 import numpy as np
 
+from ..checks.inside import has_params
 from ..losses import cross_entropy
 from ..params import Params
 from .answers import find_answers, pair_calls
@@ -60,9 +61,9 @@ class Trace:
                 self.answers[leaves[id(array)]] = record
 
         tracer = Tracer(layer, meet)
-        y, cache = tracer.run(layer.forward, params, x)
+        y, cache = tracer.run(layer.forward, *self.nests(params), x)
         loss, dlogits = tracer.run(self.loss_of, y)
-        tracer.run(layer.backward, params, dlogits, cache, grads)
+        tracer.run(layer.backward, *self.nests(params), dlogits, cache, *self.nests(grads))
         self.loss, self.records = float(loss), tracer.records
         self.pairs = pair_calls(tracer)
         find_answers(tracer, self.pairs)
@@ -106,6 +107,10 @@ class Trace:
         last = self[name]
         same = [r for r in self.records if r.name == name and r.phase == last.phase]
         return same or [last]
+
+    def nests(self, params):
+        """The parameters as an argument, [params]; [] for a layer that takes none."""
+        return [params] if has_params(self.layer) else []
 
     def loss_of(self, y):
         """The loss of an output y, and its gradient."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..backend import array_module, beside, to_device
 from ..losses import cross_entropy
-from ..micro_batch import images_at_once
+from ..models.micro_batch import images_at_once
 
 
 def predict(model, params, images, prepare, *, mapper=map):

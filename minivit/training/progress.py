@@ -1,9 +1,9 @@
 """Where a training stands."""
 
-from ..memory import Memory
+from ..optim import Stateful
 
 
-class Progress(Memory):
+class Progress(Stateful):
     """All that the steps of a training change; its `state()` is what a checkpoint keeps.
 
     params, optimizer: what is trained, and how
@@ -14,7 +14,7 @@ class Progress(Memory):
     seconds: how long all these steps took
     """
 
-    memory = ("weights", "best_weights", "rows", "seconds", "optimizer", "ema")
+    lasting = ("weights", "best_weights", "rows", "seconds", "optimizer", "ema")
 
     def __init__(self, params, optimizer, ema=None):
         self.params, self.optimizer, self.ema = params, optimizer, ema

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from ..backend import beside
 from ..losses import checked_labels, cross_entropy
-from ..micro_batch import images_at_once
+from ..models.micro_batch import images_at_once
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 

@@ -119,8 +119,8 @@ class ScaledAgain(Attention):
 
 
 class DividedByBatch(Softmax):
-    def backward(self, params, dy, cache, grads):
-        return super().backward(params, dy, cache, grads) / len(dy)
+    def backward(self, dy, cache):
+        return super().backward(dy, cache) / len(dy)
 
 
 class Misplaced(Patches):

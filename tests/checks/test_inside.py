@@ -14,7 +14,7 @@ def test_the_arrays_of_a_pass_have_the_names_of_the_source():
     params, dy = random_params(layer, RNG), RNG.standard_normal(X.shape)
     forward, backward = arrays_of(layer, layer.forward, params, X, dy)
     assert list(forward) == ["dy", "x", "y", "w", "b", "normed", "rstd", "mean", "var"]
-    assert list(backward) == ["dy_normed", "dnormed_mean", "along_normed", "dx"]
+    assert list(backward) == ["dy_normed", "dnormed", "dnormed_mean", "along_normed", "dx"]
     np.testing.assert_allclose(forward["normed"].mean(axis=-1), 0, atol=1e-12)
     np.testing.assert_array_equal(backward["dy_normed"], dy * forward["normed"])
 

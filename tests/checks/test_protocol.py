@@ -112,7 +112,7 @@ class OnlyY(Linear):
     "layer, x, options, message",
     [
         (NoBackward(), X, {}, "NoBackward has no backward; expected a layer"),
-        (3, X, {}, "int has no init and no forward and no backward"),
+        (3, X, {}, "int has no forward and no backward"),
         (OnlyY(5, 3), X, {}, "forward returns ndarray; it must return two things"),
         (Linear(5, 3), np.ones((2, 5), int), {}, "x is int64 of shape .* expected floats"),
         (Linear(5, 3), np.ones((0, 5)), {}, r"x is float64 of shape \(0, 5\); .* at least one"),

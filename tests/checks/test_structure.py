@@ -33,12 +33,12 @@ def test_right_models_have_every_property(pool, positions, norm, seed):
 class OverQueries(Softmax):
     """Weights that sum to one over the queries that look at a key."""
 
-    def forward(self, params, x):
-        y, cache = super().forward(params, x.mT.copy())
+    def forward(self, x):
+        y, cache = super().forward(x.mT.copy())
         return y.mT, cache
 
-    def backward(self, params, dy, cache, grads):
-        return super().backward(params, dy.mT, cache, grads).mT
+    def backward(self, dy, cache):
+        return super().backward(dy.mT, cache).mT
 
 
 def over_queries(model):
@@ -61,24 +61,24 @@ def heads_forward(self, params, x):
     B, T, D = x.shape
     qkv, cache = self.qkv.forward(params["qkv"], x)
     q, k, v = qkv.reshape(B, T, 3, self.heads, D // self.heads).transpose(2, 0, 1, 3, 4)
-    att, _ = self.softmax.forward({}, q @ k.mT * self.scale)  # (B, T, h, h)
+    att, _ = self.softmax.forward(q @ k.mT * self.scale)  # (B, T, h, h)
     y, _ = self.proj.forward(params["proj"], (att @ v).reshape(B, T, D))
     return y, {"q": q, "k": k, "v": v, "att": att, "qkv": cache}
 
 
 def positions_not_added(model):
-    model.extras["pos"].forward = lambda params, x: (x, {})
+    model.pos.forward = lambda params, x: (x, {})
 
 
 def dropout_in_evaluation(model):
     rng, forward = np.random.default_rng(0), model.dropout.forward
-    model.dropout.forward = lambda params, x, _=None: forward(params, x, rng)
+    model.dropout.forward = lambda x, _=None: forward(x, rng)
     model.dropout.rate = 0.2
 
 
 def batch_mixed(model):
     forward = model.pool.forward
-    model.pool.forward = lambda params, x: forward(params, x - 0.1 * x.mean(axis=0))
+    model.pool.forward = lambda x: forward(x - 0.1 * x.mean(axis=0))
 
 
 def patches_out_of_order(model):

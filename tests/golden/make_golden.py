@@ -11,7 +11,7 @@ import minivit
 from minivit.checks.numeric import random_params
 from tests import torch_reference
 from tests.golden.test_golden import FOLDER, MODELS, SMOOTHING
-from tests.test_optim import OPTIMIZERS
+from tests.optim.test_optim import OPTIMIZERS
 
 
 def model_file(config, seed):

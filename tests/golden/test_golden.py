@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 import minivit
 from tests.numeric import passes, relative_error
-from tests.test_optim import OPTIMIZERS
+from tests.optim.test_optim import OPTIMIZERS
 
 FOLDER = Path(__file__).parent
 MODELS = {

@@ -4,7 +4,7 @@ import pytest
 import minivit
 from minivit.checks.numeric import random_params
 from minivit.layers import Dropout, PostNormBlock, PreNormBlock
-from tests.numeric import analytic, complex_step, relative_error
+from tests.numeric import analytic, complex_step, forward, relative_error
 
 MODEL = minivit.ViT(
     image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
@@ -16,10 +16,12 @@ class Seeded:
     """A layer that draws the same random numbers in every forward pass."""
 
     def __init__(self, layer):
-        self.layer, self.init, self.backward = layer, layer.init, layer.backward
+        self.layer, self.backward = layer, layer.backward
+        if hasattr(layer, "init"):
+            self.init = layer.init
 
-    def forward(self, params, x):
-        return self.layer.forward(params, x, np.random.default_rng(5))
+    def forward(self, *arguments):
+        return self.layer.forward(*arguments, np.random.default_rng(5))
 
 
 @pytest.mark.parametrize(
@@ -37,14 +39,14 @@ def test_gradients_equal_the_complex_step(layer, shape):
     rng = np.random.default_rng(0)
     layer, params = Seeded(layer), random_params(layer, rng)
     x = rng.standard_normal(shape)
-    evaluated, _ = layer.layer.forward(params, x)
+    evaluated, _ = forward(layer.layer, params, x)
     dy = rng.standard_normal(evaluated.shape)
     y, gradients = analytic(layer, params, x, dy)
     assert (y != evaluated).any()
     params, x = params.astype(complex), x.astype(complex)
 
     def loss():
-        return (layer.forward(params, x)[0] * dy).sum()
+        return (forward(layer, params, x)[0] * dy).sum()
 
     for name, array in [("x", x), *params.named()]:
         assert relative_error(gradients[name], complex_step(loss, array)) <= 1e-12, name
@@ -52,7 +54,7 @@ def test_gradients_equal_the_complex_step(layer, shape):
 
 def test_as_many_are_left_out_as_the_rate_says_and_the_mean_stays():
     x = np.ones((100, 50, 20), np.float32)
-    y, cache = Dropout(0.25).forward({}, x, np.random.default_rng(0))
+    y, cache = Dropout(0.25).forward(x, np.random.default_rng(0))
     assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
     assert (y == 0).mean() == pytest.approx(0.25, abs=0.01)
     assert y.mean() == pytest.approx(1, abs=0.01)
@@ -63,23 +65,23 @@ def test_as_many_are_left_out_as_the_rate_says_and_the_mean_stays():
 
 def test_stochastic_depth_leaves_out_whole_images():
     x = np.ones((3000, 2, 3))
-    y, cache = Dropout(0.0, path_rate=0.4).forward({}, x, np.random.default_rng(0))
+    y, cache = Dropout(0.0, path_rate=0.4).forward(x, np.random.default_rng(0))
     assert cache["mask"].shape == (3000, 1, 1)
     assert set(np.unique(y.sum(axis=(1, 2)).round(9))) == {0, 10}
     assert y.mean() == pytest.approx(1, abs=0.05)
 
 
 def test_both_at_once_keep_the_mean():
-    y, _ = Dropout(0.3, 0.4).forward({}, np.ones((3000, 2, 30)), np.random.default_rng(0))
+    y, _ = Dropout(0.3, 0.4).forward(np.ones((3000, 2, 30)), np.random.default_rng(0))
     assert set(np.unique(y.round(9))) == {0, round(1 / 0.42, 9)}
     assert y.mean() == pytest.approx(1, abs=0.05)
 
 
 def test_evaluation_and_a_rate_of_zero_change_nothing():
     x = np.random.default_rng(0).standard_normal((2, 3, 4))
-    np.testing.assert_array_equal(Dropout(0.9, 0.9).forward({}, x)[0], x)
+    np.testing.assert_array_equal(Dropout(0.9, 0.9).forward(x)[0], x)
     rng = np.random.default_rng(0)
-    assert Dropout(0.0).forward({}, x, rng)[0] is x
+    assert Dropout(0.0).forward(x, rng)[0] is x
     assert rng.random() == np.random.default_rng(0).random()  # nothing was drawn
 
 

@@ -21,7 +21,8 @@ from minivit.study import trace
 from minivit.study.statements import statement_at
 
 ENGINE = Path(minivit.__file__).parent
-FILES = [*sorted((ENGINE / "layers").glob("*.py")), ENGINE / "vit.py", ENGINE / "losses.py"]
+OTHERS = ["models/encoder.py", "models/vit.py", "losses/cross_entropy.py"]
+FILES = [*sorted((ENGINE / "layers").glob("*.py")), *(ENGINE / name for name in OTHERS)]
 OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
 # No two letters have the same size, so that none can stand for another; but a ViT has Q = P.
 SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13)
@@ -65,8 +66,8 @@ def shape_error(comment, shape, sizes):
 class Seeded(Dropout):
     """Dropout at work; a trace runs layers without a generator."""
 
-    def forward(self, params, x, rng=None):
-        return super().forward(params, x, np.random.default_rng(0))
+    def forward(self, x, rng=None):
+        return super().forward(x, np.random.default_rng(0))
 
 
 def traces():

@@ -67,7 +67,7 @@ def test_any_size_of_the_micro_batches_gives_the_gradients_of_the_batch(numbers,
         return forward(self, params, images, *rest)
 
     monkeypatch.setattr(minivit.ViT, "forward", watched)
-    monkeypatch.setattr("minivit.micro_batch.MICRO_BATCH", numbers)
+    monkeypatch.setattr("minivit.models.micro_batch.MICRO_BATCH", numbers)
     loss, accuracy, flat = sharded(2)
     assert sizes == {1: [1] * 7, 60: [1, 2, 2, 2], 10**6: [3, 4]}[numbers]  # 24 numbers an image
     assert (loss, accuracy) == (pytest.approx(expected[0], rel=1e-12), expected[1])

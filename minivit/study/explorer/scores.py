@@ -20,9 +20,9 @@ class MovedScores(Softmax):
     def __init__(self, places, changes):
         self.places, self.changes = places, changes
 
-    def forward(self, params, x):
+    def forward(self, x):
         x[self.places] += self.changes
-        return super().forward(params, x)
+        return super().forward(x)
 
 
 def heads_to_move(trace):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.muon import is_inner_matrix, orthogonalised
+from minivit.optim.muon import is_inner_matrix, orthogonalised
 
 SMALL = dict(
     image_size=4,

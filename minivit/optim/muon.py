@@ -2,9 +2,10 @@
 
 import math
 
-from .backend import array_module
-from .optim import AdamW, Optimizer, is_matrix
-from .params import Params
+from ..backend import array_module
+from ..params import Params
+from .adam import AdamW
+from .optimizer import Optimizer, is_matrix
 
 
 class Muon(Optimizer):
@@ -23,7 +24,7 @@ class Muon(Optimizer):
     `rest_lr`; when `lr` is set anew, that rate changes in the same proportion.
     """
 
-    memory = ("velocity", "rest")
+    lasting = ("velocity", "rest")
 
     def __init__(
         self, params, lr=0.02, *, momentum=0.95, decay=0.05, rest_lr=3e-3, betas=(0.9, 0.98)

@@ -5,7 +5,7 @@ images. Fewer at once cost more calls of NumPy, each for less. A GPU has thousan
 busy, and pays more for a call: it takes more at once, as many as memory is likely to hold.
 """
 
-from .backend import device_of
+from ..backend import device_of
 
 MICRO_BATCH = 2**17  # numbers in one (B, T, D) array, the size that was fastest for all models
 GPU_BATCH = 2**22  # numbers in the largest array, (B, T, D) or (B, h, T, T): 16 MB; a guess so far

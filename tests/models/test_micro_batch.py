@@ -1,7 +1,7 @@
 import numpy as np
 
 import minivit
-from minivit.micro_batch import GPU_BATCH, MICRO_BATCH, images_at_once
+from minivit.models.micro_batch import GPU_BATCH, MICRO_BATCH, images_at_once
 from tests.stand_in import installed
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .backend import array_module, beside
+from ..backend import array_module, beside
 
 
 def cross_entropy(logits, labels, *, smoothing=0.0):

@@ -1,0 +1,174 @@
+"""The encoder: from images to tokens (Dosovitskiy et al. 2020, arXiv:2010.11929, figure 1)."""
+
+import math
+import numbers
+
+import numpy as np
+
+from ..layers import (
+    ClassToken,
+    Dropout,
+    Identity,
+    LayerNorm,
+    Patches,
+    Positions,
+    PostNormBlock,
+    PreNormBlock,
+    SinusoidalPositions,
+    SinusoidalPositions2D,
+)
+from ..layers.refusals import expect_like, expect_one_of, pair, positive_integers
+
+
+class Encoder:
+    """Patches become tokens, and blocks let them talk to each other.
+
+        images → patches (→ class token) → positions → dropout → blocks → layer norm → tokens
+
+    Params   patches {w, b}, cls (D,), pos (T, D), blocks [ln1, attn, ln2, mlp], ln {w, b}; without
+             cls or pos if there are none, without ln if norm="post"
+    Forward  images (B, H, W, C), normalised floats -> tokens (B, T, D)
+    Cache    patches, cls, pos, dropout, blocks, ln: the caches of the layers
+
+    Arguments
+        image_size:  pixels, one number for a square or (height, width)
+        patch_size:  side of a patch in pixels; must divide height and width
+        channels:    1 for grey, 3 for colour
+        dim, depth, heads, mlp_dim: width D, blocks L, heads h (must divide dim), width F of the MLP
+        class_token: whether a learned token comes before the patches
+        positions:   "learned", fixed "sincos1d" or "sincos2d" (sinusoids.py), or None for a model
+                     that cannot tell where a patch was
+        norm:        "pre" (block.py), or "post" (post_norm.py), which has no layer norm at the end
+        eps:         of every layer norm
+        dropout:     rate, while training, at the tokens with their positions and at the end of each
+                     branch of a block (Vaswani et al. 2017, section 5.4)
+        drop_path:   rate of stochastic depth in the last block; it grows evenly from the first
+                     (Huang et al. 2016, equation 4)
+
+    A model is an encoder with something on top. It inherits, so that the encoder's parameters keep
+    their names in every model, and adds its own to `init`, `forward` and `backward` (vit.py).
+
+    Initial values: weights from a normal cut at two standard deviations with std 1/√d_in (corrected
+    for the cut); the two ways into the residual stream of a pre-norm block times 1/√(2L), so that
+    the stream does not grow with depth (GPT-2, section 2.3); positions with std 0.02; class token
+    and biases zero.
+
+    Errors: ValueError or TypeError naming the value that cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size,
+        patch_size,
+        channels,
+        dim,
+        depth,
+        heads,
+        mlp_dim,
+        class_token=False,
+        positions="learned",
+        norm="pre",
+        eps=1e-6,
+        dropout=0.0,
+        drop_path=0.0,
+    ):
+        name = type(self).__name__
+        patch_size, channels, dim, depth, heads, mlp_dim = positive_integers(
+            name, patch_size=patch_size, channels=channels, dim=dim, depth=depth, heads=heads,
+            mlp_dim=mlp_dim,
+        )  # fmt: skip
+        expect_one_of(name, "positions", positions, ["learned", "sincos1d", "sincos2d", None])
+        expect_one_of(name, "norm", norm, ["pre", "post"])
+        for rate_name, rate in {"dropout": dropout, "drop_path": drop_path}.items():
+            if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
+                raise ValueError(
+                    f"{name}: {rate_name} must be at least 0 and less than 1, got {rate!r}"
+                )
+
+        height, width = pair(name, "image_size", image_size)
+        self.patches = Patches(height, width, patch_size, channels, dim)
+        rows, columns = self.patches.rows, self.patches.columns
+        self.tokens = self.patches.count + bool(class_token)  # T
+        self.cls = ClassToken(dim) if class_token else Identity()
+        if positions == "learned":
+            self.pos = Positions(self.tokens, dim)
+        elif positions == "sincos1d":
+            self.pos = SinusoidalPositions(self.patches.count, dim, class_token)
+        elif positions == "sincos2d":
+            self.pos = SinusoidalPositions2D(rows, columns, dim, class_token)
+        else:
+            self.pos = Identity()
+        self.dropout = Dropout(dropout)
+        rates = [(dropout, drop_path * (number / depth)) for number in range(1, depth + 1)]
+        if norm == "pre":
+            gain = 1 / math.sqrt(2 * depth)
+            self.blocks = [PreNormBlock(dim, heads, mlp_dim, gain, eps, *rate) for rate in rates]
+        else:
+            self.blocks = [PostNormBlock(dim, heads, mlp_dim, eps, *rate) for rate in rates]
+        self.ln = LayerNorm(dim, eps) if norm == "pre" else Identity()
+        self.config = dict(  # type(self)(**config) is the same model; all of it can be JSON
+            image_size=[self.patches.height, self.patches.width],
+            patch_size=patch_size,
+            channels=channels,
+            dim=dim,
+            depth=depth,
+            heads=heads,
+            mlp_dim=mlp_dim,
+            class_token=bool(class_token),
+            positions=positions,
+            norm=norm,
+            eps=self.blocks[0].ln1.eps,
+            dropout=self.dropout.rate,
+            drop_path=self.blocks[-1].drop1.path_rate,
+        )
+
+    def __repr__(self):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
+        return f"{type(self).__name__}({arguments})"
+
+    def init(self, rng, dtype=np.float32):
+        """Return the nest of initial parameters, for Params; `rng` is a np.random.Generator."""
+        return {
+            "patches": self.patches.init(rng, dtype),
+            **self.cls.init(rng, dtype),  # single arrays, cls and pos
+            **self.pos.init(rng, dtype),
+            "blocks": [block.init(rng, dtype) for block in self.blocks],
+            "ln": self.ln.init(rng, dtype),
+        }
+
+    def forward(self, params, images, rng=None, *, keep=True):
+        """Return tokens (B, T, D) and the cache for `backward`.
+
+        rng:  a np.random.Generator, for training with dropout or stochastic depth; without it
+              nothing is left out
+        keep: False for evaluation: each block's cache is dropped at once
+        """
+        expect_like(type(self).__name__, "images", images, params["patches"]["w"])
+        cache = {"blocks": []}
+        x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
+        x, cache["cls"] = self.cls.forward(params, x)  # (B, T, D)
+        x, cache["pos"] = self.pos.forward(params, x)  # (B, T, D)
+        x, cache["dropout"] = self.dropout.forward(x, rng)  # (B, T, D)
+        for block, block_params in zip(self.blocks, params["blocks"], strict=True):
+            x, block_cache = block.forward(block_params, x, rng)  # (B, T, D)
+            cache["blocks"].append(block_cache if keep else None)
+            block_cache = None  # or an unkept cache would live on through the next block
+        tokens, cache["ln"] = self.ln.forward(params["ln"], x)  # (B, T, D)
+        return tokens, cache
+
+    def backward(self, params, dtokens, cache, grads):
+        """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
+        if None in cache["blocks"]:
+            raise ValueError(
+                f"{type(self).__name__}: the cache was not kept; call forward with keep=True"
+            )
+        dx = self.ln.backward(params["ln"], dtokens, cache["ln"], grads["ln"])  # (B, T, D)
+        blocks = zip(self.blocks, params["blocks"], cache["blocks"], grads["blocks"], strict=True)
+        for block, block_params, block_cache, block_grads in reversed(list(blocks)):
+            dx = block.backward(block_params, dx, block_cache, block_grads)  # (B, T, D)
+        dx = self.dropout.backward(dx, cache["dropout"])  # (B, T, D)
+        dx = self.pos.backward(params, dx, cache["pos"], grads)  # (B, T, D)
+        dx = self.cls.backward(params, dx, cache["cls"], grads)  # (B, N, D)
+        dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])
+        return dimages  # (B, H, W, C)

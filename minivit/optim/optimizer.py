@@ -1,0 +1,46 @@
+"""What all optimizers share."""
+
+from ..backend import device_of
+from ..params import Params
+from .state import Stateful
+
+
+class Optimizer(Stateful):
+    """The parameters, the learning rate `lr` (set it at any time), and the checks of a step.
+
+    A subclass defines `update(p, g)`, which changes the flat vector p in place, given its gradient,
+    and names in `lasting` what it keeps between steps (state.py).
+    """
+
+    def __init__(self, params, lr):
+        self.params, self.lr = params, lr
+
+    def step(self, grads):
+        """Change the parameters by one step against `grads` (Params of the same nest; not changed).
+
+        Errors: TypeError for anything but Params; ValueError if a leaf of either was replaced and
+        so left the flat vector, or if their sizes or devices differ.
+        """
+        if not isinstance(grads, Params):
+            raise TypeError(
+                f"step: the gradients are a {type(grads).__name__}; expected Params, as "
+                "params.zeros_like() makes them and backward fills them"
+            )
+        self.params.require_views("parameter")
+        grads.require_views("gradient")
+        if grads.flat.shape != self.params.flat.shape:
+            raise ValueError(
+                f"{grads.flat.size} gradients for {self.params.flat.size} parameters; "
+                "make them with params.zeros_like()"
+            )
+        if device_of(grads.flat) != device_of(self.params.flat):
+            raise ValueError(
+                f"gradients are on {device_of(grads.flat)}, the parameters on "
+                f"{device_of(self.params.flat)}; make them with params.zeros_like()"
+            )
+        self.update(self.params.flat, grads.flat)
+
+
+def is_matrix(name, leaf):
+    """Whether a parameter is the weight matrix of a linear map: a two-dimensional `w`."""
+    return name.rpartition(".")[2] == "w" and leaf.ndim == 2
