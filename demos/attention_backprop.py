@@ -27,7 +27,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("attention_backprop", show, arguments(argv))
+    return status("attention_backprop", lambda: show(arguments(argv)))
 
 
 def show(options):

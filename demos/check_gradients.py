@@ -11,17 +11,20 @@ from minivit.checks.sweep import step_sweep
 from minivit.files import write_file
 from minivit.study import figures
 
-from .options import new_file, parser_of, seed
+from .options import new_file, one_of, parser_of, seed, status
 
 
 def arguments(argv=None):
     parser = parser_of("check_gradients", __doc__)
     add = parser.add_argument
-    add("--layer", choices=CHECKS, help="check this one alone")
+    layer_help = f"check this one alone: {', '.join(CHECKS)}"
+    layer = one_of(CHECKS, "--help lists all")
+    add("--layer", type=layer, metavar="NAME", help=layer_help)
     add("--method", choices=["complex", "central"], default="complex", help="numerical derivative")
     add("--mode", choices=["full", "directional"], default="full", help="entries, or directions")
     add("--seed", type=seed, default=0, help="of all that is random")
-    add("--fault", choices=faults(), metavar="NAME", help="switch on a bug and see what is said")
+    fault = one_of(faults(), "--list-faults lists all")
+    add("--fault", type=fault, metavar="NAME", help="switch on a bug and see what is said")
     add("--list-faults", action="store_true", help="list the bugs with their sources, and stop")
     sweep_help = "draw the error of each method against its step"
     add("--sweep", type=new_file, metavar="FILE.png", help=sweep_help)
@@ -37,7 +40,11 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    options = arguments(argv)
+    return status("check_gradients", lambda: run(arguments(argv)))
+
+
+def run(options):
+    """Do what was asked for; return 1 if a check is not right, else 0."""
     if options.list_faults:
         print(
             "\n".join(
@@ -51,10 +58,10 @@ def main(argv=None):
         with planted(fault):
             return check([options.layer or fault.check], options)
     names = [options.layer] if options.layer else list(CHECKS)
-    status = check(names, options)
+    outcome = check(names, options)
     if options.sweep:
         sweep(options.layer or "attention", options)
-    return status
+    return outcome
 
 
 def check(names, options):

@@ -10,6 +10,8 @@ from minivit.data.preparation import Preparation
 from minivit.study.figures import mistakes_by_loss
 from minivit.training import Progress, fit, load_run, predict
 
+from .options import command
+
 DEFAULT = Path("runs", "mnist")
 PATCH = 7  # side of a patch of the model that learns where there is no run
 CANDIDATES = 1000  # test digits among which the most wrong one is looked for
@@ -41,9 +43,9 @@ def model_of(run, digits):
                 "the data set of the run, such as --data fashion-mnist"
             )
         return model, params, preparation, classes
+    better = command("train_mnist")
     print(
-        f"There is no {DEFAULT} yet, so a model learns for some seconds. For a good one: "
-        "python -m demos.train_mnist"
+        f"There is no {DEFAULT} yet, so a model learns for some seconds. For a good one: {better}"
     )
     rng = np.random.default_rng(0)
     model = minivit.ViT(

@@ -28,7 +28,7 @@ def arguments(argv=None):
     add("run", metavar="RUN", help="a run's folder, such as runs/mnist")
     data_help = (
         '"mnist", "fashion-mnist", a folder with four idx files or one of class folders with '
-        "images; None: the run's own"
+        "images; without one, the run's own"
     )
     add("data", metavar="DATA", nargs="?", help=data_help)
     out_help = "the worst mistakes, drawn"
@@ -39,7 +39,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("evaluate", evaluate, arguments(argv))
+    return status("evaluate", lambda: evaluate(arguments(argv)))
 
 
 def evaluate(options):

@@ -34,7 +34,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("explore", explore, arguments(argv))
+    return status("explore", lambda: explore(arguments(argv)))
 
 
 def explore(options):

@@ -8,7 +8,7 @@ import minivit
 from minivit.checks.faults import faults
 from minivit.study.bug_hunt import Hunt
 
-from .options import parser_of
+from .options import command, parser_of, seed, status
 
 INTRO = """\
 A bug has been switched on in the engine. This is the check that fails:
@@ -26,7 +26,7 @@ give_up        be told
 
 def arguments(argv=None):
     parser = parser_of("find_the_bug", __doc__)
-    parser.add_argument("--seed", type=int, help="decides on the bug; None: any")
+    parser.add_argument("--seed", type=seed, help="decides on the bug; without one, any")
     return parser.parse_args(argv)
 
 
@@ -81,7 +81,11 @@ class Game(cmd.Cmd):
 
 
 def main(argv=None):
-    options = arguments(argv)
+    return status("find_the_bug", lambda: play(arguments(argv)))
+
+
+def play(options):
+    """Play a game; return 0 if the bug was found, else 1."""
     seed = random.randrange(10**6) if options.seed is None else options.seed
     train = minivit.load_digits("mnist").train
     game = Game(Hunt(seed, train.images[:1000], train.labels[:1000]))
@@ -89,7 +93,7 @@ def main(argv=None):
         game.cmdloop()
     except KeyboardInterrupt:
         game.postloop()
-    print(f"\nThe same bug again: python -m demos.find_the_bug --seed {seed}")
+    print(f"\nThe same bug again: {command('find_the_bug', '--seed', seed)}")
     return 0 if game.found else 1
 
 

@@ -1,7 +1,10 @@
 """What the command lines of the demos share."""
 
 import argparse
+import difflib
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,13 +13,19 @@ from minivit.backend import is_of_gpu
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that shows an option's default, unless it is None or a switch that is off."""
+
+    def _get_help_string(self, action):
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def parser_of(demo, description, **more):
-    """The parser of `python -m demos.DEMO`, whose help shows every default."""
+    """The parser of a demo's command line."""
     return argparse.ArgumentParser(
-        prog=f"python -m demos.{demo}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        **more,
+        prog=command(demo), description=description, formatter_class=Help, **more
     )
 
 
@@ -32,6 +41,26 @@ def seed(text):
     if int(text) < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
     return int(text)
+
+
+def one_of(names, listing):
+    """The type of an option that takes one of many names.
+
+    listing: says how to see them all, as the error names only those that look alike
+    """
+
+    def name(text):
+        if text not in names:
+            raise argparse.ArgumentTypeError(unknown(text, names, listing))
+        return text
+
+    return name
+
+
+def unknown(text, names, listing):
+    """The message about a name that does not exist: similar ones, and how to see them all."""
+    similar = " or ".join(difflib.get_close_matches(text, names))
+    return f"there is no {text!r}. {similar and f'Did you mean {similar}? '}{listing}"
 
 
 def sides(parser, options, name):
@@ -53,10 +82,17 @@ def add_device(parser):
 def status(demo, work, *arguments):
     """Do the work of a demo; return its exit status, with a line about what went wrong on stderr.
 
-    That is what `work` returns (None is 0), 2 after an error, and 130 after Ctrl-C.
+    The status is what `work` returns (None is 0), 2 after an error, 130 after Ctrl-C, and 141 if
+    nobody reads what is printed any more, as in `| head`: that is no error, and nothing is said.
     """
     try:
-        return work(*arguments) or 0
+        try:
+            return work(*arguments) or 0
+        finally:
+            sys.stdout.flush()  # so that a closed pipe shows here, not as the interpreter exits
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, as shells have it
     except Exception as error:
         if not (isinstance(error, EXPECTED) or is_of_gpu(error)):
             raise
@@ -68,7 +104,24 @@ def status(demo, work, *arguments):
 
 
 def command(demo, *options):
-    """The command line by which a person runs a demo with the Python that runs now."""
-    python, here = Path(sys.executable), Path.cwd()
-    python = python.relative_to(here) if python.is_relative_to(here) else python
-    return shlex.join([str(python), "-m", f"demos.{demo}", *map(str, options)])
+    """The command line by which a person runs a demo, in the way in which this one was run.
+
+    In a clone that is `python -m demos.DEMO` with the Python that runs now, elsewhere
+    `minivit DEMO`; both are as short as the working directory and the PATH allow.
+    """
+    python, script = _from_here(Path(sys.executable)), Path(sys.argv[0]).absolute()
+    if __package__ == "demos":
+        start = [python, "-m", f"demos.{demo}"]
+    elif script.stem != "minivit":  # python -m minivit.demos DEMO
+        start = [python, "-m", __package__, demo]
+    elif shutil.which("minivit") in (str(script), f"{script}.EXE"):
+        start = ["minivit", demo]
+    else:
+        start = [_from_here(script), demo]
+    return shlex.join([*start, *map(str, options)])
+
+
+def _from_here(path):
+    """The path of a program, relative to the working directory if it lies in a folder of it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if here in path.parents[1:] else path)

@@ -32,7 +32,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("patch_image", show, arguments(argv))
+    return status("patch_image", lambda: show(arguments(argv)))
 
 
 def show(options):

@@ -32,7 +32,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("post_norm", compare, arguments(argv))
+    return status("post_norm", lambda: compare(arguments(argv)))
 
 
 def compare(options):

@@ -37,7 +37,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("predict", predict, arguments(argv))
+    return status("predict", lambda: predict(arguments(argv)))
 
 
 def predict(options):

@@ -34,7 +34,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return training.run_demo("train_images", train, arguments(argv))
+    return training.run_demo("train_images", train, arguments, argv)
 
 
 def train(options, checkpoint, device):

@@ -32,7 +32,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return training.run_demo("train_mnist", train, arguments(argv))
+    return training.run_demo("train_mnist", train, arguments, argv)
 
 
 def data_of(options):

@@ -31,7 +31,7 @@ class Data(NamedTuple):
     classes: list[str]
 
 
-def run_demo(demo, work, options):
+def run_demo(demo, work, arguments, argv):
     """Start a run or go on with one; return the exit status.
 
     work(options, checkpoint or None, device) does it. The device is no setting of a run, which may
@@ -39,6 +39,7 @@ def run_demo(demo, work, options):
     """
 
     def start():
+        options = arguments(argv)
         device = usable_device(options.device)
         del options.device
         if not options.resume:

@@ -37,8 +37,8 @@ def add_options(parser, **defaults):
     add(
         "--lr",
         type=float,
-        help="peak learning rate; None: 0.02 (of muon's AdamW 3e-3), for adamw and adam 6e-3, "
-        "for sgd 0.2",
+        help="peak learning rate; without one 0.02 for muon (3e-3 for its AdamW), 6e-3 for adamw "
+        "and adam, 0.2 for sgd",
     )
     shards_help = "processes over which a step is split; on a GPU it is not"
     add("--shards", type=int, default=cores(), help=shards_help)

@@ -1,6 +1,5 @@
 """Write the backward of a layer yourself: this makes the file, grades it, and trains with it."""
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from minivit.files import write_file
 from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
 from minivit.training import Progress, evaluate, fit
 
-from .options import new_file, parser_of
+from .options import command, new_file, parser_of, status
 
 EPOCHS = 6  # about a minute with the engine's own layers on two cores
 HELD_OUT = 5_000  # images
@@ -22,18 +21,22 @@ HELD_OUT = 5_000  # images
 def arguments(argv=None):
     parser = parser_of("write_backward", __doc__)
     parser.add_argument("layer", choices=EXERCISES, help="whose backward is to be written")
-    parser.add_argument("--file", type=new_file, help="the exercise; None: LAYER_backward.py, here")
+    file_help = "the exercise; without one, LAYER_backward.py, here"
+    parser.add_argument("--file", type=new_file, help=file_help)
     parser.add_argument("--train", action="store_true", help="train MNIST with a right answer")
     options = parser.parse_args(argv)
-    options.command = f"python -m demos.write_backward {options.layer}"
-    if options.file:
-        options.command += f" --file {shlex.quote(options.file)}"
+    file = ["--file", options.file] if options.file else []
+    options.command = command("write_backward", options.layer, *file)
     options.file = Path(options.file or f"{options.layer}_backward.py")
     return options
 
 
 def main(argv=None):
-    options = arguments(argv)
+    return status("write_backward", lambda: write_or_grade(arguments(argv)))
+
+
+def write_or_grade(options):
+    """Write the exercise if there is none yet, else grade it; return 1 if it is not right."""
     if not options.file.exists():
         write_file(options.file, exercise(options.layer, options.command).encode())
         print(f"Written: {options.file}. Fill in its backward, then run the same command again.")

@@ -55,7 +55,7 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return status("benchmark", measure, arguments(argv))
+    return status("benchmark", lambda: measure(arguments(argv)))
 
 
 def measure(options):

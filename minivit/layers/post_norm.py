@@ -22,7 +22,7 @@ class PostNormBlock:
     through two layer norms a block, and each takes a part of the gradient away and divides by the
     deviation of its sum. Such a model can stall for good under a learning rate that is large from
     the first step on, and yet learn with the same rate if it grows slowly (Xiong et al. 2020,
-    arXiv:2002.04745, section 3); `python -m demos.post_norm` shows it.
+    arXiv:2002.04745, section 3); the demo post_norm shows it.
 
         dsum2 = dy back through ln2         dmid = dsum2 + (dsum2 back through drop2 and mlp)
         dsum1 = dmid back through ln1       dx   = dsum1 + (dsum1 back through drop1 and attn)

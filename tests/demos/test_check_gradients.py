@@ -45,6 +45,16 @@ def test_a_fault_is_switched_on_seen_and_switched_off_again(capsys):
     assert check_gradients.main(["--layer", "structure"]) == 0
 
 
+def test_a_mistyped_name_is_refused_with_those_that_look_alike(capsys):
+    with pytest.raises(SystemExit):
+        check_gradients.main(["--fault", "scale_forgoten"])
+    printed = capsys.readouterr().err
+    assert "'scale_forgoten'. Did you mean scale_forgotten" in printed
+    assert printed.endswith("? --list-faults lists all\n")
+    names = [name for name in check_gradients.faults() if name in printed]
+    assert len(names) < 6
+
+
 def test_faults_are_listed_with_their_sources(capsys):
     assert check_gradients.main(["--list-faults"]) == 0
     lines = capsys.readouterr().out.splitlines()

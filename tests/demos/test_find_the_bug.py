@@ -1,6 +1,7 @@
 import io
 
 from demos import find_the_bug
+from demos.options import command
 from minivit.checks.faults import faults
 
 
@@ -17,7 +18,7 @@ def test_the_symptoms_come_first_and_the_answer_last(monkeypatch, capsys):
     assert "A bug has been switched on in the engine" in printed
     assert "verdict" in printed or "WRONG" in printed
     last = printed.strip().splitlines()
-    assert last[-1] == "The same bug again: python -m demos.find_the_bug --seed 4"
+    assert last[-1] == f"The same bug again: {command('find_the_bug', '--seed', 4)}"
     (_,) = [name for name in faults() if f"\n{name}: {faults()[name].bug} (" in printed]
     assert printed.count("bug>") == 2
 

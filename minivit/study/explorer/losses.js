@@ -39,7 +39,7 @@ function silence() {
   if (DATA.live) return "Asking the server …";
   return (
     `This file holds the answers for ${movable()}: choose a number of scores or dscores. ` +
-    "To move any number: python -m demos.explore"
+    "To move any number, run minivit's explorer without --write."
   );
 }
 

@@ -74,6 +74,6 @@ async function ask(path, question) {
   } catch (error) {
     const garbled = error instanceof SyntaxError; // an answer came, and is no JSON
     if (garbled) return { error: "The server's answer is not JSON, and cannot be read." };
-    return { error: "The server does not answer; is python -m demos.explore still running?" };
+    return { error: "The server does not answer; is the explorer still running?" };
   }
 }

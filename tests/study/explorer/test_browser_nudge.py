@@ -31,7 +31,7 @@ def test_the_file_alone_moves_the_attention_scores(record, file):
     assert number(page.text_content("#nudge-eps-value")) == 1
     assert page.text_content("#nudge-after") != low
     page.click("#line-q")
-    assert "To move any number: python -m demos.explore" in page.text_content("#nudge")
+    assert "To move any number, run minivit's explorer" in page.text_content("#nudge")
 
 
 def test_the_server_moves_any_number(record, url, new_page):
