@@ -17,6 +17,7 @@ from .optim import (
 )
 from .params import Params
 
+__version__ = "0.1.0"  # CITATION.cff and CHANGELOG.md name it too
 __all__ = [
     "EMA",
     "SGD",

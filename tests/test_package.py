@@ -1,46 +1,89 @@
-"""A wheel, built and installed elsewhere, works without the repository."""
+"""The package: what its files say agrees, and a wheel works without the repository."""
 
+import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import minivit
+
 ROOT = Path(__file__).parent.parent
 
 
+def test_setup_names_every_package():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    folders = [path.parent for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py")]
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    packages = {re.sub("^demos", "minivit.demos", name) for name in names}
+    assert config["options"]["packages"].split() == sorted(packages)
+
+
+def test_every_page_names_the_same_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {minivit.__version__}\n" in citation
+    assert re.findall(r"^## \[(\d.*?)\]", changes, re.MULTILINE)[0] == minivit.__version__
+
+
 @pytest.mark.slow
-def test_a_wheel_installed_elsewhere_loads_mnist(tmp_path):
+def test_a_wheel_installed_elsewhere_brings_all_that_a_clone_has(tmp_path):
     source = tmp_path / "source"  # a copy, as building leaves files behind
-    shutil.copytree(ROOT / "minivit", source / "minivit")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("minivit", "demos"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source]
     subprocess.run(build, check=True)
     (wheel,) = tmp_path.glob("minivit-*.whl")
+    files = zipfile.ZipFile(wheel).namelist()
+    assert {
+        "minivit/py.typed",
+        "minivit/data/mnist/README.md",
+        "minivit/data/mnist/MD5SUMS",
+        "minivit/demos/samples/five-photo.jpg",
+    } < set(files)
+    assert f"minivit-{minivit.__version__}.dist-info/licenses/LICENSE" in files
+    assert not [file for file in files if file.startswith(("tests/", "demos/"))]
+
     venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", wheel], check=True)
+    programs = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    install = [programs / "python", "-m", "pip", "install", "-q", wheel]
+    subprocess.run(install, check=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    def run(program, *arguments):
+        command = [programs / program, *arguments]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        pipes = dict(capture_output=True, text=True, cwd=empty, env=environment)
+        done = subprocess.run(command, **pipes)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     code = (
-        "import minivit, minivit.training, minivit.study.figures, minivit.checks.faults; "
-        "assert minivit.checks.faults.faults(); "
-        "data = minivit.load_digits(); "
-        "print(minivit.__file__, data.train.images.shape, data.test.labels[:3])"
+        "import minivit; data = minivit.load_digits(); from minivit.checks.faults import faults; "
+        "print(minivit.__file__, data.train.images.shape, data.test.labels[:3], len(faults()) > 9)"
     )
-    printed = subprocess.run(
-        [python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout
+    printed = run("python", "-c", code)
     assert str(tmp_path) in printed
-    assert "(60000, 28, 28) [7 2 1]" in printed
-    files = subprocess.run(
-        [sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True, check=True
-    ).stdout
-    assert "minivit/data/mnist/README.md" in files
-    assert "minivit/data/mnist/MD5SUMS" in files
-    for name in ("page.html", "page.css", "page.js", "terms.js"):
-        assert f"minivit/study/explorer/{name}" in files
-    assert "LICENSE" in files
-    assert "tests/" not in files
+    assert "(60000, 28, 28) [7 2 1] True" in printed
+
+    demos = [line.split()[0] for line in run("minivit").splitlines() if "  " in line]
+    assert {"benchmark", "check_gradients", "explore", "train_mnist"} < set(demos)
+    assert run("minivit", "check_gradients", "--layer", "linear").endswith("All right: linear\n")
+    small = ["--depth", "1", "--dim", "16", "--mlp-dim", "16", "--shards", "2"]
+    printed = run("minivit", "train-mnist", "--epochs", "1", *small)
+    assert "Test accuracy" in printed
+    assert f"{programs / 'minivit'} train_mnist " in printed  # what to try next
+    assert (empty / "runs" / "mnist" / "weights.safetensors").is_file()
+    assert "page.html" in run("minivit", "explore", "--write", "page.html")
+    assert (empty / "page.html").stat().st_size > 10_000
