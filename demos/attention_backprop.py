@@ -32,17 +32,18 @@ def main(argv=None):
 
 def show(options):
     digits = minivit.load_digits(options.data)
-    model, params, preparation, classes = digit.model_of(options.run, digits)
+    classifier = digit.classifier_of(options.run, digits)
+    model = classifier.model
     for name, most in {"block": len(model.blocks), "head": model.config["heads"]}.items():
         if not 1 <= getattr(options, name) <= most:
             raise ValueError(f"--{name}: the model has {most}, got {getattr(options, name)}")
-    number, pixels, label = digit.choose_digit(
-        options.digit, digits.test, model, params, preparation
-    )
-    images = preparation(pixels[None]).astype(np.float64)
-    record = trace(model, params.astype(np.float64), images, np.array([label]))
+    number, pixels, label = digit.choose_digit(options.digit, digits.test, classifier)
+    images = classifier.normalize(pixels[None]).astype(np.float64)
+    params = classifier.params.astype(np.float64)
+    record = trace(model, params, images, np.array([label]))
     chances, _ = Softmax().forward(record["logits"].value[0])
     said = int(chances.argmax())
+    classes = classifier.classes
     head_line = (
         f"Test digit {number}, which is {classes[label]}; the model says {classes[said]}, "
         f"{chances[said]:.0%} sure. The loss is {record.loss:.4f}. Block {options.block} of "

@@ -8,7 +8,7 @@ import minivit
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
 from minivit.study.figures import mistakes_by_loss
-from minivit.training import Progress, fit, load_run, predict
+from minivit.training import Progress, fit
 
 from .options import command
 
@@ -29,46 +29,44 @@ def add_options(parser):
     return group
 
 
-def model_of(run, digits):
-    """The model of a run; else of runs/mnist; else one that learns now, for a few seconds.
+def classifier_of(run, digits):
+    """The Classifier of a run; else of runs/mnist; else one that learns now, for a few seconds.
 
-    Returns model, params, preparation, classes. Errors: those of `load_run`; ValueError if the run
-    knows other classes than the data.
+    Errors: those of `Classifier.load`; ValueError if the run knows other classes than the data.
     """
     if run or DEFAULT.is_dir():
-        model, params, preparation, classes = load_run(run or DEFAULT)
-        if list(classes) != list(digits.classes):
+        classifier = minivit.Classifier.load(run or DEFAULT)
+        if classifier.classes != list(digits.classes):
             raise ValueError(
-                f"the run knows {', '.join(classes)}, the data {', '.join(digits.classes)}; give "
-                "the data set of the run, such as --data fashion-mnist"
+                f"the run knows {', '.join(classifier.classes)}, the data "
+                f"{', '.join(digits.classes)}; give the data set of the run, such as --data "
+                "fashion-mnist"
             )
-        return model, params, preparation, classes
+        return classifier
     better = command("train_mnist")
     print(
         f"There is no {DEFAULT} yet, so a model learns for some seconds. For a good one: {better}"
     )
-    rng = np.random.default_rng(0)
     model = minivit.ViT(
         image_size=digits.train.images.shape[1:], patch_size=PATCH, channels=1, dim=64, depth=4,
         heads=2, mlp_dim=128, classes=len(digits.classes),
     )  # fmt: skip
-    params = minivit.Params(model.init(rng))
+    params = minivit.Params(model.init(np.random.default_rng(0)))
     images, labels = digits.train
     few, rest = Split(images[:20_000], labels[:20_000]), Split(images[-1000:], labels[-1000:])
-    preparation = Preparation.of(few.images)
-    progress = Progress(params, minivit.Muon(params, 0.02))
-    fit(model, progress, few, rest, preparation, epochs=2, batch_size=250)
-    return model, params, preparation, digits.classes
+    classifier = minivit.Classifier(model, params, Preparation.of(few.images), digits.classes)
+    fit(Progress(classifier, minivit.Muon(params, 0.02)), few, rest, epochs=2, batch_size=250)
+    return classifier
 
 
-def choose_digit(number, test, model, params, preparation):
+def choose_digit(number, test, classifier):
     """Return the number, the image (H, W) uint8 and the label of a test digit.
 
     Without a number it is the most wrong one of the first `CANDIDATES`. Errors: ValueError.
     """
     images, labels = test
     if number is None:
-        logits = predict(model, params, images[:CANDIDATES], preparation)
+        logits = classifier.logits(images[:CANDIDATES])
         worst = mistakes_by_loss(labels[:CANDIDATES], logits)
         number = int(worst[0]) if len(worst) else 0
     if not 0 <= number < len(labels):

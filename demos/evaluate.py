@@ -1,4 +1,4 @@
-"""How good a trained run is on test images: metrics, confusion matrix, the worst mistakes."""
+"""Measure a trained run on test images: metrics, confusion matrix, the worst mistakes."""
 
 import json
 import sys
@@ -11,15 +11,13 @@ from minivit.backend import usable_device
 from minivit.data.digits import Split
 from minivit.data.folder import class_files, files_sum, has_parts, split_files
 from minivit.data.image_files import open_files
-from minivit.files import write_file
-from minivit.runs import load_run
+from minivit.files import read_json, write_file
 from minivit.study import figures
 from minivit.study.report import confusion_table
-from minivit.training import metrics, predict
-from minivit.training.step import cores, threads
+from minivit.threads import cores, threads
+from minivit.training import metrics
 
-from .options import add_device, new_file, parser_of, status
-from .pictures import as_trained_on
+from .options import add_device, new_file, parser_of, propose, status
 
 
 def arguments(argv=None):
@@ -44,109 +42,111 @@ def main(argv=None):
 
 def evaluate(options):
     device = usable_device(options.device)
-    model, params, preparation, classes = load_run(options.run)
+    classifier = minivit.Classifier.load(options.run, device)
     started = started_with(options.run)
-    source = options.data or started["data"]
-    images, labels = test_images(source, started, model, classes)
+    source = options.data or started.get("options", {}).get("data")
+    if source is None:
+        raise ValueError(
+            f"{options.run} does not say what it was trained on; give DATA, such as mnist"
+        )
+    split = test_images(source, started, classifier)
     with threads(cores() if device == "cpu" else 1) as mapper:
-        logits = predict(model, params.to(device), images, preparation, mapper=mapper)
-    found = metrics(labels, logits, classes)
+        logits = classifier.logits(split.images, mapper)
+    measured = metrics(split.labels, logits, classifier.classes)
     if options.json:
-        print(json.dumps({"run": options.run, "data": source, **found}, indent=2))
+        print(json.dumps({"run": options.run, "data": source, **measured}, indent=2))
     else:
-        print(f"{options.run} on {len(labels):,} test images of {source}:")
-        print(as_text(found, labels, logits, classes))
-    sheet = figures.worst_mistakes(images, labels, logits, classes)
+        print(f"{options.run} on {len(split.labels):,} test images of {source}:")
+        print(as_text(measured, split.labels, logits, classifier.classes))
+    sheet = figures.worst_mistakes(*split, logits, classifier.classes)
     write_file(options.out, figures.png(sheet))
     print(f"Written: {options.out}", file=sys.stderr)
+    propose("ask it about a picture of yours", "predict", options.run, "PICTURE", file=sys.stderr)
 
 
 def started_with(run):
-    """What a run was started with: data, seed and, of a folder of images, its `files_sum`.
-
-    It is MNIST where nothing tells.
-    """
+    """What a run was started with, as training.json or an older run's result.json says; or {}."""
     for name in ("training.json", "result.json"):
-        try:
-            started = json.loads(Path(run, name).read_text(encoding="utf-8"))
-            data, seed = str(started["options"]["data"]), int(started["options"].get("seed", 0))
-            return {"data": data, "seed": seed, "sum": started.get("images", {}).get("sum")}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return {"data": "mnist", "seed": 0, "sum": None}
+        if Path(run, name).is_file():
+            started = read_json(Path(run, name))
+            if isinstance(started.get("options"), dict):
+                return started
+    return {}
 
 
-def test_images(source, started, model, classes):
-    """The test images of a data set, and their labels as the run counts its classes: a Split.
+def test_images(source, started, classifier):
+    """Return the test images of a data set, a Split whose labels count the run's classes.
 
     Errors: ValueError if the images are of another size, or of a class that the run does not know.
     """
+    classes, config = classifier.classes, classifier.model.config
     if Path(source).is_dir() and not list(Path(source).glob("*-ubyte*")):
-        return images_in(source, started, model, classes)
+        return images_in(source, started, classifier)
     data = minivit.load_digits(source)
-    found, expected = [*data.test.images.shape[1:], 1], model.config["image_size"]
-    if found != [*expected, model.config["channels"]]:
+    actual = [*data.test.images.shape[1:], 1]
+    expected = [*config["image_size"], config["channels"]]
+    if actual != expected:
         raise ValueError(
-            f"the images of {source} are {found}; the run was trained on "
-            f"{[*expected, model.config['channels']]}, height, width, channels"
+            f"the images of {source} are {actual}; the run was trained on {expected}, height, "
+            "width, channels"
         )
     unknown = [name for name in data.classes if name not in classes]
     if unknown:
         raise ValueError(
-            f"{source} has {', '.join(unknown)}; the run knows {', '.join(classes)} alone"
+            f"{source} has {', '.join(unknown)}; the run knows {', '.join(classes)} only"
         )
     numbers = np.array([classes.index(name) for name in data.classes])
     return Split(data.test.images, numbers[data.test.labels])
 
 
-def images_in(folder, started, model, classes):
-    """The test images of a folder of class folders; all images, if there is no part for tests.
+def images_in(folder, started, classifier):
+    """Return the test images in a folder of class folders; all images, if there is no test part.
 
-    But of the folder that the run was trained on, wherever it lies now, the test images are those
-    that were held out.
+    Of the folder that the run was trained on, wherever it lies now, the test images are those that
+    were held out.
     """
-    at_home = Path(folder).resolve() == Path(started["data"]).resolve()
-    files = class_files(folder)
-    same = _files_sum(folder, started["seed"]) == started["sum"] is not None
-    if at_home or same or has_parts(folder):
-        files = split_files(folder, np.random.default_rng(started["seed"]))["test"]
-        if at_home and not same:
-            print(
-                f"evaluate: {folder} has changed since the run was started: some of the images "
-                "that are held out now may be among those that it was trained on",
-                file=sys.stderr,
-            )
+    held_out = started.get("images", {}).get("held_out")
+    if held_out and is_of_run(folder, started):
+        files = {
+            name: [str(Path(folder, path)) for path in paths] for name, paths in held_out.items()
+        }
+    elif has_parts(folder):
+        files = split_files(folder, np.random.default_rng(0))["test"]
+    else:
+        files = class_files(folder)
     if not files:
         raise ValueError(f"{folder} has neither four idx files nor class folders with images")
-    test, skipped = open_files(
-        files, classes, lambda path: as_trained_on(model, classes, path)[0], {}
-    )
+    test, skipped = open_files(files, classifier.classes, lambda path: classifier.read(path)[0], {})
     for reason in skipped:
         print(f"evaluate: left out: {reason}", file=sys.stderr)
     return test
 
 
-def _files_sum(folder, seed):
-    """`files_sum` of a folder as a run with that seed splits it; None if none can train on it."""
+def is_of_run(folder, started):
+    """Whether a folder is the one that a run was trained on, or has the same files."""
+    options = started["options"]
+    if Path(folder).resolve() == Path(options["data"]).resolve():
+        return True
     try:
-        return files_sum(split_files(folder, np.random.default_rng(seed)), folder)
-    except ValueError:
-        return None
+        parts = split_files(folder, np.random.default_rng(options["seed"]))
+    except ValueError:  # nothing can be trained on it
+        return False
+    return files_sum(parts, folder) == started["images"]["sum"]
 
 
-def as_text(found, labels, logits, classes):
+def as_text(measured, labels, logits, classes):
     """The metrics as a person reads them."""
     width = max(12, *map(len, classes))
     lines = [
-        f"accuracy {found['accuracy']:.2%}   one of the first {found['k']} "
-        f"{found['top_k_accuracy']:.2%}   loss {found['loss']:.4f}\n",
+        f"accuracy {measured['accuracy']:.2%}   top-{measured['k']} accuracy "
+        f"{measured['top_k_accuracy']:.2%}   loss {measured['loss']:.4f}\n",
         f"{'':>{width}}{'images':>10}{'precision':>12}{'recall':>10}",
     ]
-    for name, of_class in found["classes"].items():
+    for name, of_class in measured["classes"].items():
         shares = [of_class["precision"], of_class["recall"]]
         precision, recall = ("–" if share is None else f"{share:.2%}" for share in shares)
         lines.append(f"{name:>{width}}{of_class['images']:>10,}{precision:>12}{recall:>10}")
-    lines.append("\nConfusion matrix: a row for what it is, a column for what the model said")
+    lines.append("\nConfusion matrix: a row for each true class, a column for each prediction")
     lines.append(confusion_table(labels, logits, classes))
     return "\n".join(lines)
 

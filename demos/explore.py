@@ -12,7 +12,6 @@ from minivit.files import write_file
 from minivit.study import trace
 from minivit.study.explorer import page_data, page_html, serve
 from minivit.study.explorer.picture import read_picture
-from minivit.training import predict
 
 from . import digit
 from .options import new_file, parser_of, status
@@ -41,12 +40,13 @@ def explore(options):
     if options.image:
         open(options.image, "rb").close()  # refused at once if it is missing, before a model learns
     digits = minivit.load_digits(options.data)
-    model, params, preparation, classes = digit.model_of(options.run, digits)
-    pixels, label = image_of(options, digits, model, params, preparation, classes)
+    classifier = digit.classifier_of(options.run, digits)
+    pixels, label = image_of(options, digits, classifier)
     start = time.perf_counter()
-    prepared = preparation(pixels[None]).astype(np.float64)
-    record = trace(model, params.astype(np.float64), prepared, np.array([label]))
-    data = page_data(record, pixels, classes, alone=bool(options.write))
+    prepared = classifier.normalize(pixels[None]).astype(np.float64)
+    params = classifier.params.astype(np.float64)
+    record = trace(classifier.model, params, prepared, np.array([label]))
+    data = page_data(record, pixels, classifier.classes, alone=bool(options.write))
     seconds = time.perf_counter() - start
     if options.write:
         page = page_html(data).encode()
@@ -70,16 +70,16 @@ def explore(options):
         print()
 
 
-def image_of(options, digits, model, params, preparation, classes):
+def image_of(options, digits, classifier):
     """The image (H, W) uint8 that is looked at, and the number of its class."""
+    classes = classifier.classes
     if options.label is not None and options.label not in classes:
         raise ValueError(f"--label: {options.label!r} is none of {', '.join(classes)}")
     if options.image:
-        pixels = read_picture(options.image, *model.config["image_size"])
-        label = int(predict(model, params, pixels[None], preparation).argmax())
+        pixels = read_picture(options.image, *classifier.model.config["image_size"])
+        label = int(classifier.logits(pixels[None]).argmax())
     else:
-        chosen = options.digit, digits.test, model, params, preparation
-        number, pixels, label = digit.choose_digit(*chosen)
+        number, pixels, label = digit.choose_digit(options.digit, digits.test, classifier)
         print(f"Test digit {number}; another one: --digit N, a picture of your own: --image FILE")
     if options.label is not None:
         label = list(classes).index(options.label)

@@ -14,10 +14,10 @@ EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Help that shows an option's default, unless it is None or a switch that is off."""
+    """Help that shows an option's default, unless it has none or is a switch."""
 
     def _get_help_string(self, action):
-        if action.default is None or action.default is False:
+        if action.default is None or action.nargs == 0:
             return action.help
         return super()._get_help_string(action)
 
@@ -119,6 +119,11 @@ def command(demo, *options):
     else:
         start = [_from_here(script), demo]
     return shlex.join([*start, *map(str, options)])
+
+
+def propose(what, demo, *options, file=None):
+    """Say at the end of a demo which one to try next: what it is for, and its command line."""
+    print(f"\nNext, {what}: {command(demo, *options)}", file=file)
 
 
 def _from_here(path):

@@ -9,8 +9,9 @@ import minivit
 from minivit.backend import floats, usable_device
 from minivit.data.digits import Split
 from minivit.data.preparation import Preparation
+from minivit.threads import threads
 from minivit.training.batches import batches
-from minivit.training.step import loss_and_gradients, threads
+from minivit.training.step import loss_and_gradients
 
 from .options import add_device, parser_of, status
 
@@ -62,10 +63,10 @@ def run(train, norm, warmup, steps, seed, device):
     split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
     prepare = Preparation.of(split.images)
     outcomes = []
-    for step, (images, labels, _) in enumerate(
-        batches(split, epochs=1, batch_size=BATCH, seed=seed)
-    ):
-        outcomes.append(loss_and_gradients(model, params, images, labels, grads, prepare=prepare))
+    for step, batch in enumerate(batches(split, epochs=1, batch_size=BATCH, seed=seed)):
+        outcomes.append(
+            loss_and_gradients(model, params, batch.images, batch.labels, grads, prepare=prepare)
+        )
         optimizer.lr = minivit.warmup_linear(step, steps=steps, warmup=warmup, peak=LEARNING_RATE)
         optimizer.step(grads)
     return np.mean([floats(*outcome) for outcome in outcomes[-LAST:]], axis=0)

@@ -1,10 +1,10 @@
-"""Say what is in a picture, a file or on the web, by a trained run: of MNIST, which digit it is.
+"""Ask a trained run what is in a picture, from a file or URL: for MNIST, which digit it is.
 
-Of digits, a warning says that a picture looks like none if nothing stands out from its background;
-if what does falls into more than two pieces, fills less than 12 % of its box or touches the edge of
-the picture; if it is unlike all of 10,000 digits of MNIST (by the cosine of the blurred images,
-less than 0.915); or if the model is less than 90 % sure. For a run on other images it is prepared
-as those were: its middle, resized.
+A warning says that a picture may not be a digit: if nothing stands out from its background; if what
+does falls into more than two pieces, fills less than 12 % of its box or touches the edge of the
+picture; if it is unlike all of 10,000 digits of MNIST (by the cosine of the blurred images, less
+than 0.915); or if the model is less than 90 % sure. For a run on other images the picture is
+prepared as those were: its middle, resized.
 """
 
 import json
@@ -18,8 +18,7 @@ from minivit.data.fetch import printable
 from minivit.files import write_file
 from minivit.study import figures, summary_figures
 
-from .options import add_device, new_file, parser_of, status
-from .pictures import as_trained_on, reads_digits
+from .options import add_device, new_file, parser_of, propose, status
 
 SURE = 0.9  # of MNIST's test digits, the default model is less sure of 2 %
 
@@ -41,17 +40,17 @@ def main(argv=None):
 
 
 def predict(options):
-    """Print what each picture is; return 2 if one of them could not be read."""
+    """Print what the model reads in each picture; return 2 if one of them could not be read."""
     classifier = minivit.Classifier.load(options.run, usable_device(options.device))
     answers, drawn = [], []
     for name in options.images:
         try:
-            pixels, doubts = as_trained_on(classifier.model, classifier.classes, name)
+            pixels, warnings = classifier.read(name)
         except (ValueError, OSError) as error:
             print(f"predict: {error}", file=sys.stderr)
             answers.append({"image": name, "error": str(error)})
             continue
-        answers.append({"image": name, **answer(classifier, pixels, doubts)})
+        answers.append({"image": name, **answer(classifier, pixels, warnings)})
         drawn.append(pixels)
         if not options.json:
             print(as_text(answers[-1]))
@@ -61,32 +60,34 @@ def predict(options):
         figure = summary_figures.attention_of_answers(classifier, np.stack(drawn))
         write_file(options.attention, figures.png(figure))
         print(f"Written: {options.attention}", file=sys.stderr)
+    if drawn and not options.json:
+        propose("see why", "explore", options.run, "--image", options.images[0])
     return 0 if len(drawn) == len(answers) else 2
 
 
-def answer(classifier, pixels, doubts):
-    """What the model says, as a dict."""
+def answer(classifier, pixels, warnings):
+    """What the model reads, as a dict."""
     (probabilities,) = classifier.predict(pixels[None])
     best = int(probabilities.argmax())
-    if reads_digits(classifier.model, classifier.classes) and probabilities[best] < SURE:
-        doubts = [*doubts, f"the model is only {probabilities[best]:.0%} sure"]
+    if classifier.reads_digits and probabilities[best] < SURE:
+        warnings = [*warnings, f"the model is only {probabilities[best]:.0%} sure"]
     return {
         "class": classifier.classes[best],
         "probability": float(probabilities[best]),
         "probabilities": dict(zip(classifier.classes, probabilities.tolist(), strict=True)),
-        "doubts": doubts,
+        "warnings": warnings,
     }
 
 
 def as_text(answer):
     """An answer in a line, and a warning under it if there is reason for one."""
     ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-    others = ", ".join(f"{name} {chance:.1%}" for name, chance in ranked[1:3])
+    others = ", ".join(f"{name} {probability:.1%}" for name, probability in ranked[1:3])
     line = (
         f"{printable(answer['image'])}: {answer['class']}  {answer['probability']:.1%}  ({others})"
     )
-    if answer["doubts"]:
-        line += f"\n  this may be no digit: {'; '.join(answer['doubts'])}"
+    if answer["warnings"]:
+        line += f"\n  this may not be a digit: {'; '.join(answer['warnings'])}"
     return line
 
 

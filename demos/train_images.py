@@ -8,10 +8,15 @@ import numpy as np
 from minivit.data.folder import image_folder
 
 from . import training, training_options
-from .options import command, parser_of, sides
+from .options import parser_of, propose, sides, status
 
 RECIPE = dict(
-    patch_size=8, run="images", epochs=30, batch_size=50, augment=["shift=4", "scale=0.1", "flip"]
+    patch_size=8,
+    run="images",
+    epochs=30,
+    quick=8,
+    batch_size=50,
+    augment=["shift=4", "scale=0.1", "flip"],
 )
 
 
@@ -22,43 +27,46 @@ def arguments(argv=None):
         "val and test is held out, a tenth of each class"
     )
     parser.add_argument("data", metavar="FOLDER", nargs="?", help=data_help)
-    size_help = "what the middle of each image is brought to: side, or height and width"
+    size_help = "to which the middle of each image is resized: side, or height and width"
     size = dict(type=int, nargs="+", metavar="PIXELS", default=[64])
     parser.add_argument("--image-size", **size, help=size_help)
     training_options.add_options(parser, **RECIPE)
     options = training_options.parsed(parser, argv)
     if not (options.data or options.resume):
-        parser.error("give the FOLDER, or --resume RUN to go on with a run")
+        parser.error("give the FOLDER, or --resume RUN to resume a run")
     sides(parser, options, "image_size")
     return options
 
 
 def main(argv=None):
-    return training.run_demo("train_images", train, arguments, argv)
+    return status("train_images", lambda: train(arguments(argv)))
 
 
-def train(options, checkpoint, device):
-    # Refused now, before all files are read.
+def train(options):
+    folder = training.train("train_images", options, load)
+    propose("ask it about a picture of your own", "predict", folder, "PICTURE")
+
+
+def load(options):
+    """The data, and the generator that drew which images are held out."""
+    # Refuses a size that does not fit, before all files are read.
     training_options.model_of(options, options.image_size, 3, 2)
+    options.data = os.path.abspath(options.data)  # a run may be resumed from another folder
     rng = np.random.default_rng(options.seed)
-    data = image_folder(options.data, *options.image_size, rng)
-    for reason in data.skipped:
+    images = image_folder(options.data, *options.image_size, rng)
+    for reason in images.skipped:
         print(f"train_images: left out: {reason}", file=sys.stderr)
-    splits = dict(train=data.train, validation=data.validation, test=data.test)
+    splits = dict(train=images.train, validation=images.validation, test=images.test)
     counts = {part: len(split.labels) for part, split in splits.items()}
-    total, bad = sum(counts.values()), len(data.skipped)
-    print(f"{options.data}: {total:,} images, {bad:,} files left out that are none.")
-    print(f"{len(data.classes)} classes: {', '.join(data.classes)}")
-    images = counts | {"sum": data.sum}
-    if not checkpoint:
-        options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
-    elif images != checkpoint.started.get("images"):
-        raise ValueError(
-            f"the images in {options.data} have changed since {checkpoint.folder} was started with "
-            "them; it can go on only with the same, so put them back, or start a new run"
-        )
-    folder = training.train("train_images", options, checkpoint, device, data, rng, images=images)
-    print(f"Next, a picture of your own: {command('predict', folder, 'PICTURE')}")
+    print(
+        f"{options.data}: {sum(counts.values()):,} images of {len(images.classes)} classes "
+        f"({', '.join(images.classes)}); {len(images.skipped):,} damaged files left out."
+    )
+    held_out = {name: [] for name in images.classes}
+    for path, label in zip(images.test.images.paths, images.test.labels, strict=True):
+        held_out[images.classes[label]].append(os.path.relpath(path, options.data))
+    started = {"images": counts | {"sum": images.sum, "held_out": held_out}}
+    return training.Data(*splits.values(), images.classes, started), rng
 
 
 if __name__ == "__main__":

@@ -9,15 +9,20 @@ import minivit
 from minivit.data.digits import hold_out
 
 from . import training, training_options
-from .options import command, parser_of
+from .options import parser_of, propose, status
 
 RECIPES = {  # what is tuned to a data set, on its validation images alone
     "mnist": dict(
-        run="mnist", epochs=12, augment=["shift=2", "rotation=10", "scale=0.1"], drop_path=0.0
+        run="mnist",
+        epochs=12,
+        quick=3,
+        augment=["shift=2", "rotation=10", "scale=0.1"],
+        drop_path=0.0,
     ),
-    "fashion-mnist": dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1),
+    "fashion-mnist": dict(
+        run="fashion", epochs=20, quick=5, augment=["shift=1", "flip"], drop_path=0.1
+    ),
 }
-NEXT = ["--pool", "cls", "--patch-size", "4", "--run", "patch4"]
 
 
 def arguments(argv=None):
@@ -32,25 +37,22 @@ def arguments(argv=None):
 
 
 def main(argv=None):
-    return training.run_demo("train_mnist", train, arguments, argv)
+    return status("train_mnist", lambda: train(arguments(argv)))
 
 
-def data_of(options):
-    """The data that were asked for, a twelfth of it held out, and the generator that drew which."""
+def train(options):
+    folder = training.train("train_mnist", options, load)
+    propose("see backprop through it, number by number", "explore", folder)
+
+
+def load(options):
+    """The data, a twelfth of the training images held out, and the generator that drew which."""
     digits = minivit.load_digits(options.data)
+    if options.data not in RECIPES:
+        options.data = os.path.abspath(options.data)  # a run may be resumed from another folder
     rng = np.random.default_rng(options.seed)
     rest, validation = hold_out(digits.train, max(1, len(digits.train.labels) // 12), rng)
-    return training.Data(rest, validation, digits.test, digits.classes), rng
-
-
-def train(options, checkpoint, device):
-    data, rng = data_of(options)
-    if options.data not in RECIPES and not checkpoint:
-        options.data = os.path.abspath(options.data)  # for whoever is elsewhere and goes on
-    training.train("train_mnist", options, checkpoint, device, data, rng)
-    data_options = [] if options.data == "mnist" else ["--data", options.data]
-    proposed = command("train_mnist", *NEXT, *data_options)
-    print(f"Next, smaller patches and a class token: {proposed}")
+    return training.Data(rest, validation, digits.test, digits.classes, {}), rng
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import minivit
 from minivit.data.augment import Augmentation
-from minivit.training.step import cores
+from minivit.threads import cores
 
 from .options import add_device, seed
 
@@ -14,8 +14,11 @@ OPTIMIZERS = {
 }
 
 
-def add_options(parser, **defaults):
-    """The options of a model and its training, with the defaults of a demo."""
+def add_options(parser, quick, **defaults):
+    """The options of a model and its training, with the defaults of a demo.
+
+    quick: epochs of a first, short look
+    """
     add = parser.add_argument
     add("--patch-size", type=int, default=7, help="side of a patch in pixels")
     add("--dim", type=int, default=64, help="width of the model")
@@ -32,6 +35,8 @@ def add_options(parser, **defaults):
         help=f"random changes of the training images: {Augmentation.CHANGES}; without any, none",
     )
     add("--epochs", type=int, help="times that every training image is seen")
+    quick_help = f"{quick} epochs: less accurate, in about a quarter of the time"
+    add("--quick", dest="epochs", action="store_const", const=quick, help=quick_help)
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--optimizer", choices=OPTIMIZERS, default="muon", help="how the weights move")
     add(
@@ -48,7 +53,7 @@ def add_options(parser, **defaults):
     add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
     every_help = "steps between checkpoints; there is one after each epoch too"
     add("--checkpoint-every", type=int, default=100, metavar="STEPS", help=every_help)
-    add("--resume", metavar="RUN", help="go on with a run that was stopped, such as runs/mnist")
+    add("--resume", metavar="RUN", help="resume a run that was stopped, such as runs/mnist")
     parser.set_defaults(**defaults)
 
 
@@ -57,9 +62,7 @@ def parsed(parser, argv):
     options = parser.parse_args(argv)
     alone = ["--resume", options.resume, "--device", options.device]
     if options.resume and options != parser.parse_args(alone):
-        parser.error(
-            "--resume goes on with the settings of the run; give no others with it but --device"
-        )
+        parser.error("--resume takes the settings of the run; give no others but --device")
     try:
         Augmentation.of(options.augment)
     except ValueError as error:

@@ -10,7 +10,7 @@ from minivit.data.digits import hold_out
 from minivit.data.preparation import Preparation
 from minivit.files import write_file
 from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
-from minivit.training import Progress, evaluate, fit
+from minivit.training import Progress, fit
 
 from .options import command, new_file, parser_of, status
 
@@ -76,10 +76,11 @@ def train(options, answer):
         f"A ViT of {params.flat.size:,} parameters, in which your {answer.__name__} works", end=""
     )
     print(f" {count} times, learns MNIST.")
-    progress = Progress(params, minivit.Muon(params))
+    classifier = minivit.Classifier(model, params, preparation, data.classes)
+    progress = Progress(classifier, minivit.Muon(params))
     options = dict(epochs=EPOCHS, batch_size=250, shards=1)  # workers could not import the answer
-    fit(model, progress, training, validation, preparation, **options)
-    loss, accuracy, _ = evaluate(model, params, data.test, preparation)
+    fit(progress, training, validation, **options)
+    loss, accuracy, _ = classifier.evaluate(data.test)
     print(f"Test accuracy {accuracy:.2%}, loss {loss:.4f}, with your {answer.__name__}")
 
 

@@ -1,64 +1,229 @@
-"""A trained run, ready to be asked."""
+"""A trained model with everything that it takes to ask it, in memory and on disk.
 
+runs/mnist/weights.safetensors     the parameters
+runs/mnist/config.json             the model's arguments, the normalisation, the class names
+"""
+
+import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 
-from .backend import beside, to_device
+from .backend import array_module, beside, to_device
+from .data.preparation import Preparation
+from .files import read_json, write_json
 from .layers import Softmax
+from .layers.refusals import pair, positive_integers
+from .losses import cross_entropy
+from .models import ViT
 from .models.micro_batch import images_at_once
+from .params import Params
+
+SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "patch_size", "channels")
+MOST_NUMBERS = 2**28  # that one image may take, as pixels, as tokens or as attention
+DIGITS = [str(digit) for digit in range(10)]
 
 
 class Classifier:
-    """What is in an image, by a model that was trained.
+    """Says what is in an image.
 
         classifier = minivit.Classifier.load("runs/mnist")
         probabilities = classifier.predict(images)
         print(classifier.classes[probabilities[0].argmax()])
 
-    It holds no state that changes, so threads may share one.
+    Attributes
+        model:     a ViT, or another model that returns logits
+        params:    its Params; work is done on the device where they are
+        normalize: raw images -> float images, such as a Preparation
+        classes:   the names of the K classes
+
+    It has no state that changes, so threads may share one.
     """
 
-    def __init__(self, model, params, preparation, classes):
-        self.model, self.params, self.preparation = model, params, preparation
+    def __init__(self, model, params, normalize, classes):
+        self.model, self.params, self.normalize = model, params, normalize
         self.classes = list(classes)
+
+    def with_params(self, params):
+        """Return a classifier that differs in its parameters only."""
+        return Classifier(self.model, params, self.normalize, self.classes)
+
+    def logits(self, images, mapper=map):
+        """Return the logits of raw images, (n, K), on the CPU, in the parameters' dtype.
+
+        images: uint8, as the model was trained on: an array (n, H, W) or (n, H, W, C), or an
+                iterable of single images. Only a few are taken at once, so an iterable may yield
+                more than memory holds
+        mapper: `map`, or the one of `threads`, which works on several batches side by side
+        Errors: ValueError for images of another shape, TypeError for anything but uint8.
+        """
+        parts = list(mapper(self._logits, self._batches(images)))
+        if not parts:
+            return np.empty((0, len(self.classes)), self.params.flat.dtype)
+        return to_device(array_module(parts[0]).concatenate(parts), "cpu")
+
+    def predict(self, images):
+        """Return the probability of each class, (n, K); images and errors as in `logits`."""
+        probabilities, _ = Softmax().forward(self.logits(images))
+        return probabilities
+
+    def evaluate(self, split, mapper=map):
+        """Return the loss in nats, the accuracy from 0 to 1, and the logits (n, K) of a Split."""
+        logits = self.logits(split.images, mapper)
+        loss, _ = cross_entropy(logits, split.labels)
+        accuracy = np.mean(logits.argmax(axis=-1) == split.labels)
+        return float(loss), float(accuracy), logits
+
+    def _logits(self, pixels):
+        normalized = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
+        normalized = normalized.astype(self.params.flat.dtype, copy=False)
+        return self.model.forward(self.params, normalized, keep=False)[0]
+
+    def _batches(self, images):
+        at_once = images_at_once(self.model, self.params)
+        if hasattr(images, "shape"):
+            for start in range(0, len(images), at_once):
+                batch = np.asarray(images[start : start + at_once])
+                yield batch.reshape(len(batch), *self._shape_of(batch[0]))
+        else:
+            images = map(np.asarray, images)
+            while batch := list(itertools.islice(images, at_once)):
+                yield np.stack([image.reshape(self._shape_of(image)) for image in batch])
+
+    def _shape_of(self, image):
+        """(H, W, C), if it is an image of that shape, or (H, W) with C = 1; else ValueError."""
+        H, W = self.model.config["image_size"]
+        C = self.model.config["channels"]
+        if image.shape not in ((H, W, C), (H, W) if C == 1 else None):
+            raise ValueError(
+                f"an image of shape {image.shape}; the model was trained on {(H, W, C)}"
+            )
+        return H, W, C
+
+    def read(self, source):
+        """Read a picture, from a file or URL, as the model was trained on it.
+
+        For a model of MNIST's digits the digit is found and drawn as MNIST draws it; for any other,
+        it is the middle of the picture at the model's size, in colour or grey.
+        Returns pixels (H, W, C) uint8, and warnings, sentences why they may mislead.
+        Errors: those of `load_image`; ValueError for a model of other channels than 1 or 3.
+        """
+        import cv2  # here, as everything else of a classifier does without it
+
+        from .data.images import load_image, load_pixels
+        from .data.likeness import LEAST, likeness
+        from .data.scans import scan_digit
+
+        C = self.model.config["channels"]
+        if self.reads_digits:
+            pixels, warnings = scan_digit(load_image(source))
+            if pixels.any() and (alike := likeness(pixels)) < LEAST:
+                warnings.append(f"the most similar digit of MNIST is only {alike:.0%} like it")
+            return pixels[:, :, None], warnings
+        if C not in (1, 3):
+            raise ValueError(f"the run reads images of {C} channels; a picture has 3, or 1")
+        pixels = load_pixels(source, *self.model.config["image_size"])
+        if C == 1:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
+        return pixels, []
+
+    @property
+    def reads_digits(self):
+        """Whether the model was trained on digits in MNIST's form."""
+        shape = [*self.model.config["image_size"], self.model.config["channels"]]
+        return (self.classes, shape) == (DIGITS, [28, 28, 1])
+
+    def save(self, folder):
+        """Write weights.safetensors and config.json, each whole or not at all."""
+        folder = Path(folder)
+        self.params.to("cpu").save(folder / "weights.safetensors")
+        config = {
+            "model": self.model.config,
+            "preparation": dataclasses.asdict(self.normalize),
+            "classes": self.classes,
+        }
+        write_json(folder / "config.json", config)
 
     @classmethod
     def load(cls, folder, device="cpu"):
-        """The model of a run's folder, such as runs/mnist, on "cpu" or "cuda".
+        """Load the classifier of a run's folder, such as runs/mnist, on "cpu" or "cuda".
 
-        Errors: those of `load_run` and `Params.to`.
+        Errors: FileNotFoundError for a folder without the two files; OSError if one cannot be read;
+        ValueError naming the file if config.json describes no model, or the weights are damaged,
+        not finite or not this model's; those of `Params.to`. Memory is bounded by the size of the
+        weights' file.
         """
-        from .runs import load_run  # here, as it brings safetensors, which few need
+        folder = Path(folder)
+        config_file, weights_file = folder / "config.json", folder / "weights.safetensors"
+        for path in (config_file, weights_file):
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{folder} is not a run: it has no {path.name}; expected a folder such as "
+                    "runs/mnist"
+                )
+        config = read_json(config_file)
+        weights = Params.load(weights_file)
+        try:
+            _expect_no_larger(config["model"], weights)
+            model = ViT(**config["model"])
+            normalize = Preparation(**config["preparation"])
+            classes = _class_names(config["classes"], model.config["classes"])
+        except KeyError as error:
+            raise ValueError(f"{config_file} describes no model: it has no {error}") from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{config_file} describes no model: {error}") from error
+        params = Params(model.init(np.random.default_rng(0), weights.flat.dtype))
+        _fill(params, weights, weights_file)
+        return cls(model, params.to(device), normalize, classes)
 
-        model, params, preparation, classes = load_run(folder)
-        return cls(model, params.to(device), preparation, classes)
 
-    def predict(self, images):
-        """Return the probability of each class, (n, K).
+def _expect_no_larger(sizes, weights):
+    """Refuse a model that is larger than its weights before it is made, which takes memory."""
+    if not isinstance(sizes, dict):
+        raise ValueError(f"expected its sizes by name, got {str(sizes)[:40]}")
+    dim, depth, heads, mlp_dim, classes, patch_size, channels = positive_integers(
+        "ViT", **{name: sizes[name] for name in SIZES}
+    )
+    height, width = pair("ViT", "image_size", sizes["image_size"])
+    height, width = positive_integers("ViT", height=height, width=width)
+    numbers = depth * dim * (4 * dim + 2 * mlp_dim) + dim * (patch_size**2 * channels + classes)
+    arrays = len(weights.named())
+    if numbers > weights.flat.size or depth > arrays:
+        raise ValueError(
+            f"it has more parameters than the {weights.flat.size:,} in {arrays:,} arrays that "
+            "weights.safetensors holds"
+        )
+    tokens = height * width // patch_size**2
+    if max(height * width * channels, tokens * dim, tokens**2 * heads) > MOST_NUMBERS:
+        raise ValueError(
+            f"images of {height:,} x {width:,} pixels, {tokens:,} patches, are more than memory "
+            "holds"
+        )
 
-        images: raw images as the model was trained on, uint8, in an array (n, H, W) or (n, H, W, C)
-                or one after another; they may be more than memory holds, as few are taken at once.
-                What a run on a folder of images reads is made of a file by
-                `minivit.data.images.load_pixels(path, H, W)`
-        Errors: ValueError for images of another shape, TypeError for anything but uint8.
-        """
-        images, probabilities = iter(images), []
-        at_once = images_at_once(self.model, self.params)
-        while batch := [self._checked(image) for image in itertools.islice(images, at_once)]:
-            pixels = beside(np.stack(batch), self.params.flat)  # (B, H, W, C)
-            prepared = self.preparation(pixels)  # (B, H, W, C)
-            prepared = prepared.astype(self.params.flat.dtype, copy=False)
-            logits, _ = self.model.forward(self.params, prepared, keep=False)  # (B, K)
-            chances, _ = Softmax().forward(logits)  # (B, K)
-            probabilities.append(to_device(chances, "cpu"))
-        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *probabilities])
 
-    def _checked(self, image):
-        image, expected = np.asarray(image), (*self.model.config["image_size"],)
-        C = self.model.config["channels"]
-        if image.shape not in ((*expected, C), expected if C == 1 else None):
+def _class_names(names, count):
+    """The names of the classes, checked."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"expected a list of class names, got {str(names)[:40]}")
+    if len(names) != count or len(set(names)) != count:
+        raise ValueError(f"expected {count} different class names, got {', '.join(names)[:80]}")
+    return names
+
+
+def _fill(params, weights, path):
+    """Copy `weights` into the parameters; ValueError if they do not fit, or are not finite."""
+    expected = {name: leaf.shape for name, leaf in params.named()}
+    actual = {name: leaf.shape for name, leaf in weights.named()}
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
             raise ValueError(
-                f"an image of shape {image.shape}; the model was trained on {(*expected, C)}"
+                f"{path} does not fit the model in config.json: {name!r} is "
+                f"{actual.get(name, 'missing')} in the file, "
+                f"{expected.get(name, 'unknown')} in the model"
             )
-        return image.reshape(*expected, C)
+    leaves = dict(weights.named())
+    for name, leaf in params.named():
+        if not np.isfinite(leaves[name]).all():
+            raise ValueError(f"{path} is damaged: {name!r} is not finite")
+        leaf[...] = leaves[name]

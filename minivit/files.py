@@ -1,21 +1,15 @@
 """Files that appear whole or not at all, and folders in which one process works at a time."""
 
 import contextlib
-import errno
 import json
 import os
 import secrets
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
-    import msvcrt
+import numpy as np
 
 ASIDE = ".aside"  # the ending of a file or a folder that is not finished yet
 LARGEST_JSON = 2**24  # bytes
-HELD = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # what a lock that another has is refused with
 
 
 def write_file(path, data):
@@ -60,7 +54,7 @@ def read_json(path):
     except (ValueError, RecursionError) as error:  # of the encoding or of JSON; nested too deep
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: it holds no JSON object, but {str(value)[:40]}")
+        raise ValueError(f"{path} is damaged: expected a JSON object, got {str(value)[:40]}")
     return value
 
 
@@ -68,38 +62,63 @@ def read_json(path):
 def locked(folder, wait=False):
     """Keep every other process that asks for it out of a folder, inside the `with`.
 
-    The operating system holds the lock and frees it when this process ends, however it ends, so
-    none is ever left behind. On Unix it is on the folder itself, on Windows, which opens no
-    folders, on the file .lock in it. Where a file system knows no locks, nobody is kept out.
-    Errors: OSError if another process has it; with `wait`, that is waited for.
+    The operating system holds the lock, on the file .lock in the folder, and frees it when this
+    process ends, however it ends. Where a file system has no locks, nobody is kept out.
+    Errors: OSError if another process has the lock; with `wait`, it waits for that process.
     """
+    import filelock  # here: few need it
+
+    lock = filelock.FileLock(Path(folder, ".lock"), blocking=wait)
     try:
-        descriptor = os.open(folder, os.O_RDONLY) if fcntl else _lock_file(folder)
-    except OSError:  # nothing to lock, or none of ours
-        yield
-        return
+        lock.acquire()
+    except filelock.Timeout:
+        raise OSError(
+            f"another process is at work in {folder}; wait until it ends, or stop it"
+        ) from None
+    except NotImplementedError:  # no locks here
+        pass
     try:
-        try:
-            if fcntl:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            else:
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno in HELD:
-                raise OSError(
-                    f"another process is at work in {folder}; wait until it ends, or stop it"
-                ) from None
         yield
     finally:
-        os.close(descriptor)  # and with it goes the lock
+        lock.release()
 
 
-def _lock_file(folder):
-    return os.open(Path(folder, ".lock"), os.O_RDWR | os.O_CREAT)
+def write_arrays(path, arrays, metadata=None):
+    """Write {name: array} as a safetensors file, whole or not at all.
+
+    metadata: {name: text}, kept in the header of the file
+    """
+    import safetensors.numpy  # here: few need it
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_file(path, safetensors.numpy.save(arrays, metadata))
+
+
+def read_arrays(path):
+    """Return the metadata (a dict of texts) and the arrays, by name, of a safetensors file.
+
+    Errors: ValueError naming the file if it cannot be read.
+    """
+    import safetensors
+
+    path = Path(path)
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError(f"{path} is damaged (it is not a file)")
+    try:
+        open(path, "rb").close()  # says why it cannot be; safetensors says there was none
+        with safetensors.safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    except (OSError, MemoryError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{path} holds numbers of a type unknown to NumPy ({error})") from error
 
 
 def flush_folder(folder):
-    """Wait until the names in a folder are on disk: after a power cut, a rename has happened."""
+    """Wait until the names in a folder are on disk, so that a rename outlives a power cut."""
     if os.name == "nt":
         return  # Windows opens no folders
     descriptor = os.open(folder, os.O_RDONLY)
@@ -110,6 +129,6 @@ def flush_folder(folder):
 
 
 def remove_unfinished(folder):
-    """Remove what a killed process left of files that it had not finished writing."""
+    """Remove the half-written files of a process that was killed."""
     for aside in Path(folder).glob(f".*{ASIDE}"):
         aside.unlink(missing_ok=True)

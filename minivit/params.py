@@ -9,11 +9,13 @@ one line and at the speed of one long array.
 """
 
 import copy
+import json
 import math
 
 import numpy as np
 
 from .backend import array_module, to_device
+from .files import read_arrays, write_arrays
 
 
 class Params:
@@ -89,6 +91,34 @@ class Params:
         other.nest, _ = _view(self.nest, flat, 0)
         return other
 
+    def save(self, path):
+        """Write the parameters as a safetensors file under their dotted names.
+
+        Errors: OSError naming the file; whatever stood there before still does.
+        """
+        arrays = dict(self.to("cpu").named())
+        write_arrays(path, arrays, {"order": json.dumps(list(arrays))})
+
+    @classmethod
+    def load(cls, path):
+        """Return the Params of a file that `save` wrote, or of any safetensors file of such names.
+
+        Errors: ValueError naming the file if it is damaged, or does not hold float32 or float64
+        numbers, all of one type.
+        """
+        metadata, arrays = read_arrays(path)
+        dtypes = sorted({str(array.dtype) for array in arrays.values()})
+        if len(dtypes) > 1 or not set(dtypes) <= {"float32", "float64"}:
+            raise ValueError(
+                f"{path} holds {' and '.join(dtypes)} numbers; expected float32 or float64, all of "
+                "one type"
+            )
+        try:
+            order = json.loads(metadata.get("order", "null")) or sorted(arrays)
+            return cls(_nested({name: arrays[name] for name in order}))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged: its names are not those of a nest") from error
+
     def mask(self, predicate):
         """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds, else 0."""
         mask = self.zeros_like()
@@ -102,12 +132,17 @@ class Params:
         `grads["head"]["w"] = dw` would leave behind the flat vector, which the optimizer reads.
         """
         for name, leaf in self.named():
-            if leaf.base is not self.flat:
+            if not _shares(leaf, self.flat):
                 raise ValueError(
                     f"{role} {name!r} no longer shares memory with the flat vector, so the "
                     "optimizer cannot see it; write into the array (leaf[...] = value, "
                     "leaf += value) instead of replacing it"
                 )
+
+
+def _shares(leaf, flat):
+    """Whether a leaf is a view of the flat vector, which may itself be a view of another."""
+    return leaf.base is flat or (leaf.base is not None and leaf.base is flat.base)
 
 
 def _leaves(nest, prefix=""):
@@ -117,6 +152,22 @@ def _leaves(nest, prefix=""):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _nested(named):
+    """{"blocks.0.w": array, …} -> {"blocks": [{"w": array}], …}: what `_leaves` takes apart."""
+    groups = {}
+    for name, array in named.items():
+        first, _, rest = name.partition(".")
+        groups.setdefault(first, {})[rest] = array
+    nest = {}
+    for key, group in groups.items():
+        if "" in group and len(group) > 1:
+            raise ValueError(f"{key!r} is both an array and a group of arrays")
+        nest[key] = group[""] if "" in group else _nested(group)
+    if nest.keys() == {str(place) for place in range(len(nest))}:
+        return [nest[str(place)] for place in range(len(nest))]
+    return nest
 
 
 def _view(nest, flat, start):

@@ -7,8 +7,7 @@ waits for.
 import contextlib
 
 import minivit
-from minivit.training import predict
-from minivit.training.step import cores, threads
+from minivit.threads import cores, threads
 
 from .engines import PREPARATION, batch_of, start
 
@@ -25,9 +24,9 @@ def classifier(config, count):
 def evaluation(config, count):
     """As training and `demos.evaluate` ask it: batch by batch, on a thread for each core."""
     images, _ = batch_of(config, count)
-    model, params = start(config)
+    asked = minivit.Classifier(*start(config), PREPARATION, range(config["classes"]))
     with threads(cores()) as mapper:
-        yield lambda: predict(model, params, images, PREPARATION, mapper=mapper), count
+        yield lambda: asked.logits(images, mapper), count
 
 
 @contextlib.contextmanager
@@ -51,6 +50,6 @@ def torch_evaluation(config, count, batch_size=250):
 
 ANSWERS = {
     "Classifier": classifier,
-    "training.predict": evaluation,
+    "Classifier on all cores": evaluation,
     "torch-eager, inference mode": torch_evaluation,
 }

@@ -10,7 +10,8 @@ import numpy as np
 
 import minivit
 from minivit.data.preparation import Preparation
-from minivit.training.step import cores, loss_and_gradients, threads
+from minivit.threads import cores, threads
+from minivit.training.step import loss_and_gradients
 from minivit.training.workers import workers
 
 LR, BETAS, DECAY = 1e-3, (0.9, 0.98), 0.05
@@ -35,12 +36,12 @@ def minivit_engine(config, batch_size):
     images, labels = batch_of(config, batch_size)
     model, params = start(config)
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
-    grads, shards = params.zeros_like(), cores()
-    with workers(shards, model, params) as run:
+    grads, rngs = params.zeros_like(), [None] * cores()
+    with workers(len(rngs), model, params) as run:
 
         def step():
             loss, _ = loss_and_gradients(
-                model, params, images, labels, grads, prepare=PREPARATION, shards=shards, run=run
+                model, params, images, labels, grads, prepare=PREPARATION, rngs=rngs, run=run
             )
             optimizer.step(grads)
             return loss

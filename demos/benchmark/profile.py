@@ -11,7 +11,8 @@ import numpy as np
 
 import minivit
 from minivit.study.statements import statement_at
-from minivit.training.step import loss_and_gradients, threads
+from minivit.threads import threads
+from minivit.training.step import loss_and_gradients
 
 from .engines import BETAS, DECAY, LR, PREPARATION, batch_of, start
 from .lines import KINDS, LineClock, factors_of, kind_of, operations_of

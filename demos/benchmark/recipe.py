@@ -12,17 +12,17 @@ import time
 import minivit
 from minivit.data.augment import Augmentation
 from minivit.data.preparation import Preparation
-from minivit.training import Progress, evaluate, fit
-from minivit.training.step import threads
+from minivit.threads import threads
+from minivit.training import Progress, fit
 
-from ..train_mnist import data_of
+from ..train_mnist import load
 from ..training_options import OPTIMIZERS, model_of
 from .workers import Worker
 
 
 def start(options):
     """What both begin with: data, model, parameters, Preparation and the settings of training."""
-    data, rng = data_of(options)
+    data, rng = load(options)
     model = model_of(options, data.train.images.shape[1:], 1, len(data.classes))
     params = minivit.Params(model.init(rng))
     settings = dict(
@@ -37,7 +37,8 @@ def start(options):
 def train_minivit(exchange, options):
     """Told to go on, train for an epoch; answers (seconds, accuracy), at last of the test."""
     data, model, params, prepare, settings = start(options)
-    progress = Progress(params, OPTIMIZERS["muon"](params, None))
+    classifier = minivit.Classifier(model, params, prepare, data.classes)
+    progress = Progress(classifier, OPTIMIZERS["muon"](params, None))
     clock = Clock(exchange)
 
     def after_step(progress):
@@ -46,17 +47,15 @@ def train_minivit(exchange, options):
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         fit(
-            model,
             progress,
             data.train,
             data.validation,
-            prepare,
             **settings,
             shards=options.shards,
             after_step=after_step,
         )
     with threads(options.shards) as mapper:
-        _, accuracy, _ = evaluate(model, progress.best, data.test, prepare, mapper)
+        _, accuracy, _ = progress.best_classifier().evaluate(data.test, mapper)
     return clock.seconds(), accuracy
 
 

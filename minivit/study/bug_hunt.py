@@ -12,6 +12,7 @@ import numpy as np
 from ..checks.cases import CASES
 from ..checks.faults import faults, function_at, planted
 from ..checks.suite import CHECKS
+from ..classifier import Classifier
 from ..data.digits import Split
 from ..data.preparation import Preparation
 from ..models import ViT
@@ -70,14 +71,15 @@ class Hunt:
             classes=10, pool="mean" if self.fault.check == "mean_pool" else "cls", dropout=0.1,
         )  # fmt: skip
         params = Params(model.init(np.random.default_rng(0)))
+        classifier = Classifier(model, params, Preparation.of(self.train.images), range(10))
         optimizer, lr = OPTIMIZERS.get(self.fault.check, (AdamW, 3e-3))
         count = len(self.train.labels)
         quiet = contextlib.redirect_stdout(io.StringIO())
         with quiet, contextlib.suppress(FloatingPointError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows = fit(
-                model, Progress(params, optimizer(params, lr)), self.train, self.train,
-                Preparation.of(self.train.images), epochs=-(-steps * 50 // count), batch_size=50,
+                Progress(classifier, optimizer(params, lr)), self.train, self.train,
+                epochs=-(-steps * 50 // count), batch_size=50,
                 shards=1,  # a worker process would not have the bug
             )  # fmt: skip
         losses = [row["loss"] for row in rows[:steps]] + [np.nan] * (steps - len(rows))

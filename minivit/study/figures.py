@@ -74,15 +74,15 @@ def mistakes_by_loss(labels, logits):
     return wrong[np.argsort(-losses[wrong])]
 
 
-def attention_and_gradients(model, params, images, labels, prepare, classes):
+def attention_and_gradients(classifier, images, labels):
     """One row an image (n, H, W) or (n, H, W, C): patches, the attention they get, dLoss/dpixels.
 
     The attention in each block is the mean over heads and query tokens. The pixel gradient, the sum
     over colours, says where more ink, or light, would make the loss rise (red) or fall (blue); each
     image has its own colour scale.
     """
-    prepared = prepare(images)
-    logits, cache = model.forward(params, prepared)
+    model, params, classes = classifier.model, classifier.params, classifier.classes
+    logits, cache = model.forward(params, classifier.normalize(images))
     _, dlogits = cross_entropy(logits, labels)
     dimages = model.backward(params, dlogits, cache, params.zeros_like())  # (n, H, W, C)
     H, W = images.shape[1:3]

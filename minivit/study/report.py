@@ -18,14 +18,12 @@ def confusion_table(labels, logits, classes):
     )
 
 
-def draw_test(folder, model, params, preparation, test, classes, logits):
+def draw_test(folder, classifier, test, logits):
     """Write mistakes.png, the worst ones, and gradients.png: attention and gradients of a few."""
     images, labels = test
-    sheet = figures.worst_mistakes(images, labels, logits, classes)
+    sheet = figures.worst_mistakes(images, labels, logits, classifier.classes)
     write_file(folder / "mistakes.png", figures.png(sheet))
     firsts = np.sort(np.unique(labels, return_index=True)[1])  # the first image of each class
     few = np.concatenate([firsts[:3], figures.mistakes_by_loss(labels, logits)[:2]])
-    sheet = figures.attention_and_gradients(
-        model, params, images[few], labels[few], preparation, classes
-    )
+    sheet = figures.attention_and_gradients(classifier, images[few], labels[few])
     write_file(folder / "gradients.png", figures.png(sheet))

@@ -51,7 +51,7 @@ def attention_of_answers(classifier, pixels):
     params = classifier.params.to("cpu")
     for image, row, chances in zip(pixels, rows, classifier.predict(pixels), strict=True):
         winner = np.eye(len(chances), dtype=np.float32)[None, chances.argmax()]  # (1, K)
-        prepared = classifier.preparation(image[None])  # (1, H, W, C)
+        prepared = classifier.normalize(image[None])  # (1, H, W, C)
         record = trace(classifier.model, params, prepared, dy=winner)
         gradient = record["images"].gradient[0].sum(axis=-1)  # (H, W)
         limit = abs(gradient).max() or 1

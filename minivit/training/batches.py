@@ -2,16 +2,27 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Batch(NamedTuple):
+    """Raw images (B, H, W) or (B, H, W, C) uint8, labels (B,), and the maps of their augmentation.
+
+    The maps (B, 2, 3) are those that an Augmentation draws; None without one.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    maps: np.ndarray | None
+
+
 def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
-    """Yield (raw images, labels (B,), maps) of every step; an epoch sees each image once.
+    """Yield the Batch of every step; an epoch sees each image once.
 
-    The maps are those that `augment` draws, an Augmentation; None without one.
-
-    With `first`, begin with the batch of that step: it is the same, wherever one begins.
+    augment: an Augmentation, which draws the maps; or None
+    first:   begin with the batch of that step, which is the same wherever one begins
 
     The random numbers of a step come from default_rng([seed, step + 1]): at an epoch's first step
     its order of the images, then what `augment` draws. ([seed, 0] would be the stream of seed.)
@@ -24,15 +35,15 @@ def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
         if start == 0:
             order = rng.permutation(count)
         if step < first:
-            continue  # of the epoch's steps before, only the order is needed
+            continue  # only the epoch's order is needed
         chosen = order[start : start + batch_size]
         images = split.images[chosen]
         maps = augment.draw(rng, *images.shape[:3]) if augment else None
-        yield images, split.labels[chosen], maps
+        yield Batch(images, split.labels[chosen], maps)
 
 
 def ahead(items):
-    """Yield the items of a generator, each made in a thread while the one before is used."""
+    """Yield the items of a generator; a thread makes each while the one before it is used."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, end)

@@ -10,20 +10,20 @@ from tqdm import tqdm
 from ..backend import device_of, floats
 from ..layers.refusals import positive_integers
 from ..optim import clip_by_global_norm, warmup_linear
+from ..threads import cores, threads
 from .batches import ahead, batches
-from .evaluate import evaluate
 from .interrupt import ctrl_c_waits
 from .not_finite import first_not_finite, parameter_not_finite
-from .step import cores, loss_and_gradients, ready, threads
+from .step import loss_and_gradients, ready
 from .workers import workers
+
+SLOW_STEPS, TIMED_STEPS = 3, 10  # first steps are slow; the next say how long all will take
 
 
 def fit(
-    model,
     progress,
     train,
     validation,
-    prepare,
     *,
     epochs,
     batch_size,
@@ -37,15 +37,12 @@ def fit(
     patience=None,
     after_step=None,
 ):
-    """Train `progress.params` in place, from where it stands; return progress.rows.
+    """Train `progress.classifier` in place, from where it stands; return progress.rows.
 
     Arguments
-        model:             as in `minivit`
-        progress:          a Progress; the lr of its optimizer is the peak of the schedule. One that
-                           has steps behind it goes on to the last bit as if it had never stopped,
-                           given the same other arguments
+        progress:          a Progress. One that has steps behind it continues to the last bit as if
+                           it had never stopped, given the same other arguments
         train, validation: Splits of raw images and labels
-        prepare:           raw images -> float images, such as a Preparation
         epochs, batch_size
         augment:           an Augmentation, or None
         schedule:          `warmup_linear` or `warmup_cosine`
@@ -55,7 +52,7 @@ def fit(
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
         shards:            worker processes over which a step is split (see `workers`); None for
-                           one on each core, or on a GPU just one. One seed and one number of shards
+                           one on each core, or just one on a GPU. One seed and one number of shards
                            give one result, to the last bit
         patience:          stop early, after so many epochs without a lower validation loss; or None
         after_step:        called with `progress` after every step, for example to save it
@@ -73,24 +70,11 @@ def fit(
     epochs, batch_size, shards = positive_integers(
         "fit", epochs=epochs, batch_size=batch_size, shards=shards
     )
-    if on_gpu and shards > 1:
-        raise ValueError(f"fit: on a GPU a step is not split, so shards is 1, got {shards}")
-    if patience is not None:
-        (patience,) = positive_integers("fit", patience=patience)
-    for name, split in {"train": train, "validation": validation}.items():
-        if len(split.labels) == 0 or len(split.images) != len(split.labels):
-            raise ValueError(
-                f"fit: {name} has {len(split.images)} images and {len(split.labels)} labels; "
-                "expected a label for each, and at least one"
-            )
-    if not 0 <= warmup_share <= 1:
-        raise ValueError(
-            f"fit: warmup_share is a share of the steps, from 0 to 1, got {warmup_share!r}"
-        )
-    params, optimizer, rows = progress.params, progress.optimizer, progress.rows
+    _check(train, validation, warmup_share, patience, on_gpu and shards > 1)
+    params, optimizer, first = progress.params, progress.optimizer, progress.steps
     count = len(train.labels)
     steps_per_epoch = math.ceil(count / batch_size)
-    steps, first = epochs * steps_per_epoch, len(rows)
+    steps = epochs * steps_per_epoch
     warmup, peak = int(warmup_share * steps), optimizer.lr
     grads = params.zeros_like()
     options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
@@ -99,38 +83,27 @@ def fit(
     bar = tqdm(total=epochs * count, initial=seen, unit=" images", unit_scale=True, disable=None)
     began = time.perf_counter() - progress.seconds
     with (
-        workers(shards, model, params) as run,
+        workers(shards, progress.classifier.model, params) as run,
         threads(shards) as mapper,
         contextlib.closing(coming),
         ctrl_c_waits() as ctrl_c,
         bar,
     ):
-        for step, (images, labels, maps) in enumerate(coming, first):
+        for step, batch in enumerate(coming, first):
             if patience and progress.epochs_since_best() >= patience:
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
                 break
             rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
-            loss, accuracy = loss_and_gradients(
-                model, params, images, labels, grads,
-                maps=maps, augment=augment, prepare=prepare, shards=shards, smoothing=smoothing,
-                rngs=rngs, run=run,
-            )  # fmt: skip
-            norm = clip_by_global_norm(grads, clip)
-            loss, accuracy, norm = floats(loss, accuracy, norm)  # here, once, a GPU is waited for
-            if not math.isfinite(loss + norm):
-                x = ready(images, maps, augment, prepare, params.flat)
-                culprit = first_not_finite(model, params, x, labels)
-                raise FloatingPointError(
-                    f"at step {step} the loss is {loss} and the norm of the gradients {norm}; not "
-                    f"finite: {culprit}. Try a lower learning rate"
-                )
+            loss, accuracy, norm = _gradients(
+                progress, batch, grads, rngs, augment, smoothing, clip, run
+            )
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
             optimizer.lr = rate
             optimizer.step(grads)
             optimizer.lr = peak
             if progress.ema:
                 progress.ema.update()
-
+            progress.steps = step + 1
             epoch, place = divmod(step, steps_per_epoch)
             row = dict(
                 step=step,
@@ -142,30 +115,88 @@ def fit(
                 validation_loss=None,
                 validation_accuracy=None,
             )
-            rows.append(row)
+            progress.rows.append(row)
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
-            bar.update(len(labels))
-
+            bar.update(len(batch.labels))
             if place == steps_per_epoch - 1:
-                loss, accuracy, _ = evaluate(model, progress.validated, validation, prepare, mapper)
-                if not math.isfinite(loss):
-                    name = parameter_not_finite(params)
-                    raise FloatingPointError(
-                        f"after step {step} the validation loss is {loss}; not finite: "
-                        f"{f'the parameter {name}' if name else 'what the model makes of it'}. Try "
-                        "a lower learning rate"
-                    )
-                row.update(validation_loss=loss, validation_accuracy=accuracy)
-                if progress.epochs_since_best() == 0:
-                    progress.best.flat[...] = progress.validated.flat
+                _validate(progress, validation, mapper)
                 speed = (epoch + 1) * count / (time.perf_counter() - began)
-                tqdm.write(f"{_summary(rows[-steps_per_epoch:], epochs)}   {speed:,.0f} images/s")
+                epoch_rows = progress.rows[-steps_per_epoch:]
+                tqdm.write(f"{_summary(epoch_rows, epochs)}   {speed:,.0f} images/s")
             progress.seconds = time.perf_counter() - began
+            if step == first + SLOW_STEPS:
+                timed = progress.seconds
+            if step == first + SLOW_STEPS + TIMED_STEPS:
+                left = (progress.seconds - timed) / TIMED_STEPS * (steps - step)
+                tqdm.write(f"about {_duration(left)} to go on this machine")
             if after_step:
                 after_step(progress)
             if ctrl_c.is_set():
                 break
-    return rows
+    return progress.rows
+
+
+def _check(train, validation, warmup_share, patience, split_on_gpu):
+    """Raise ValueError for settings that cannot work."""
+    if split_on_gpu:
+        raise ValueError("fit: on a GPU a step is not split over processes; expected shards=1")
+    if patience is not None:
+        positive_integers("fit", patience=patience)
+    for name, split in {"train": train, "validation": validation}.items():
+        if len(split.labels) == 0 or len(split.images) != len(split.labels):
+            raise ValueError(
+                f"fit: {name} has {len(split.images)} images and {len(split.labels)} labels; "
+                "expected a label for each, and at least one"
+            )
+    if not 0 <= warmup_share <= 1:
+        raise ValueError(
+            f"fit: warmup_share is a share of the steps, from 0 to 1, got {warmup_share!r}"
+        )
+
+
+def _gradients(progress, batch, grads, rngs, augment, smoothing, clip, run):
+    """Fill `grads` with a step's clipped gradients; return loss, accuracy and norm as floats."""
+    classifier = progress.classifier
+    loss, accuracy = loss_and_gradients(
+        classifier.model,
+        progress.params,
+        batch.images,
+        batch.labels,
+        grads,
+        maps=batch.maps,
+        augment=augment,
+        prepare=classifier.normalize,
+        smoothing=smoothing,
+        rngs=rngs,
+        run=run,
+    )
+    norm = clip_by_global_norm(grads, clip)
+    loss, accuracy, norm = floats(loss, accuracy, norm)  # here, once, a GPU is waited for
+    if not math.isfinite(loss + norm):
+        x = ready(batch.images, batch.maps, augment, classifier.normalize, progress.params.flat)
+        culprit = first_not_finite(classifier.model, progress.params, x, batch.labels)
+        raise FloatingPointError(
+            f"at step {progress.steps} the loss is {loss} and the norm of the gradients {norm}; "
+            f"not finite: {culprit}. Try a lower learning rate"
+        )
+    return loss, accuracy, norm
+
+
+def _validate(progress, validation, mapper):
+    """Evaluate after an epoch; add that to the last row, and keep the best weights."""
+    classifier = progress.classifier.with_params(progress.validated)
+    loss, accuracy, _ = classifier.evaluate(validation, mapper)
+    if not math.isfinite(loss):
+        name = parameter_not_finite(progress.params)
+        culprit = f"the parameter {name}" if name else "the logits"
+        raise FloatingPointError(
+            f"after step {progress.steps - 1} the validation loss is {loss}; not finite: "
+            f"{culprit}. Try a lower learning rate"
+        )
+    progress.rows[-1].update(validation_loss=loss, validation_accuracy=accuracy)
+    progress.validation_losses.append(loss)
+    if progress.epochs_since_best() == 0:
+        progress.best.flat[...] = progress.validated.flat
 
 
 def _summary(rows, epochs):
@@ -178,3 +209,7 @@ def _summary(rows, epochs):
         f"validation loss {last['validation_loss']:.4f}, "
         f"accuracy {last['validation_accuracy']:.2%}"
     )
+
+
+def _duration(seconds):
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"

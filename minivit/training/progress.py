@@ -4,24 +4,31 @@ from ..optim import Stateful
 
 
 class Progress(Stateful):
-    """All that the steps of a training change; its `state()` is what a checkpoint keeps.
+    """Everything that the steps of a training change; a checkpoint keeps its `state()`.
 
-    params, optimizer: what is trained, and how
-    ema:     an EMA of `params`, updated after each step and validated in their place; or None
-    rows:    the metrics of every step so far, see `fit`; so the next step is number len(rows)
-    best:    Params, those validated after the epoch with the lowest validation loss; at first
-             those of the start
-    seconds: how long all these steps took
+    classifier: what is trained; its parameters change in place
+    optimizer:  how; its lr is the peak of the schedule
+    ema:        an EMA of the parameters, updated after each step and validated in their place; or
+                None
+    steps:      how many were made, so also the number of the next one
+    seconds:    how long they took
+    rows:       their metrics, see `fit`; kept in a file of their own (run.py), not in the state
+    validation_losses: one for each epoch that has ended
+    best:       Params, those validated after the epoch with the lowest validation loss; at first
+                those of the start
     """
 
-    lasting = ("weights", "best_weights", "rows", "seconds", "optimizer", "ema")
+    lasting = (
+        "weights", "best_weights", "steps", "seconds", "validation_losses", "optimizer", "ema",
+    )  # fmt: skip
 
-    def __init__(self, params, optimizer, ema=None):
-        self.params, self.optimizer, self.ema = params, optimizer, ema
-        self.validated = ema.params if ema else params
-        self.best = self.validated.astype(params.flat.dtype)  # a copy
+    def __init__(self, classifier, optimizer, ema=None):
+        self.classifier, self.optimizer, self.ema = classifier, optimizer, ema
+        self.params = classifier.params
+        self.validated = ema.params if ema else self.params
+        self.best = self.validated.astype(self.params.flat.dtype)  # a copy
         self.weights, self.best_weights = self.params.flat, self.best.flat
-        self.rows, self.seconds = [], 0.0
+        self.steps, self.seconds, self.validation_losses, self.rows = 0, 0.0, [], []
 
     @property
     def at_epoch_end(self):
@@ -30,6 +37,9 @@ class Progress(Stateful):
 
     def epochs_since_best(self):
         """How many epochs ago the validation loss was lowest; 0 before the first has ended."""
-        losses = [row["validation_loss"] for row in self.rows]
-        losses = [loss for loss in losses if loss is not None]
+        losses = self.validation_losses
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    def best_classifier(self):
+        """The classifier with the best parameters."""
+        return self.classifier.with_params(self.best)

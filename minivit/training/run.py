@@ -1,152 +1,171 @@
-"""A run's folder, runs/NAME/: weights.safetensors, config.json, metrics.csv, and what a demo adds.
+"""A run's folder: how it was started, where it stands, and what it has learned so far.
 
-`minivit.runs` reads it. What a killed run needs to go on lies there too (checkpoint.py). Nothing is
-pickled, and every file appears whole or not at all.
+    runs/mnist/training.json          how the run was started; never changed
+    runs/mnist/checkpoints/           where it stands (checkpoint.py)
+    runs/mnist/metrics.csv            the metrics of every step (rows.py)
+    runs/mnist/weights.safetensors    the best classifier so far (classifier.py)
+    runs/mnist/config.json
+
+Nothing is pickled. Every file appears whole or not at all, but for metrics.csv, which grows by a
+row a step, and whose torn last row is dropped.
 """
 
 import contextlib
-import csv
-import dataclasses
-import io
+import hashlib
 import json
 import shutil
 import tempfile
 import warnings
 from pathlib import Path
 
-import numpy as np
-import safetensors.numpy
-
-from ..files import ASIDE, flush_folder, locked, remove_unfinished, write_file, write_json
-from .checkpoint import begin_checkpoints, save_checkpoint
+from ..files import ASIDE, flush_folder, locked, read_json, remove_unfinished, write_json
+from .checkpoint import newest_checkpoint, write_checkpoint
 from .fit import fit
+from .not_finite import parameter_not_finite
+from .rows import Rows, read_rows
 
 
-def new_run(name, root="runs", begin=None):
-    """Make and return the folder root/name, or root/name-2, -3, …: a run is never overwritten.
+class Run:
+    """A training that is kept in a folder, and can be resumed after it was stopped or killed.
 
-    begin(folder) writes the first files. The folder gets its name when they are all there, so that
-    a run that was killed can go on whenever there is a folder of its name; what one that was killed
-    before left is removed.
-    Errors: ValueError for a name that leads elsewhere; OSError if nothing can be written there.
+        with Run.start("mnist", started, progress) as run:          in a new folder
+            run.fit(progress, train, validation, **options)
+
+        with Run.open("runs/mnist") as run:
+            run.resume(progress, started)
+            run.fit(progress, train, validation, **options)
+
+    Only one process at a time is inside the `with` of a run.
+
+    folder:  a Path
+    started: what the run was started with, a dict that JSON can write
     """
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise ValueError(f"a run's name is a plain folder name, got {name!r}")
-    root = Path(root)
-    root.mkdir(parents=True, exist_ok=True)
-    with locked(root, wait=True):  # so whatever is unfinished there is of no living process
-        for lost in root.glob(f".*{ASIDE}"):
-            shutil.rmtree(lost, ignore_errors=True)
-        aside = Path(tempfile.mkdtemp(ASIDE, f".{name}.", root))
-        try:
-            aside.chmod(0o755)
-            if begin:
-                begin(aside)
-            number, folder = 1, root / name
-            while folder.exists():
-                number += 1
-                folder = root / f"{name}-{number}"
-            aside.rename(folder)
-        except BaseException:
-            shutil.rmtree(aside)
-            raise
-        flush_folder(root)
-    return folder
 
+    def __init__(self, folder, started):
+        self.folder, self.started = Path(folder), started
 
-def open_run(name, started, progress, checkpoint=None, root="runs"):
-    """Begin the run root/name (or -2, -3, …), or go on with the one of a Checkpoint.
+    @classmethod
+    def read(cls, folder):
+        """Return the run in a folder, to look at.
 
-    started: what the run is started with, a dict that JSON can write
-    progress: a Progress, which is set to where the checkpoint stands
-    Returns the run's folder. Errors: those of `new_run`; ValueError if the run of the checkpoint
-    was started with something else.
-    """
-    if checkpoint is None:
-        return new_run(name, root, lambda folder: begin_checkpoints(folder, started, progress))
-    for key, value in json.loads(json.dumps(started)).items():
-        if checkpoint.started.get(key) != value:
-            raise ValueError(
-                f"{checkpoint.folder} was started with the {key} {checkpoint.started.get(key)}, "
-                f"but now it is {value}; it can go on only with what it was started with"
+        Errors: FileNotFoundError if the folder holds no run; ValueError if training.json is
+        damaged.
+        """
+        path = Path(folder, "training.json")
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{folder} cannot be resumed: it has no training.json; expected a folder such as "
+                "runs/mnist"
             )
-    progress.load_state(checkpoint.state)
-    remove_unfinished(checkpoint.folder)
-    return checkpoint.folder
+        return cls(folder, read_json(path))
 
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, folder):
+        """Yield the run in a folder, to resume it.
 
-def fit_run(
-    folder,
-    model,
-    progress,
-    train,
-    validation,
-    preparation,
-    *,
-    classes,
-    checkpoint_every,
-    go_on,
-    **options,
-):
-    """`fit`, with `options` for it, and kept in a run's folder that `begin_checkpoints` began.
+        Errors: those of `read`; OSError if another process is at work in the folder.
+        """
+        run = cls.read(folder)
+        with locked(folder):
+            yield run
 
-    There is a checkpoint at the end of each epoch, and every `checkpoint_every` steps; `save_run`
-    writes the best weights after each epoch.
+    @classmethod
+    @contextlib.contextmanager
+    def start(cls, name, started, progress, root="runs"):
+        """Yield a new run in the folder root/name, or root/name-2, -3, …: none is overwritten.
 
-    Errors: those of `fit` and OSError, with what is left and `go_on`, the command to go on with.
-    On Ctrl-C, KeyboardInterrupt with such a text, when the step is done and a checkpoint is there.
-    """
+        The folder gets its name when training.json and a first checkpoint are in it, so a run that
+        has a folder can be resumed. What a process that was killed before that left is removed.
+        Errors: ValueError for a name that leads elsewhere; OSError if nothing can be written there.
+        """
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise ValueError(f"a run's name is a plain folder name, got {name!r}")
+        root = Path(root)
+        root.mkdir(parents=True, exist_ok=True)
+        with locked(root, wait=True):  # so whatever is unfinished there has no living process
+            for lost in root.glob(f".*{ASIDE}"):
+                shutil.rmtree(lost, ignore_errors=True)
+            aside = Path(tempfile.mkdtemp(ASIDE, f".{name}.", root))
+            try:
+                aside.chmod(0o755)
+                write_json(aside / "training.json", started)
+                cls(aside, started).save(progress)
+                number, folder = 1, root / name
+                while folder.exists():
+                    number += 1
+                    folder = root / f"{name}-{number}"
+                aside.rename(folder)
+            except BaseException:
+                shutil.rmtree(aside)
+                raise
+            flush_folder(root)
+        with locked(folder):
+            yield cls(folder, started)
 
-    def after_step(progress):
-        if progress.at_epoch_end:
-            save_run(folder, model, progress.best, preparation, classes, progress.rows)
-        if progress.at_epoch_end or len(progress.rows) % checkpoint_every == 0:
-            save_checkpoint(folder, progress)
+    def resume(self, progress, started):
+        """Set `progress` to where the run stands; return why newer checkpoints were refused.
 
-    with resumable(folder, go_on), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is no number
-        try:
-            fit(
-                model,
-                progress,
-                train,
-                validation,
-                preparation,
-                after_step=after_step,
-                **options,
+        Errors: ValueError if the run was started with something else, or has no good checkpoint.
+        """
+        for key, value in json.loads(json.dumps(started)).items():
+            if self.started.get(key) != value:
+                raise ValueError(
+                    f"{self.folder} was started with the {key} {_short(self.started.get(key))}, "
+                    f"but now it is {_short(value)}; put that back, or start a new run"
+                )
+        state, refused = newest_checkpoint(self.folder / "checkpoints", self._mark())
+        progress.load_state(state)
+        progress.rows[:] = read_rows(self.folder / "metrics.csv", progress.steps)
+        remove_unfinished(self.folder)
+        return refused
+
+    def save(self, progress):
+        """Write a checkpoint.
+
+        Errors: OSError if it cannot be written, FloatingPointError if a parameter is inf or nan;
+        the checkpoints that were there still are.
+        """
+        if name := parameter_not_finite(progress.params):
+            raise FloatingPointError(
+                f"after {progress.steps} steps the parameter {name} is not finite, so they are not "
+                "saved. Try a lower learning rate"
             )
-        except KeyboardInterrupt:
-            save_checkpoint(folder, progress)
-            raise KeyboardInterrupt(f"stopped and saved after {len(progress.rows)} steps") from None
+        checkpoints = self.folder / "checkpoints"
+        write_checkpoint(checkpoints, self._mark(), progress.steps, progress.state())
+
+    def fit(self, progress, train, validation, *, checkpoint_every, **options):
+        """`fit`, with `options` for it, and kept in the folder.
+
+        There is a checkpoint at the end of each epoch and every `checkpoint_every` steps, and the
+        best classifier is saved after each epoch.
+
+        Errors: those of `fit`, and OSError. On Ctrl-C, KeyboardInterrupt with a text, when the step
+        is made and saved.
+        """
+        with Rows(self.folder / "metrics.csv") as rows, warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is not finite
+
+            def after_step(progress):
+                rows.append(progress.rows[-1])
+                if progress.at_epoch_end:
+                    progress.best_classifier().save(self.folder)
+                if progress.at_epoch_end or progress.steps % checkpoint_every == 0:
+                    rows.flush()
+                    self.save(progress)
+
+            try:
+                fit(progress, train, validation, after_step=after_step, **options)
+            except KeyboardInterrupt:
+                rows.flush()
+                self.save(progress)
+                raise KeyboardInterrupt(f"stopped and saved after {progress.steps} steps") from None
+
+    def _mark(self):
+        """What tells this run's checkpoints from another's: a sum of how it was started."""
+        return hashlib.sha256(json.dumps(self.started, sort_keys=True).encode()).hexdigest()
 
 
-@contextlib.contextmanager
-def resumable(folder, go_on):
-    """Add to what ends the `with` early that the folder is good, and `go_on`, how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{str(stop) or 'stopped'}. Go on: {go_on}") from None
-    except FloatingPointError as error:
-        raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
-    except (OSError, MemoryError) as error:
-        kind = OSError if isinstance(error, OSError) else MemoryError
-        raise kind(f"{error}. What {folder} held is still good. Then go on: {go_on}") from error
-
-
-def save_run(folder, model, params, preparation, classes, rows):
-    """Write the weights, config.json (model, preparation, class names), metrics.csv (the rows)."""
-    folder = Path(folder)
-    weights = {name: np.ascontiguousarray(leaf) for name, leaf in params.to("cpu").named()}
-    write_file(folder / "weights.safetensors", safetensors.numpy.save(weights))
-    config = {
-        "model": model.config,
-        "preparation": dataclasses.asdict(preparation),
-        "classes": list(classes),
-    }
-    write_json(folder / "config.json", config)
-    table = io.StringIO()
-    writer = csv.DictWriter(table, rows[0].keys())
-    writer.writeheader()
-    writer.writerows(rows)
-    write_file(folder / "metrics.csv", table.getvalue().encode())
+def _short(value):
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

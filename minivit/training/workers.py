@@ -21,7 +21,8 @@ from multiprocessing import resource_tracker
 import numpy as np
 
 from ..params import Params
-from .step import one_by_one, shard_pass, threads
+from ..threads import threads
+from .step import one_by_one, shard_pass
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...layers import Softmax
 from ...losses import cross_entropy
-from ...training.step import cores, threads
+from ...threads import cores, threads
 
 SLOPE_STEP = 1e-3  # of the central difference
 STEPS = [-1.0, -0.5, -0.1, 0.1, 0.5, 1.0]  # for which a page holds the loss itself
