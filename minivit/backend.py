@@ -49,9 +49,9 @@ def beside(array, other):
 
 
 def floats(*numbers):
-    """Return numbers and 0-d arrays as Python floats.
+    """Return numbers and 0-d arrays, all on one device, as Python floats.
 
-    If they are on a GPU, all of them are, and come in one copy: it has to be waited for only once.
+    Those on a GPU come in one copy, so the GPU is waited for only once.
     """
     xp = array_module(numbers[0])
     return [float(x) for x in numbers] if xp is numpy else xp.stack(numbers).get().tolist()
@@ -74,7 +74,7 @@ def usable_device(name):
 
 
 def cuda():
-    """Return CuPy, after a small product to see whether it works.
+    """Return CuPy, once a small product has shown that it works.
 
     Errors: ImportError if it cannot be imported or is too old; OSError if there is no driver, no
     GPU, or a library of CUDA is missing.
@@ -102,5 +102,5 @@ def _line(error):
 
 
 def is_of_gpu(error):
-    """Whether an error is CuPy's own: the driver's, a library's of CUDA, or for want of memory."""
+    """Whether an error is CuPy's own: of the driver, of a CUDA library, or out of memory."""
     return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends")

@@ -10,7 +10,7 @@ from .softmax import Softmax
 
 
 class Attention:
-    """Every token asks (q), offers a key (k) and a value (v), and mixes the values whose keys fit.
+    """Every token asks (q), offers a key (k) and a value (v), and mixes the values that match.
 
         scores = q kᵀ / √d      att = softmax(scores)      mix = att v      y = proj(all mixes)
 
@@ -28,9 +28,9 @@ class Attention:
         mix    = att v           datt = dmix vᵀ               dv = attᵀ dmix
         scores = q kᵀ / √d       dq   = dscores k / √d        dk = dscoresᵀ q / √d
 
-    dq sums over the keys that the query looked at; dk and dv sum over the queries that looked at
-    them, hence the transpose. The bias of k gets no gradient: it adds the same number to a whole
-    row of scores, and softmax ignores that.
+    dq sums over the keys that a query looked at; dk and dv sum over the queries that looked at a
+    key, hence the transpose. The bias of k gets no gradient: it adds the same number to a whole row
+    of scores, and softmax ignores that.
     """
 
     def __init__(self, dim, heads, gain=1.0):

@@ -7,7 +7,7 @@ from .refusals import expect_shape, positive_integers
 
 
 class ClassToken:
-    """One learned token before the patches, in which the blocks collect what the head will read.
+    """One learned token before the patches, in which the blocks collect what the head reads.
 
         y = [cls, x[0], …, x[N − 1]]
 

@@ -16,11 +16,11 @@ class Dropout:
     Cache    mask, which broadcasts to x; None where nothing is left out
     Errors   ValueError if rate or path_rate is not at least 0 and less than 1
 
-    Stochastic depth is the same for a whole image: with probability `path_rate` all its numbers are
-    left out at once, so that it passes by the branch of a block that ends here.
+    Stochastic depth does the same to a whole image: with probability `path_rate` all its numbers
+    are left out at once, so that it skips the branch of a block that ends here.
 
     What is kept grows by 1 / (1 − rate): on average y is x, and evaluation needs no correction. The
-    backward uses the forward's mask (with a new one it would be the gradient of something else):
+    backward uses the forward's mask; with a new one it would be the gradient of something else:
 
         dx = dy · mask
     """

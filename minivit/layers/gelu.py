@@ -9,7 +9,7 @@ CUBIC = LINEAR * 0.044715
 
 
 class GELU:
-    """A smooth gate: large inputs pass, very negative ones do not, those around zero in part.
+    """A smooth gate: large inputs pass, very negative ones do not, those around zero pass in part.
 
         inner = √(2/π) (x + 0.044715 x³)      gate = ½ (1 + tanh(inner))      y = x · gate
 

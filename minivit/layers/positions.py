@@ -7,7 +7,7 @@ from .refusals import expect_shape, positive_integers
 
 
 class Positions:
-    """A learned vector for each place, added to the token that stands there: y = x + pos.
+    """A learned vector for each place, added to the token at that place: y = x + pos.
 
     Params   pos (T, D)
     Forward  x (B, T, D) -> y (B, T, D)

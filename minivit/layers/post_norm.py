@@ -19,9 +19,9 @@ class PostNormBlock:
     Cache    attn, drop1, ln1, mlp, drop2, ln2: the caches of the six
 
     Compare block.py: there, dy runs straight through to dx. Here, the way past the branches leads
-    through two layer norms a block, and each takes a part of the gradient away and divides by the
-    deviation of its sum. Such a model can stall for good under a learning rate that is large from
-    the first step on, and yet learn with the same rate if it grows slowly (Xiong et al. 2020,
+    through two layer norms a block. Each takes away a part of the gradient and divides by the
+    standard deviation of its sum. Such a model can stall for good if the learning rate is large
+    from the first step, and yet learn at the same rate if it grows slowly (Xiong et al. 2020,
     arXiv:2002.04745, section 3); the demo post_norm shows it.
 
         dsum2 = dy back through ln2         dmid = dsum2 + (dsum2 back through drop2 and mlp)

@@ -1,4 +1,4 @@
-"""What layers refuse: sizes and choices that cannot be, and arrays that do not fit."""
+"""Checks of arguments and arrays, each with an error that says what was expected."""
 
 import operator
 
@@ -35,16 +35,16 @@ def expect_one_of(where, name, value, choices):
 
 def expect_like(where, name, array, w):
     """Raise TypeError unless the array has the dtype of parameters `w`, and is where they are."""
-    found, dtype = getattr(array, "dtype", type(array).__name__), w.dtype
-    if found != dtype:
+    actual, dtype = getattr(array, "dtype", type(array).__name__), w.dtype
+    if actual != dtype:
         raise TypeError(
-            f"{where}: {name} are {found}; expected an array of {dtype}, the parameters' dtype. "
+            f"{where}: {name} are {actual}; expected an array of {dtype}, the parameters' dtype. "
             f"Raw pixels are normalised first: (pixels / 255 - mean) / std, as {dtype}"
         )
     if device_of(array) != device_of(w):
         raise TypeError(
-            f"{where}: {name} are on {device_of(array)}, the parameters on {device_of(w)}; bring "
-            "them together with minivit.backend.to_device and params.to"
+            f"{where}: {name} are on {device_of(array)}, the parameters on {device_of(w)}; move "
+            "one to the other with minivit.backend.to_device or params.to"
         )
 
 

@@ -13,20 +13,20 @@ def cross_entropy(logits, labels, *, smoothing=0.0):
 
     Arguments
         logits:    (B, K) any finite numbers
-        labels:    (B,) integers from 0 to K − 1. Those on a GPU are not looked at, as that would
-                   have to wait for it; `checked_labels` looks at them before they go
+        labels:    (B,) integers from 0 to K − 1. They are checked on the CPU only, as a GPU would
+                   have to be waited for; `checked_labels` checks them before they are sent there
         smoothing: share of the target spread over all classes, 0 ≤ smoothing < 1
     Returns loss, a scalar of logits' dtype, and dlogits (B, K)
     Errors: ValueError or TypeError for labels that do not fit the logits, or smoothing out of range
 
-    Softmax and loss stand in one function because the loss's 1/p cancels against softmax's p, which
-    leaves the plainest gradient of all: what was said less what was true.
+    Softmax and loss stand in one function because the loss's 1/p cancels against softmax's p. That
+    leaves the simplest gradient of all: the prediction minus the truth.
 
     The targets of an image sum to 1, so its loss is log Σ exp(shifted) − Σ_k target[k] shifted[k].
 
-    log p = shifted − log Σ exp(shifted) never overflows, as shifted = logits − max ≤ 0. Only where
-    two logits lie further apart than the dtype's largest number, the loss is infinite; the gradient
-    is right even there.
+    log p = shifted − log Σ exp(shifted) never overflows, as shifted = logits − max ≤ 0. The loss is
+    infinite only if two logits lie further apart than the dtype's largest number; the gradient is
+    right even then.
     """
     labels = _fitting(logits, labels)
     smoothing = float(smoothing)
@@ -68,7 +68,7 @@ def checked_labels(where, labels, classes):
 
 
 def _fitting(logits, labels):
-    """The labels, where the logits are; raises for labels and logits that do not fit each other."""
+    """Return the labels on the logits' device; raise if the two do not fit each other."""
     if getattr(logits, "dtype", np.dtype(object)).kind not in "fc":
         kind = getattr(logits, "dtype", type(logits).__name__)
         raise TypeError(f"cross_entropy: logits must be a floating-point array, got {kind}")

@@ -1,8 +1,8 @@
 """How many images go through a model at once.
 
-A line's arrays then stay in the processor's cache, and memory does not grow with the number of
-images. Fewer at once cost more calls of NumPy, each for less. A GPU has thousands of cores to keep
-busy, and pays more for a call: it takes more at once, as many as memory is likely to hold.
+In small batches a line's arrays stay in the processor's cache, and memory does not grow with the
+number of images; but each call of NumPy then does less. A GPU has thousands of cores to keep busy
+and pays more for a call, so it takes as many images as its memory is likely to hold.
 """
 
 from ..backend import device_of
@@ -12,7 +12,7 @@ GPU_BATCH = 2**22  # numbers in the largest array, (B, T, D) or (B, h, T, T): 16
 
 
 def images_at_once(model, params):
-    """At least 1, and so many that an array of their tokens holds about so many numbers."""
+    """The number of images whose largest array has about as many numbers; at least 1."""
     T, D, h = model.tokens, model.config["dim"], model.config["heads"]
     if device_of(params.flat) == "cpu":
         return max(1, MICRO_BATCH // (T * D))

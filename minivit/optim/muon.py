@@ -16,12 +16,12 @@ class Muon(Optimizer):
         w ← w − lr · decay · w − lr · √max(1, d_out / d_in) · orthogonalised(ahead)
 
     The gradient of a matrix is often large in a few directions only: its singular value
-    decomposition U S Vᵀ has few large values in S, and a step along it learns little else.
-    Orthogonalised, to U Vᵀ, all directions count the same. q, k and v are three matrices, though
-    they lie side by side in `qkv`.
+    decomposition U S Vᵀ has few large values in S, and a step along it learns little else. In its
+    orthogonalised form, U Vᵀ, all directions count the same. q, k and v are three matrices,
+    although they lie side by side in `qkv`.
 
-    Biases, layer norms, positions, class token, patches and head keep to AdamW, at the rate
-    `rest_lr`; when `lr` is set anew, that rate changes in the same proportion.
+    Biases, layer norms, positions, class token, patches and head are left to AdamW, at the rate
+    `rest_lr`; when `lr` changes, that rate changes in proportion.
     """
 
     lasting = ("velocity", "rest")
@@ -36,11 +36,11 @@ class Muon(Optimizer):
         self.velocity = params.zeros_like().flat
         self.ahead = params.zeros_like()
         rest = {name: leaf for name, leaf in params.named() if not is_inner_matrix(name, leaf)}
-        # Params copies, here for names and sizes alone: update hands on the real numbers.
+        # Only the names and sizes of this copy matter: update passes the real numbers.
         self.rest = AdamW(Params(rest), rest_lr, betas=betas, decay=decay)
         self.rest_share = rest_lr / lr
         is_rest = params.mask(lambda name, leaf: not is_inner_matrix(name, leaf))
-        (self.rest_places,) = array_module(is_rest).nonzero(is_rest)  # where they lie in flat
+        (self.rest_places,) = array_module(is_rest).nonzero(is_rest)  # their places in flat
         self.groups = {}  # matrices of one shape, orthogonalised together: (weights, ahead), …
         for (name, leaf), (_, ahead) in zip(params.named(), self.ahead.named(), strict=True):
             if is_inner_matrix(name, leaf):

@@ -7,10 +7,10 @@ import threading
 
 @contextlib.contextmanager
 def ctrl_c_waits():
-    """Hold Ctrl-C back inside the `with`; yield an Event that is set once it was pressed.
+    """Hold Ctrl-C back inside the `with`; yield an Event that is set when it is pressed.
 
-    The KeyboardInterrupt comes at the end of the `with`, unless another error does.
-    Where Ctrl-C does not mean KeyboardInterrupt, since somebody else handles it or this is not the
+    KeyboardInterrupt is raised at the end of the `with`, unless there is another error. Where
+    Ctrl-C does not mean KeyboardInterrupt, because something else handles it or this is not the
     main thread, nothing is held back.
     """
     pressed = threading.Event()

@@ -1,4 +1,4 @@
-"""What is counted of a model's answers: from logits (n, K) and true labels (n,)."""
+"""Metrics of a model's predictions: from logits (n, K) and true labels (n,)."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from ..losses import cross_entropy
 
 
 def confusion_matrix(labels, predictions, classes):
-    """Return counts (K, K): row, the true class; column, what the model said.
+    """Return counts (K, K): a row for each true class, a column for each prediction.
 
-    Errors: ValueError for a label or a prediction that is none of 0 to K − 1.
+    Errors: ValueError for a label or a prediction that is not from 0 to K − 1.
     """
     for name, numbers in {"labels": labels, "predictions": predictions}.items():
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < classes:
@@ -34,16 +34,16 @@ def top_k_accuracy(labels, logits, k):
 def precision_and_recall(confusion):
     """Return two arrays (K,), of shares from 0 to 1, for a confusion matrix (K, K).
 
-    precision: of the images that were said to be of a class, those that are; nan if none was
-    recall:    of the images that are of a class, those that were said to be; nan if none is
+    precision: the share of the predictions of a class that are right; nan if there are none
+    recall:    the share of the images of a class that are predicted; nan if there are none
     """
-    right, said, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    right, predicted, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
     with np.errstate(invalid="ignore"):  # 0 / 0 is nan
-        return right / said, right / true
+        return right / predicted, right / true
 
 
 def metrics(labels, logits, classes, k=3):
-    """Return everything of this file as plain numbers and lists, for a JSON file.
+    """Return all metrics as plain numbers and lists, for a JSON file.
 
     classes: the names of all K classes
     Returns loss (nats), accuracy, top_k_accuracy and its k (at most K), confusion_matrix, and for
@@ -70,5 +70,5 @@ def metrics(labels, logits, classes, k=3):
 
 
 def _or_none(share):
-    """The share as a number that JSON knows: it has no nan."""
+    """The share as a number, or None for nan, which JSON has not."""
     return None if np.isnan(share) else float(share)

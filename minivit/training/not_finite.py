@@ -19,7 +19,7 @@ def parameter_not_finite(params):
 
 
 def first_not_finite(model, params, images, labels):
-    """Go once more through a step, without drawing anything; name the first array with inf or nan.
+    """Repeat a step, without drawing anything, and name the first array with inf or nan.
 
     Returns "the parameter blocks.0.attn.qkv.w", "cache blocks.0.attn.q" (what the forward keeps),
     "the gradient of head.w" or the like.
@@ -41,11 +41,11 @@ def first_not_finite(model, params, images, labels):
         for name, leaf in reversed(grads.named()):  # backward goes from the last to the first
             if not all_finite(leaf):
                 return f"the gradient of {name}"
-    return "the norm of the gradients, though each number is"
+    return "the norm of the gradients, although each number is finite"
 
 
 def _arrays(nest, prefix=""):
-    """Yield ("dotted.name", array) for the arrays of a cache: a layer's own, then its parts'."""
+    """Yield ("dotted.name", array) for a cache: a layer's own arrays, then its sub-layers'."""
     items = list(nest.items() if isinstance(nest, dict) else enumerate(nest))
     for key, value in items:
         if hasattr(value, "dtype"):

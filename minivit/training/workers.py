@@ -1,12 +1,13 @@
 """The shards of a step side by side, each in a worker process.
 
-Threads would do, were it not for Python's lock: a step is hundreds of short calls of NumPy, and
-each of them ends with a wait for the lock, which another thread may hold. Processes have a lock
-each (docs/performance.md has the figures).
+Threads would wait for Python's lock: a step is hundreds of short calls of NumPy, and each of them
+ends by asking for the lock, which another thread may hold. Processes have a lock each
+(docs/performance.md has the figures).
 
 A worker keeps the model, and shares two blocks of memory with this process: in one it finds the
-parameters, in the other it leaves its gradients. A pipe brings its shard and takes back the loss.
-This process itself only leads; so it has time to prepare the next batch (`batches.ahead`).
+parameters, in the other it leaves its gradients. A pipe brings its shard and returns the loss. This
+process itself computes nothing of a step, so it has time to prepare the next batch
+(`batches.ahead`).
 """
 
 import contextlib
@@ -80,9 +81,9 @@ def workers(count, model, params):
 
 
 def _serve(pipe, number, model, dtype, parameters, gradients):
-    """What a worker does: answer shards, until the other end of the pipe is closed."""
+    """Work on shards until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore", RuntimeWarning)  # the loss tells what is no longer finite
+    warnings.simplefilter("ignore", RuntimeWarning)  # the loss shows what is no longer finite
     params = Params(model.init(np.random.default_rng(0), dtype))  # for names and shapes alone
     grads = params.of(np.frombuffer(gradients, dtype))
     params = params.of(np.frombuffer(parameters, dtype))
@@ -99,9 +100,9 @@ def _serve(pipe, number, model, dtype, parameters, gradients):
 
 @contextlib.contextmanager
 def _waking_on_core(number):
-    """Wait so that each worker wakes on a core of its own; it may move when another is free.
+    """Inside the `with`, wait so that each worker wakes on a core of its own; then it may move.
 
-    Linux often wakes two of them on one core, and lets them share it for a whole step.
+    Linux often wakes two of them on one core and lets them share it for a whole step.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -115,7 +116,7 @@ def _waking_on_core(number):
 
 
 def _sendable(error):
-    """The error, or if it does not survive being pickled, one that says as much."""
+    """The error, or one with the same text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -125,9 +126,9 @@ def _sendable(error):
 
 @contextlib.contextmanager
 def _whole(pipes):
-    """An exchange with all workers; if it breaks off, there is none after it.
+    """An exchange with all workers. If it breaks off, the pipes are closed.
 
-    An answer that came late would be taken for that to the next shard.
+    Otherwise a late answer would be taken for the answer to the next shard.
     """
     try:
         yield
@@ -139,18 +140,18 @@ def _whole(pipes):
 
 @contextlib.contextmanager
 def _explained():
-    """Say what it means that a pipe has lost its other end, or takes no such thing."""
+    """Say what it means that a pipe has lost its other end, or cannot send something."""
     try:
         yield
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
-            f"a worker process cannot be sent the model, or what prepares its images ({error}): it "
+            f"a worker process cannot receive the model, or what prepares its images ({error}): it "
             "must be importable from a module. One shard needs no worker"
         ) from error
     except (EOFError, ConnectionError) as error:
         raise ChildProcessError(
-            "a worker process is gone: killed, perhaps for want of memory; or it could not start, "
-            'as the main script lacks its `if __name__ == "__main__":`. One shard needs no worker'
+            "a worker process is gone: it was killed, perhaps out of memory, or could not start "
+            'because the main script lacks `if __name__ == "__main__":`. One shard needs no worker'
         ) from error
 
 
