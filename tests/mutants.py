@@ -36,11 +36,13 @@ with contextlib.suppress(ImportError):
     import torch  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
+ROOMS = ["layers", "losses", "models", "optim"]
 FILES = [
-    *sorted(path.relative_to(ROOT) for path in (ROOT / "minivit" / "layers").glob("*.py")),
-    *(Path("minivit", name) for name in ("losses.py", "vit.py", "optim.py", "muon.py")),
-    Path("minivit", "training", "step.py"),
+    path.relative_to(ROOT)
+    for room in ROOMS
+    for path in sorted((ROOT / "minivit" / room).glob("*.py"))
 ]
+FILES.append(Path("minivit", "training", "step.py"))
 OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
     ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr,
@@ -49,7 +51,7 @@ OPERATORS = {
 }  # fmt: skip
 # The tests that are most likely to notice come first. Not asked are those that quote the source, as
 # they would notice any change, and those of the benchmark, which start processes of their own.
-NEAR = ["layers", "test_losses.py", "test_optim.py", "test_muon.py", "test_vit.py", "training"]
+NEAR = [*ROOMS, "training"]
 QUIET = "ignore::pytest.PytestAssertRewriteWarning"
 IGNORED = ["--ignore=tests/docs", "--ignore=tests/demos/test_benchmark.py"]
 OPTIONS = ["-xqq", "-p", "no:cacheprovider", "-W", QUIET, *IGNORED]
