@@ -1,15 +1,16 @@
-"""Equations as one writes them on a blackboard, evaluated, so that no number of them can be wrong.
+"""Evaluate equations written as on a blackboard, so that no number in them can be wrong.
 
     dw = xᵀ dy = [ 1  0 ] [ 2  1 ] = [ 2  1 ]        # rows of a matrix, one below the other
                  [ 3  1 ] [ 0  1 ]   [ 6  4 ]
     p[0] = exp(1) / (exp(1) + 1) ≈ 0.731       q = ½
 
-Side by side is the product of matrices, · the product entry by entry. Σ and mean go over the last
-axis, Σᵣ over the rows. `=` is meant to the last digit of float64, `≈` to the digits shown, where a
-decimal stands for all that round to it, and `≠` to be seen in some entry. If a side is the one
-before with numbers put in for names, `y[0] · dy[0] = 0.5 · 4`, each number is held to its name.
+Side by side is the product of matrices, · the product entry by entry. Σ and mean run over the last
+axis, Σᵣ over the rows. `=` holds up to float64's rounding. `≈` holds to the digits shown: a decimal
+stands for all numbers that round to it. `≠` needs one entry that differs. Where a side repeats the
+one before with numbers for its names, `y[0] · dy[0] = 0.5 · 4`, each number must equal its name.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -59,8 +60,9 @@ class Equation(NamedTuple):
     signs: list  # between the sides
 
 
+@functools.cache
 def equations(text):
-    """The equations of a block; a line that is indented goes on with the one above.
+    """The equations of a block. An indented line continues the one above.
 
     A remark that has a number is an equation too.
     """
@@ -76,10 +78,13 @@ def equations(text):
         elif line:
             chains.append([[line]])
     chains += [[[remark]] for remark in remarks]
-    for chain in chains:
-        for text in NEXT_EQUATION.split("  ".join(_in_one_line(*lines) for lines in chain)):
-            sides = re.split(r"\s+([=≈≠])\s+", text.strip())
-            yield Equation(" ".join(text.split()), sides[::2], sides[1::2])
+    lines = ["  ".join(_in_one_line(*part) for part in chain) for chain in chains]
+    return [_equation(text) for line in lines for text in NEXT_EQUATION.split(line)]
+
+
+def _equation(text):
+    sides = re.split(r"\s+([=≈≠])\s+", text.strip())
+    return Equation(" ".join(text.split()), sides[::2], sides[1::2])
 
 
 def _in_one_line(head, *below):
@@ -98,6 +103,11 @@ def _in_one_line(head, *below):
     return ROW.sub(literal, head)
 
 
+@functools.cache
+def side(text):
+    return Side(text)
+
+
 class Side:
     """One side of an equation, as Python that takes every number as an argument."""
 
@@ -105,16 +115,18 @@ class Side:
         self.text, self.numbers = text, []
         self.code = compile(self._python(text), text, "eval")
 
-    def evaluate(self, lookup):
-        """Its value, and how far the rounding of its decimals may have moved it."""
-        exact = [float(number) for number in self.numbers]
-        value, slack = self._at(exact, lookup), 0.0
+    def value(self, lookup):
+        return self._at([float(number) for number in self.numbers], lookup)
+
+    def slack(self, lookup):
+        """How far the rounding of its decimals may have moved the value."""
+        exact, slack = [float(number) for number in self.numbers], 0.0
         for i, number in enumerate(self.numbers):
             if "." in number:
                 moved = [*exact]
                 moved[i] += 0.5 * 10.0 ** -len(number.partition(".")[2])
-                slack = slack + np.abs(self._at(moved, lookup) - value)
-        return value, slack
+                slack = slack + np.abs(self._at(moved, lookup) - self.value(lookup))
+        return slack
 
     def _at(self, numbers, lookup):
         scope = dict(numbers=numbers, lookup=lookup, values=VALUES, functions=FUNCTIONS)

@@ -1,6 +1,6 @@
 """A page of docs/derivations as the tests read it: sections, and in each its prose and blocks.
 
-A page speaks in three kinds of blocks, told apart by the word after the opening fence:
+A page has three kinds of blocks, told apart by the word after the opening fence:
 
     equations  evaluated line by line (equations.py): matrices, formulas of arrays, numbers
     python     under a line that names a function: a quote of the source; else code, which is run
@@ -35,7 +35,7 @@ class Section(NamedTuple):
 
     @property
     def code(self):
-        """The code that runs this section's example; None if the section is no example."""
+        """The code of this section's example, or None."""
         runnable = [block.text for block in self.of("python") if not block.origin]
         assert len(runnable) <= 1, f"{self.title}: one example a section"
         return runnable[0] if runnable else None
@@ -53,7 +53,7 @@ class Section(NamedTuple):
 
 
 def sections(text):
-    """The sections of a page, the first of them all that stands before the first `##`."""
+    """The sections of a page; the first is everything before the first `##`."""
     for section in re.split(r"^(?=## )", text, flags=re.MULTILINE):
         title, _, body = section.partition("\n")
         yield Section(title.lstrip("# "), list(_blocks(body)))
