@@ -1,26 +1,31 @@
-"""The derivations say what is so: every number, quote and link of docs/derivations is checked.
+"""Every number, quotation, link and figure of docs/derivations is checked.
 
-How a page is read is told in pages.py, what an equation on it means in equations.py.
+pages.py says how a page is read, equations.py what an equation on it means.
 """
 
-import ast
 import functools
+import importlib
+import inspect
+import json
 import re
 import textwrap
 
 import pytest
+from PIL import Image
 
 import minivit
+from docs.derivations import figures
 from tests.docs.board import Board
 from tests.docs.equations import equations
 from tests.docs.pages import FOLDER, INLINE, PAGES, ROOT, sections
 from tests.docs.seen import run_example
-from tests.numeric import complex_step, relative_error
+from tests.numeric import complex_step, forward, relative_error
 
 INDEX = FOLDER / "README.md"
 LINK = re.compile(r"\[[^\]]*\]\(([^)]+)\)")
 run = functools.cache(run_example)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+every_file = pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda path: path.stem)
 
 
 def read(page):
@@ -28,9 +33,9 @@ def read(page):
 
 
 def check_equations(text, filename):
-    """Check all that a page says in numbers, or in formulas of arrays, on its example.
+    """Check all numbers and formulas of arrays on a page with the values of its example.
 
-    What stands before the first example is checked on that; what stands after one, on the last.
+    What comes before the first example is checked with that, what comes after with the latest.
     """
     board, waiting = None, []
     for section in sections(text):
@@ -63,7 +68,6 @@ def test_a_page_has_the_sections_that_it_should(page):
         "What people get wrong here",
     ]
     assert read(page).startswith(f"# {first}\n")
-    assert len(read(page).splitlines()) <= 160
 
 
 @every_page
@@ -85,26 +89,23 @@ def test_gradients_of_the_examples_equal_the_complex_step(page):
 
 def gradients(names):
     """(name, the gradient written by hand, its slopes by complex step) for each array of a run."""
-    if "logits" in names:
-        logits = names["logits"] + 0j
-        written, arrays = {"logits": names["dlogits"]}, {"logits": logits}
+    params, grads = (
+        nest if isinstance(nest, minivit.Params) else minivit.Params(nest)
+        for nest in (names.get("params", {}), names.get("grads", {}))
+    )
+    params = params.astype(complex)
+    inputs = next(name for name in ("images", "x", "logits") if f"d{name}" in names)
+    x = names[inputs] + 0j
 
-        def loss():
-            return minivit.cross_entropy(logits, names["labels"], smoothing=names["smoothing"])[0]
-    else:
-        params, grads = (
-            nest if isinstance(nest, minivit.Params) else minivit.Params(nest)
-            for nest in (names["params"], names["grads"])
-        )
-        given = "images" if "images" in names else "x"
-        params, x = params.astype(complex), names[given] + 0j
-        written = {given: names[f"d{given}"], **dict(grads.named())}
-        arrays = {given: x, **dict(params.named())}
+    def loss():
+        if "layer" in names:
+            return (forward(names["layer"], params, x)[0] * names["dy"]).sum()
+        logits = names["model"].forward(params, x)[0] if "model" in names else x
+        smoothing = names.get("smoothing", 0.0)
+        return minivit.cross_entropy(logits, names["labels"], smoothing=smoothing)[0]
 
-        def loss():
-            return (names["layer"].forward(params, x)[0] * names["dy"]).sum()
-
-    for name, array in arrays.items():
+    written = {inputs: names[f"d{inputs}"], **dict(grads.named())}
+    for name, array in {inputs: x, **dict(params.named())}.items():
         yield name, written[name], complex_step(loss, array)
 
 
@@ -117,31 +118,24 @@ def test_quotes_stand_in_the_source(page):
     for quote in quotes:
         name, path, link = quote.origin
         assert (page.parent / link).resolve() == ROOT / path
-        source = lines_of(name, ROOT / path)
+        source, end = source_of(name, path), 0
         for piece in re.split(r"^ *\.\.\.\n", quote.text, flags=re.MULTILINE):
-            lines = textwrap.dedent(piece).splitlines()
-            for start in range(len(source) - len(lines) + 1):
-                end = start + len(lines)
-                if textwrap.dedent("\n".join(source[start:end])).splitlines() == lines:
-                    source = source[end:]
-                    break
-            else:
-                raise AssertionError(f"{name} in {path} does not say, in this order:\n{piece}")
+            match = re.compile(indented(piece), re.MULTILINE).search(source, end)
+            assert match, f"{name} in {path} does not say, in this order:\n{piece}"
+            end = match.end()
 
 
-def lines_of(name, path):
-    """The source lines of "Class.method", of a function, or of a constant of the module."""
-    text = path.read_text(encoding="utf-8")
-    node = ast.parse(text)
-    for part in name.split("."):
-        (node,) = (child for child in node.body if part in names_of(child))
-    return text.splitlines()[node.lineno - 1 : node.end_lineno]
+def source_of(name, path):
+    """The source of "function" or "Class.method"."""
+    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    return inspect.getsource(functools.reduce(getattr, name.split("."), module))
 
 
-def names_of(node):
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return [getattr(node, "name", None)]
+def indented(piece):
+    """A pattern for the lines of a piece, all further to the right by the same number of spaces."""
+    first, *others = textwrap.dedent(piece).splitlines()
+    others = [rf"\n\1{re.escape(line)}" if line else r"\n" for line in others]
+    return f"^( *){re.escape(first)}{''.join(others)}$"
 
 
 @every_page
@@ -160,20 +154,44 @@ def test_no_number_goes_unchecked(page):
                 assert block.kind in ("equations", "python", "text"), block.kind
 
 
-@pytest.mark.parametrize("page", [*PAGES, INDEX], ids=lambda path: path.stem)
+@every_file
 def test_links_lead_somewhere(page):
     for target in LINK.findall(read(page)):
         assert (page.parent / target).is_file(), target
 
 
 def test_the_index_lists_every_page():
-    listed = [target for target in LINK.findall(read(INDEX)) if "/" not in target]
+    listed = [target for target in LINK.findall(read(INDEX)) if re.fullmatch(r"\w+\.md", target)]
     assert sorted(listed) == [page.name for page in PAGES]
+
+
+@every_file
+def test_a_quotation_shows_no_mark_of_its_own(page):
+    """A `>` that slips from the start of a line into its text is printed."""
+    for line in read(page).splitlines():
+        if line.startswith(">"):
+            assert ">" not in line[1:], line
+
+
+@every_page
+def test_a_page_shows_the_figure_that_is_drawn_now(page):
+    """The picture has the data of the function of its name; dpi and fonts are not looked at."""
+    assert f"](figures/{page.stem}.png)\n" in read(page)
+    path = FOLDER / "figures" / f"{page.stem}.png"
+    assert path.stat().st_size < 40_000
+    (draw,) = (function for function in figures.FIGURES if function.__name__ == page.stem)
+    with Image.open(path) as picture:
+        shown = json.loads(picture.text["Description"])
+    expected = [
+        pytest.approx(item, rel=1e-3, abs=1e-9) if isinstance(item, float) else item
+        for item in figures.data(draw())
+    ]
+    assert shown == expected, "out of date: run python -m docs.derivations.figures"
 
 
 @every_page
 def test_a_changed_number_is_noticed(page):
-    """Every number of every equation, one at a time, is made another: the page must fail."""
+    """Change every number of every equation, one at a time: the page must fail each time."""
     text = read(page)
     check_equations(text, page.name)
     unnoticed = []
@@ -188,10 +206,10 @@ def test_a_changed_number_is_noticed(page):
 
 
 def numbers_in(text):
-    """Where they stand, (start, end), in equations; indices, and what only must be wrong, left."""
+    """Yield (start, end) of every number in an equation, except indices and sides of ≠."""
     for equation in {equation for section in sections(text) for equation in section.equations}:
         if "≠" not in equation:
             start = text.index(equation)
-            for token in re.finditer(r"\w\[[^\]]*\]|(\d+(?:\.\d+)?)", equation):
+            for token in re.finditer(r"\w\[[^\]]*\]|(?<!\w)(\d+(?:\.\d+)?)", equation):
                 if token[1]:
                     yield start + token.start(1), start + token.end(1)
