@@ -17,7 +17,7 @@ from .optim import (
 )
 from .params import Params
 
-__version__ = "0.1.0"  # CITATION.cff and CHANGELOG.md name it too
+__version__ = "0.1.0"  # CITATION.cff and CHANGELOG.md say the same
 __all__ = [
     "EMA",
     "SGD",

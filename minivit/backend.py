@@ -6,9 +6,11 @@ CuPy up in `sys.modules` is enough to tell.
 """
 
 import sys
+from typing import TypeAlias
 
 import numpy
 
+Array: TypeAlias = numpy.ndarray  # or CuPy's, which is used in the same way
 INSTALL = "pip install 'cupy-cuda13x[ctk]>=14' (or 'cupy-cuda12x[ctk]>=14' for a driver of CUDA 12)"
 CAUSES = {  # what CuPy says, and what it means
     "cudaErrorInsufficientDriver": "there is no NVIDIA driver, or it is too old for this CuPy; the "

@@ -6,11 +6,15 @@ runs/mnist/config.json             the model's arguments, the normalisation, the
 
 import dataclasses
 import itertools
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from .backend import array_module, beside, to_device
+from .data.digits import Split
 from .data.preparation import Preparation
 from .files import read_json, write_json
 from .layers import Softmax
@@ -41,15 +45,17 @@ class Classifier:
     It has no state that changes, so threads may share one.
     """
 
-    def __init__(self, model, params, normalize, classes):
+    def __init__(
+        self, model: Any, params: Params, normalize: Preparation, classes: Sequence[str]
+    ) -> None:
         self.model, self.params, self.normalize = model, params, normalize
         self.classes = list(classes)
 
-    def with_params(self, params):
+    def with_params(self, params: Params) -> "Classifier":
         """Return a classifier that differs in its parameters only."""
         return Classifier(self.model, params, self.normalize, self.classes)
 
-    def logits(self, images, mapper=map):
+    def logits(self, images: Iterable[np.ndarray], mapper: Callable = map) -> np.ndarray:
         """Return the logits of raw images, (n, K), on the CPU, in the parameters' dtype.
 
         images: uint8, as the model was trained on: an array (n, H, W) or (n, H, W, C), or an
@@ -63,12 +69,12 @@ class Classifier:
             return np.empty((0, len(self.classes)), self.params.flat.dtype)
         return to_device(array_module(parts[0]).concatenate(parts), "cpu")
 
-    def predict(self, images):
+    def predict(self, images: Iterable[np.ndarray]) -> np.ndarray:
         """Return the probability of each class, (n, K); images and errors as in `logits`."""
         probabilities, _ = Softmax().forward(self.logits(images))
         return probabilities
 
-    def evaluate(self, split, mapper=map):
+    def evaluate(self, split: Split, mapper: Callable = map) -> tuple[float, float, np.ndarray]:
         """Return the loss in nats, the accuracy from 0 to 1, and the logits (n, K) of a Split."""
         logits = self.logits(split.images, mapper)
         loss, _ = cross_entropy(logits, split.labels)
@@ -101,7 +107,7 @@ class Classifier:
             )
         return H, W, C
 
-    def read(self, source):
+    def read(self, source: str | os.PathLike) -> tuple[np.ndarray, list[str]]:
         """Read a picture, from a file or URL, as the model was trained on it.
 
         For a model of MNIST's digits the digit is found and drawn as MNIST draws it; for any other,
@@ -129,12 +135,12 @@ class Classifier:
         return pixels, []
 
     @property
-    def reads_digits(self):
+    def reads_digits(self) -> bool:
         """Whether the model was trained on digits in MNIST's form."""
         shape = [*self.model.config["image_size"], self.model.config["channels"]]
         return (self.classes, shape) == (DIGITS, [28, 28, 1])
 
-    def save(self, folder):
+    def save(self, folder: str | os.PathLike) -> None:
         """Write weights.safetensors and config.json, each whole or not at all."""
         folder = Path(folder)
         self.params.to("cpu").save(folder / "weights.safetensors")
@@ -146,7 +152,7 @@ class Classifier:
         write_json(folder / "config.json", config)
 
     @classmethod
-    def load(cls, folder, device="cpu"):
+    def load(cls, folder: str | os.PathLike, device: str = "cpu") -> Self:
         """Load the classifier of a run's folder, such as runs/mnist, on "cpu" or "cuda".
 
         Errors: FileNotFoundError for a folder without the two files; OSError if one cannot be read;

@@ -11,11 +11,16 @@ one line and at the speed of one long array.
 import copy
 import json
 import math
+import os
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from .backend import array_module, to_device
+from .backend import Array, array_module, to_device
 from .files import read_arrays, write_arrays
+
+Nest: TypeAlias = dict[str, Any]  # nested dicts and lists, with arrays as leaves
 
 
 class Params:
@@ -30,7 +35,7 @@ class Params:
     Errors: TypeError if the leaves are not floating-point (or complex) arrays of one dtype.
     """
 
-    def __init__(self, nest):
+    def __init__(self, nest: Nest) -> None:
         leaves = list(_leaves(nest))
         dtypes = sorted({str(leaf.dtype) for _, leaf in leaves})
         if len(dtypes) > 1:
@@ -48,35 +53,35 @@ class Params:
             self.flat = np.zeros(0, np.float32)
         self.nest, _ = _view(nest, self.flat, 0)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> Any:
         return self.nest[key]
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: str, value: Any) -> None:
         """Called by Python after `grads["pos"] += dpos`, with the view that was added to."""
         self.nest[key] = value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = [f"  {name:<28}{leaf.shape}" for name, leaf in self.named()]
         return "\n".join([f"Params: {self.flat.size:,} numbers, {self.flat.dtype}", *lines])
 
-    def named(self):
+    def named(self) -> list[tuple[str, Array]]:
         """Return [("blocks.0.attn.qkv.w", view), …] in the order of the flat vector."""
         return list(_leaves(self.nest))
 
-    def zeros_like(self):
+    def zeros_like(self) -> Self:
         """Return Params of the same nest and dtype, all zero: `backward` adds gradients to them."""
         return self.astype(self.flat.dtype).zero()
 
-    def zero(self):
+    def zero(self) -> Self:
         """Set every number to zero, in place; returns self."""
         self.flat[...] = 0
         return self
 
-    def astype(self, dtype):
+    def astype(self, dtype: type | np.dtype | str) -> Self:
         """Return a copy in another dtype, such as float64 for a gradient check."""
         return self.of(self.flat.astype(dtype))
 
-    def to(self, device):
+    def to(self, device: str) -> Self:
         """Return a copy on another device, "cpu" or "cuda"; self, if all are there already.
 
         Errors: ValueError for any other device; those of `backend.cuda`.
@@ -84,14 +89,14 @@ class Params:
         there = to_device(self.flat, device)
         return self if there is self.flat else self.of(there)
 
-    def of(self, flat):
+    def of(self, flat: Array) -> Self:
         """Return Params of the same nest that are views of `flat` (n,), which is not copied."""
         other = copy.copy(self)
         other.flat = flat
         other.nest, _ = _view(self.nest, flat, 0)
         return other
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write the parameters as a safetensors file under their dotted names.
 
         Errors: OSError naming the file; whatever stood there before still does.
@@ -100,7 +105,7 @@ class Params:
         write_arrays(path, arrays, {"order": json.dumps(list(arrays))})
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> Self:
         """Return the Params of a file that `save` wrote, or of any safetensors file of such names.
 
         Errors: ValueError naming the file if it is damaged, or does not hold float32 or float64
@@ -119,14 +124,14 @@ class Params:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{path} is damaged: its names are not those of a nest") from error
 
-    def mask(self, predicate):
+    def mask(self, predicate: Callable[[str, Array], bool]) -> Array:
         """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds, else 0."""
         mask = self.zeros_like()
         for (name, leaf), (_, place) in zip(self.named(), mask.named(), strict=True):
             place[...] = bool(predicate(name, leaf))
         return mask.flat
 
-    def require_views(self, role):
+    def require_views(self, role: str) -> None:
         """Raise ValueError if a leaf was replaced by an array with memory of its own.
 
         `grads["head"]["w"] = dw` would leave behind the flat vector, which the optimizer reads.

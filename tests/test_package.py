@@ -1,6 +1,7 @@
 """The package: what its files say agrees, and a wheel works without the repository."""
 
 import configparser
+import inspect
 import os
 import re
 import shutil
@@ -31,6 +32,24 @@ def test_every_page_names_the_same_version():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\nversion: {minivit.__version__}\n" in citation
     assert re.findall(r"^## \[(\d.*?)\]", changes, re.MULTILINE)[0] == minivit.__version__
+
+
+@pytest.mark.parametrize("name", minivit.__all__)
+def test_every_public_signature_is_annotated(name):
+    public = getattr(minivit, name)
+    functions = [public]
+    if inspect.isclass(public):
+        methods = inspect.getmembers(public, callable)
+        functions = [public.__init__, *(method for key, method in methods if key[0] != "_")]
+    for function in functions:
+        signature = inspect.signature(function)
+        untyped = [
+            parameter.name
+            for parameter in signature.parameters.values()
+            if parameter.annotation is parameter.empty and parameter.name != "self"
+        ]
+        assert not untyped, f"{function.__qualname__} does not type {', '.join(untyped)}"
+        assert signature.return_annotation is not signature.empty, function.__qualname__
 
 
 @pytest.mark.slow
@@ -83,7 +102,7 @@ def test_a_wheel_installed_elsewhere_brings_all_that_a_clone_has(tmp_path):
     small = ["--depth", "1", "--dim", "16", "--mlp-dim", "16", "--shards", "2"]
     printed = run("minivit", "train-mnist", "--epochs", "1", *small)
     assert "Test accuracy" in printed
-    assert f"{programs / 'minivit'} train_mnist " in printed  # what to try next
+    assert f": {programs / 'minivit'} " in printed  # what to try next
     assert (empty / "runs" / "mnist" / "weights.safetensors").is_file()
     assert "page.html" in run("minivit", "explore", "--write", "page.html")
     assert (empty / "page.html").stat().st_size > 10_000

@@ -6,7 +6,7 @@ cannot hide.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def loss(logits):
     return cross_entropy(logits, np.arange(len(logits)) % logits.shape[1], smoothing=0.1)
 
 
-MODEL = dict(
+MODEL: dict[str, Any] = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
     pool="cls", dropout=0.2, drop_path=0.2,
 )  # fmt: skip

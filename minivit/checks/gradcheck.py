@@ -1,9 +1,12 @@
 """Compare a layer's hand-written gradients with numerical ones, and say what was found."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ..params import Params
 from .compare import TOLERANCE, judge, measure, report_noise, unknown
 from .explain import explain
 from .inside import inputs_of_sublayers
@@ -14,8 +17,16 @@ from .slopes import Slopes, directions_of
 
 
 def gradcheck(
-    layer, x, *, loss=None, params=None, method="complex", mode="full", seed=0, entries=1000
-):
+    layer: Any,
+    x: np.ndarray,
+    *,
+    loss: Callable | None = None,
+    params: Params | None = None,
+    method: str = "complex",
+    mode: str = "full",
+    seed: int = 0,
+    entries: int = 1000,
+) -> Report:
     """Check the gradients of anything that follows the layer protocol; return a Report.
 
     Arguments

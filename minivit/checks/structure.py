@@ -11,12 +11,13 @@ import numpy as np
 
 from ..layers import Identity
 from ..losses import cross_entropy
+from ..models import ViT
 from ..params import Params
 from .numeric import random_params
 from .report import Findings
 
 
-def structure(model, seed=0):
+def structure(model: ViT, seed: int = 0) -> Findings:
     """Check the properties of a `ViT`; return Findings, one for each.
 
     Runs a few images through the model, in float64, at random parameters and at the initial ones.

@@ -7,6 +7,7 @@ number of axes, the size of each axis as four bytes, big-endian, and then the nu
 import gzip
 import hashlib
 import math
+import os
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class Digits(NamedTuple):
     classes: list[str]
 
 
-def load_digits(source="mnist"):
+def load_digits(source: str | os.PathLike = "mnist") -> Digits:
     """Load "mnist", which comes with this package, "fashion-mnist", or a folder of four idx files.
 
     Fashion-MNIST is downloaded if this machine has it not (data/fashion.py). A folder holds

@@ -1,11 +1,15 @@
 """Cross-entropy with label smoothing (Szegedy et al. 2015, arXiv:1512.00567, section 7)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ..backend import array_module, beside
+from ..backend import Array, array_module, beside
 
 
-def cross_entropy(logits, labels, *, smoothing=0.0):
+def cross_entropy(
+    logits: Array, labels: Array | Sequence[int], *, smoothing: float = 0.0
+) -> tuple[np.floating, Array]:
     """Return the mean loss over the batch, in nats, and its gradient.
 
         p = softmax(logits)        target = (1 − smoothing) · onehot(label) + smoothing / K

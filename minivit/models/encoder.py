@@ -2,9 +2,12 @@
 
 import math
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ..backend import Array
 from ..layers import (
     ClassToken,
     Dropout,
@@ -18,6 +21,7 @@ from ..layers import (
     SinusoidalPositions2D,
 )
 from ..layers.refusals import expect_like, expect_one_of, pair, positive_integers
+from ..params import Nest, Params
 
 
 class Encoder:
@@ -56,23 +60,26 @@ class Encoder:
     Errors: ValueError or TypeError naming the value that cannot work.
     """
 
+    pos: Any  # one of three kinds of positions, or none
+    blocks: list[Any]  # pre-norm or post-norm
+
     def __init__(
         self,
         *,
-        image_size,
-        patch_size,
-        channels,
-        dim,
-        depth,
-        heads,
-        mlp_dim,
-        class_token=False,
-        positions="learned",
-        norm="pre",
-        eps=1e-6,
-        dropout=0.0,
-        drop_path=0.0,
-    ):
+        image_size: int | Sequence[int],
+        patch_size: int,
+        channels: int,
+        dim: int,
+        depth: int,
+        heads: int,
+        mlp_dim: int,
+        class_token: bool = False,
+        positions: str | None = "learned",
+        norm: str = "pre",
+        eps: float = 1e-6,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ) -> None:
         name = type(self).__name__
         patch_size, channels, dim, depth, heads, mlp_dim = positive_integers(
             name, patch_size=patch_size, channels=channels, dim=dim, depth=depth, heads=heads,
@@ -123,11 +130,12 @@ class Encoder:
             drop_path=self.blocks[-1].drop1.path_rate,
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
         return f"{type(self).__name__}({arguments})"
 
-    def init(self, rng, dtype=np.float32):
+    # np.random is in quotes, as NumPy loads it only when it is asked for.
+    def init(self, rng: "np.random.Generator", dtype: type | np.dtype = np.float32) -> Nest:
         """Return the nest of initial parameters, for Params; `rng` is a np.random.Generator."""
         return {
             "patches": self.patches.init(rng, dtype),
@@ -137,7 +145,14 @@ class Encoder:
             "ln": self.ln.init(rng, dtype),
         }
 
-    def forward(self, params, images, rng=None, *, keep=True):
+    def forward(
+        self,
+        params: Params | Nest,
+        images: Array,
+        rng: "np.random.Generator | None" = None,
+        *,
+        keep: bool = True,
+    ) -> tuple[Array, Any]:
         """Return tokens (B, T, D) and the cache for `backward`.
 
         rng:  a np.random.Generator, for training with dropout or stochastic depth; without it
@@ -145,7 +160,7 @@ class Encoder:
         keep: False for evaluation: each block's cache is dropped at once
         """
         expect_like(type(self).__name__, "images", images, params["patches"]["w"])
-        cache = {"blocks": []}
+        cache: dict[str, Any] = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
         x, cache["cls"] = self.cls.forward(params, x)  # (B, T, D)
         x, cache["pos"] = self.pos.forward(params, x)  # (B, T, D)
@@ -157,7 +172,9 @@ class Encoder:
         tokens, cache["ln"] = self.ln.forward(params["ln"], x)  # (B, T, D)
         return tokens, cache
 
-    def backward(self, params, dtokens, cache, grads):
+    def backward(
+        self, params: Params | Nest, dtokens: Array, cache: Any, grads: Params | Nest
+    ) -> Array:
         """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
         if None in cache["blocks"]:
             raise ValueError(

@@ -1,6 +1,7 @@
 """Adam (Kingma and Ba 2014, arXiv:1412.6980, algorithm 1), and AdamW with its weight decay."""
 
-from ..backend import array_module
+from ..backend import Array, array_module
+from ..params import Params
 from .optimizer import Optimizer, is_matrix
 
 
@@ -17,13 +18,20 @@ class Adam(Optimizer):
 
     lasting = ("t", "m", "v")
 
-    def __init__(self, params, lr, *, betas=(0.9, 0.999), eps=1e-8):
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
         super().__init__(params, lr)
         self.betas, self.eps, self.t = betas, eps, 0
         self.m = params.zeros_like().flat
         self.v = params.zeros_like().flat
 
-    def update(self, p, g):
+    def update(self, p: Array, g: Array) -> None:
         xp = array_module(p)
         beta1, beta2 = self.betas
         self.t += 1
@@ -44,11 +52,19 @@ class AdamW(Adam):
     Only the matrices decay (`is_matrix`): not biases, layer norms, positions or the class token.
     """
 
-    def __init__(self, params, lr, *, betas=(0.9, 0.999), eps=1e-8, decay=0.05):
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        decay: float = 0.05,
+    ) -> None:
         super().__init__(params, lr, betas=betas, eps=eps)
         self.decay = decay
         self.decays = params.mask(is_matrix)
 
-    def update(self, p, g):
+    def update(self, p: Array, g: Array) -> None:
         p -= (self.lr * self.decay) * (self.decays * p)
         super().update(p, g)

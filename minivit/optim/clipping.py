@@ -1,11 +1,14 @@
 """Clipping by the global norm (Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1)."""
 
+import numpy as np
+
 from ..backend import array_module
+from ..params import Params
 
 LARGE = 1e18  # the square of a larger number may be no float32
 
 
-def clip_by_global_norm(grads, max_norm):
+def clip_by_global_norm(grads: Params, max_norm: float) -> np.floating:
     """Scale the gradients, in place, to a global norm of at most `max_norm`; return what it was.
 
     One norm for all of them keeps their direction. Large gradients are divided by the largest

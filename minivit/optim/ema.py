@@ -1,5 +1,6 @@
 """The exponential moving average of the parameters, to evaluate in their place."""
 
+from ..params import Params
 from .state import Stateful
 
 
@@ -15,14 +16,14 @@ class EMA(Stateful):
 
     lasting = ("t", "average")
 
-    def __init__(self, params, decay=0.999):
+    def __init__(self, params: Params, decay: float = 0.999) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay must be at least 0 and less than 1, got {decay!r}")
         self.source, self.params = params, params.astype(params.flat.dtype)  # params: the average
         self.average = self.params.flat
         self.decay, self.t = decay, 0
 
-    def update(self):
+    def update(self) -> None:
         """Take in the parameters as they are after a step of the optimizer."""
         self.t += 1
         decay = min(self.decay, (1 + self.t) / (10 + self.t))

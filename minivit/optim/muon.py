@@ -2,7 +2,7 @@
 
 import math
 
-from ..backend import array_module
+from ..backend import Array, array_module
 from ..params import Params
 from .adam import AdamW
 from .optimizer import Optimizer, is_matrix
@@ -27,8 +27,15 @@ class Muon(Optimizer):
     lasting = ("velocity", "rest")
 
     def __init__(
-        self, params, lr=0.02, *, momentum=0.95, decay=0.05, rest_lr=3e-3, betas=(0.9, 0.98)
-    ):
+        self,
+        params: Params,
+        lr: float = 0.02,
+        *,
+        momentum: float = 0.95,
+        decay: float = 0.05,
+        rest_lr: float = 3e-3,
+        betas: tuple[float, float] = (0.9, 0.98),
+    ) -> None:
         if not lr > 0:
             raise ValueError(f"Muon: lr must be positive, got {lr!r}; optimizer.lr may be 0 later")
         super().__init__(params, lr)
@@ -41,7 +48,8 @@ class Muon(Optimizer):
         self.rest_share = rest_lr / lr
         is_rest = params.mask(lambda name, leaf: not is_inner_matrix(name, leaf))
         (self.rest_places,) = array_module(is_rest).nonzero(is_rest)  # their places in flat
-        self.groups = {}  # matrices of one shape, orthogonalised together: (weights, ahead), …
+        # Matrices of one shape are orthogonalised together: (weights, ahead), …
+        self.groups: dict[tuple[int, ...], list[tuple[Array, Array]]] = {}
         for (name, leaf), (_, ahead) in zip(params.named(), self.ahead.named(), strict=True):
             if is_inner_matrix(name, leaf):
                 split = array_module(leaf).split
@@ -50,7 +58,7 @@ class Muon(Optimizer):
                 for w, part in pairs:
                     self.groups.setdefault(w.shape, []).append((w, part))
 
-    def update(self, p, g):
+    def update(self, p: Array, g: Array) -> None:
         xp = array_module(p)
         rest = p[self.rest_places]
         self.rest.lr = self.lr * self.rest_share

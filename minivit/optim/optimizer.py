@@ -1,6 +1,6 @@
 """What all optimizers share."""
 
-from ..backend import device_of
+from ..backend import Array, device_of
 from ..params import Params
 from .state import Stateful
 
@@ -12,10 +12,10 @@ class Optimizer(Stateful):
     and names in `lasting` what it keeps between steps (state.py).
     """
 
-    def __init__(self, params, lr):
+    def __init__(self, params: Params, lr: float) -> None:
         self.params, self.lr = params, lr
 
-    def step(self, grads):
+    def step(self, grads: Params) -> None:
         """Change the parameters by one step against `grads` (Params of the same nest; not changed).
 
         Errors: TypeError for anything but Params; ValueError if a leaf of either was replaced and
@@ -40,7 +40,10 @@ class Optimizer(Stateful):
             )
         self.update(self.params.flat, grads.flat)
 
+    def update(self, p: Array, g: Array) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no update(p, g)")
 
-def is_matrix(name, leaf):
+
+def is_matrix(name: str, leaf: Array) -> bool:
     """Whether a parameter is the weight matrix of a linear map: a two-dimensional `w`."""
     return name.rpartition(".")[2] == "w" and leaf.ndim == 2

@@ -3,14 +3,14 @@
 import math
 
 
-def warmup_linear(step, *, steps, warmup, peak):
+def warmup_linear(step: int, *, steps: int, warmup: int, peak: float) -> float:
     """Learning rate of `step` (0 … steps − 1): up to `peak` in `warmup` steps, then down to 0."""
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     return peak * (steps - step) / (steps - warmup)
 
 
-def warmup_cosine(step, *, steps, warmup, peak):
+def warmup_cosine(step: int, *, steps: int, warmup: int, peak: float) -> float:
     """The same way up, then half a cosine down (Loshchilov and Hutter 2016, arXiv:1608.03983)."""
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)

@@ -1,5 +1,7 @@
 """Stochastic gradient descent with momentum (Polyak 1964, in the form that PyTorch uses)."""
 
+from ..backend import Array
+from ..params import Params
 from .optimizer import Optimizer
 
 
@@ -14,12 +16,12 @@ class SGD(Optimizer):
 
     lasting = ("velocity",)
 
-    def __init__(self, params, lr, *, momentum=0.9):
+    def __init__(self, params: Params, lr: float, *, momentum: float = 0.9) -> None:
         super().__init__(params, lr)
         self.momentum = momentum
         self.velocity = params.zeros_like().flat
 
-    def update(self, p, g):
+    def update(self, p: Array, g: Array) -> None:
         self.velocity *= self.momentum
         self.velocity += g
         p -= self.lr * self.velocity

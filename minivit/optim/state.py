@@ -1,5 +1,7 @@
 """What lasts from one step of training to the next, by name: what a checkpoint keeps."""
 
+from typing import Any
+
 from ..backend import device_of, to_device
 
 
@@ -12,9 +14,9 @@ class Stateful:
 
     lasting: tuple[str, ...] = ()
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return {name: value} of everything that lasts. Arrays are handed out, not copied."""
-        state = {}
+        state: dict[str, Any] = {}
         for name in self.lasting:
             value = getattr(self, name)
             if isinstance(value, Stateful):
@@ -23,7 +25,7 @@ class Stateful:
                 state[name] = value
         return state
 
-    def load_state(self, state):
+    def load_state(self, state: dict[str, Any]) -> None:
         """Continue from the `state()` of another of its kind; arrays are copied to their device.
 
         Errors: ValueError unless names, types, shapes and dtypes fit; then nothing is changed.
