@@ -1,6 +1,7 @@
 """The order of the house: imports point down only, and the engine imports NumPy alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,15 @@ def test_imports_point_down_only(path):
             assert target_floor < floor or target == place, f"{name_of(path)} imports {imported}"
         if imported == "minivit":
             assert place == "demos", f"{name_of(path)} imports the package that imports it"
+
+
+def test_the_contributing_page_has_the_same_floors_in_the_same_order():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name in [name.removeprefix("minivit.") for names in FLOORS for name in names]:
+        while rows and not re.match(rf"\| [^|]*`{name}(/|\.py)`", rows[-1]):
+            rows.pop()
+        assert rows, f"CONTRIBUTING.md does not have {name} where FLOORS has it"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
