@@ -6,7 +6,7 @@ import numpy as np
 
 import minivit
 from minivit.data.digits import Split
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.study.figures import mistakes_by_loss
 from minivit.training import Progress, fit
 
@@ -54,7 +54,7 @@ def classifier_of(run, digits):
     params = minivit.Params(model.init(np.random.default_rng(0)))
     images, labels = digits.train
     few, rest = Split(images[:20_000], labels[:20_000]), Split(images[-1000:], labels[-1000:])
-    classifier = minivit.Classifier(model, params, Preparation.of(few.images), digits.classes)
+    classifier = minivit.Classifier(model, params, Normalize.of(few.images), digits.classes)
     fit(Progress(classifier, minivit.Muon(params, 0.02)), few, rest, epochs=2, batch_size=250)
     return classifier
 

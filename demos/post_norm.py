@@ -8,7 +8,7 @@ import numpy as np
 import minivit
 from minivit.backend import floats, usable_device
 from minivit.data.digits import Split
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.threads import threads
 from minivit.training.batches import batches
 from minivit.training.step import loss_and_gradients
@@ -61,7 +61,7 @@ def run(train, norm, warmup, steps, seed, device):
     params = minivit.Params(model.init(np.random.default_rng(seed))).to(device)
     optimizer, grads = minivit.Adam(params, LEARNING_RATE), params.zeros_like()
     split = Split(train.images[: steps * BATCH], train.labels[: steps * BATCH])
-    prepare = Preparation.of(split.images)
+    prepare = Normalize.of(split.images)
     outcomes = []
     for step, batch in enumerate(batches(split, epochs=1, batch_size=BATCH, seed=seed)):
         outcomes.append(

@@ -10,7 +10,7 @@ import minivit
 from minivit.backend import usable_device
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.files import write_file, write_json
 from minivit.threads import threads
 from minivit.training import Progress, Run, metrics
@@ -67,7 +67,7 @@ def started_options(run, options):
 def set_up(options, load, device):
     """Data, the Progress of a new model, and what the run is started with."""
     data, rng = load(options)
-    normalize = Preparation.of(data.train.images, MEASURED)
+    normalize = Normalize.of(data.train.images, MEASURED)
     _, H, W, *channels = data.train.images.shape
     model = model_of(options, (H, W), *(channels or [1]), len(data.classes))
     params = minivit.Params(model.init(rng)).to(device)

@@ -7,7 +7,7 @@ import numpy as np
 
 import minivit
 from minivit.data.digits import hold_out
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.files import write_file
 from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
 from minivit.training import Progress, fit
@@ -63,7 +63,7 @@ def train(options, answer):
     data = minivit.load_digits("mnist")
     rng = np.random.default_rng(0)
     training, validation = hold_out(data.train, HELD_OUT, rng)
-    preparation = Preparation.of(training.images)
+    normalize = Normalize.of(training.images)
     model = minivit.ViT(
         image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=2, mlp_dim=128, classes=10,
         pool="cls" if options.layer in ("class_token", "first_token") else "mean",
@@ -76,7 +76,7 @@ def train(options, answer):
         f"A ViT of {params.flat.size:,} parameters, in which your {answer.__name__} works", end=""
     )
     print(f" {count} times, learns MNIST.")
-    classifier = minivit.Classifier(model, params, preparation, data.classes)
+    classifier = minivit.Classifier(model, params, normalize, data.classes)
     progress = Progress(classifier, minivit.Muon(params))
     options = dict(epochs=EPOCHS, batch_size=250, shards=1)  # workers could not import the answer
     fit(progress, training, validation, **options)

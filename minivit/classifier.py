@@ -15,7 +15,7 @@ import numpy as np
 
 from .backend import array_module, beside, to_device
 from .data.digits import Split
-from .data.preparation import Preparation
+from .data.normalize import Normalize
 from .files import read_json, write_json
 from .layers import Softmax
 from .layers.refusals import pair, positive_integers
@@ -39,14 +39,14 @@ class Classifier:
     Attributes
         model:     a ViT, or another model that returns logits
         params:    its Params; work is done on the device where they are
-        normalize: raw images -> float images, such as a Preparation
+        normalize: raw images -> float images, such as Normalize
         classes:   the names of the K classes
 
     It has no state that changes, so threads may share one.
     """
 
     def __init__(
-        self, model: Any, params: Params, normalize: Preparation, classes: Sequence[str]
+        self, model: Any, params: Params, normalize: Normalize, classes: Sequence[str]
     ) -> None:
         self.model, self.params, self.normalize = model, params, normalize
         self.classes = list(classes)
@@ -173,7 +173,7 @@ class Classifier:
         try:
             _expect_no_larger(config["model"], weights)
             model = ViT(**config["model"])
-            normalize = Preparation(**config["preparation"])
+            normalize = Normalize(**config["preparation"])
             classes = _class_names(config["classes"], model.config["classes"])
         except KeyError as error:
             raise ValueError(f"{config_file} describes no model: it has no {error}") from error

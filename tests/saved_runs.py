@@ -6,7 +6,7 @@ import numpy as np
 
 import minivit
 from minivit.checks.numeric import random_params
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import save_run
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -18,7 +18,7 @@ def save_untrained(folder, classes=DIGITS, **changes):
     model = minivit.ViT(**(sizes | changes), classes=len(classes))
     params = random_params(model, np.random.default_rng(0)).astype(np.float32)
     Path(folder).mkdir()
-    save_run(folder, model, params, Preparation(0.13, 0.31), classes, [dict(step=0)])
+    save_run(folder, model, params, Normalize(0.13, 0.31), classes, [dict(step=0)])
 
 
 def saved(folder, rows, pool="cls", dtype=np.float32):
@@ -29,5 +29,5 @@ def saved(folder, rows, pool="cls", dtype=np.float32):
     )  # fmt: skip
     params = minivit.Params(model.init(np.random.default_rng(1), dtype))
     params.flat += 0.1
-    save_run(str(folder), model, params, Preparation(0.1, 0.3), ["a", "b", "c"], rows)
+    save_run(str(folder), model, params, Normalize(0.1, 0.3), ["a", "b", "c"], rows)
     return model, params

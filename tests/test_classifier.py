@@ -8,7 +8,7 @@ import pytest
 
 import minivit
 from minivit.checks.numeric import random_params
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import predict, save_run
 from tests.saved_runs import saved
 from tests.test_house import ROOT
@@ -20,7 +20,7 @@ def run(tmp_path):
         image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3
     )
     params = random_params(model, np.random.default_rng(0)).astype(np.float32)
-    save_run(tmp_path, model, params, Preparation(0.4, 0.3), ["a", "b", "c"], [dict(step=0)])
+    save_run(tmp_path, model, params, Normalize(0.4, 0.3), ["a", "b", "c"], [dict(step=0)])
     return tmp_path
 
 
@@ -101,7 +101,7 @@ def test_no_training_code_is_imported(run):
         (some(4, 6), ValueError, r"image of shape \(6,\); the model was trained on \(4, 6, 1\)"),
         (some(2, 6, 4), ValueError, r"image of shape \(6, 4\); the model was trained on"),
         (some(2, 4, 6, 3), ValueError, r"image of shape \(4, 6, 3\); the model"),
-        (some(2, 4, 6) / 255, TypeError, "images are float64; expected the raw uint8 pixels"),
+        (some(2, 4, 6) / 255, TypeError, "images are float64; expected raw uint8 pixels"),
         ([some(4, 6), some(5, 6)], ValueError, r"image of shape \(5, 6\)"),
     ],
 )

@@ -9,14 +9,14 @@ import contextlib
 import minivit
 from minivit.threads import cores, threads
 
-from .engines import PREPARATION, batch_of, start
+from .engines import NORMALIZE, batch_of, start
 
 
 @contextlib.contextmanager
 def classifier(config, count):
     """As a user asks it: one thread, BLAS as it comes."""
     images, _ = batch_of(config, count)
-    asked = minivit.Classifier(*start(config), PREPARATION, range(config["classes"]))
+    asked = minivit.Classifier(*start(config), NORMALIZE, range(config["classes"]))
     yield lambda: asked.predict(images), count
 
 
@@ -24,7 +24,7 @@ def classifier(config, count):
 def evaluation(config, count):
     """As training and `demos.evaluate` ask it: batch by batch, on a thread for each core."""
     images, _ = batch_of(config, count)
-    asked = minivit.Classifier(*start(config), PREPARATION, range(config["classes"]))
+    asked = minivit.Classifier(*start(config), NORMALIZE, range(config["classes"]))
     with threads(cores()) as mapper:
         yield lambda: asked.logits(images, mapper), count
 
@@ -38,7 +38,7 @@ def torch_evaluation(config, count, batch_size=250):
     torch.set_num_threads(cores())
     images = torch.from_numpy(batch_of(config, count)[0])
     model = twin(config, start(config)[1]).eval()
-    mean, std = 255 * PREPARATION.mean, 255 * PREPARATION.std
+    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
 
     @torch.inference_mode()
     def answer():

@@ -7,7 +7,7 @@ from minivit.backend import floats
 from minivit.study.records import layers_of
 from minivit.training.step import loss_and_gradients
 
-from .engines import BETAS, DECAY, LR, PREPARATION, batch_of, start
+from .engines import BETAS, DECAY, LR, NORMALIZE, batch_of, start
 from .profile import of_all_blocks
 
 LEGEND = """
@@ -78,7 +78,7 @@ def count(config, batch_size, counts):
         for way in ("forward", "backward"):
             setattr(layer, way, watched(getattr(layer, way), path or "model", way))
     gradients = watched(loss_and_gradients, "batch and loss", "")
-    loss, accuracy = gradients(model, params, images, labels, grads, prepare=PREPARATION)
+    loss, accuracy = gradients(model, params, images, labels, grads, prepare=NORMALIZE)
     norm = watched(minivit.clip_by_global_norm, "clipping", "")(grads, 1.0)
     watched(floats, "fetching", "")(loss, accuracy, norm)
     watched(optimizer.step, "AdamW", "")(grads)

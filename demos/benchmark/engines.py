@@ -9,13 +9,13 @@ import contextlib
 import numpy as np
 
 import minivit
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.threads import cores, threads
 from minivit.training.step import loss_and_gradients
 from minivit.training.workers import workers
 
 LR, BETAS, DECAY = 1e-3, (0.9, 0.98), 0.05
-PREPARATION = Preparation(0.1307, 0.3081)  # MNIST's
+NORMALIZE = Normalize(0.1307, 0.3081)  # MNIST's
 
 
 def batch_of(config, batch_size):
@@ -41,7 +41,7 @@ def minivit_engine(config, batch_size):
 
         def step():
             loss, _ = loss_and_gradients(
-                model, params, images, labels, grads, prepare=PREPARATION, rngs=rngs, run=run
+                model, params, images, labels, grads, prepare=NORMALIZE, rngs=rngs, run=run
             )
             optimizer.step(grads)
             return loss
@@ -60,7 +60,7 @@ def torch_engine(config, batch_size, compiled=False):
     model = twin(config, start(config)[1])
     optimizer = adamw(model.named_parameters(), LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
-    mean, std = 255 * PREPARATION.mean, 255 * PREPARATION.std
+    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
 
     def step():
         optimizer.zero_grad()

@@ -14,7 +14,7 @@ from minivit.study.statements import statement_at
 from minivit.threads import threads
 from minivit.training.step import loss_and_gradients
 
-from .engines import BETAS, DECAY, LR, PREPARATION, batch_of, start
+from .engines import BETAS, DECAY, LR, NORMALIZE, batch_of, start
 from .lines import KINDS, LineClock, factors_of, kind_of, operations_of
 
 IMAGES = 64  # one core's shard of a batch of 128
@@ -100,7 +100,7 @@ def measure(config, seconds):
 def parts_of_a_step(config, count):
     """minivit's model, and the two parts of a step with `count` images: gradients and update."""
     images, labels = batch_of(config, count)
-    images = PREPARATION(images)
+    images = NORMALIZE(images)
     model, params = start(config)
     optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
     grads = params.zeros_like()

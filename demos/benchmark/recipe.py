@@ -11,7 +11,7 @@ import time
 
 import minivit
 from minivit.data.augment import Augmentation
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.threads import threads
 from minivit.training import Progress, fit
 
@@ -21,7 +21,7 @@ from .workers import Worker
 
 
 def start(options):
-    """What both begin with: data, model, parameters, Preparation and the settings of training."""
+    """What both begin with: data, model, parameters, normalization and the settings of training."""
     data, rng = load(options)
     model = model_of(options, data.train.images.shape[1:], 1, len(data.classes))
     params = minivit.Params(model.init(rng))
@@ -31,7 +31,7 @@ def start(options):
         augment=Augmentation.of(options.augment),
         seed=options.seed,
     )
-    return data, model, params, Preparation.of(data.train.images), settings
+    return data, model, params, Normalize.of(data.train.images), settings
 
 
 def train_minivit(exchange, options):

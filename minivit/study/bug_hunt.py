@@ -14,7 +14,7 @@ from ..checks.faults import faults, function_at, planted
 from ..checks.suite import CHECKS
 from ..classifier import Classifier
 from ..data.digits import Split
-from ..data.preparation import Preparation
+from ..data.normalize import Normalize
 from ..models import ViT
 from ..optim import SGD, Adam, AdamW, Muon
 from ..params import Params
@@ -71,7 +71,7 @@ class Hunt:
             classes=10, pool="mean" if self.fault.check == "mean_pool" else "cls", dropout=0.1,
         )  # fmt: skip
         params = Params(model.init(np.random.default_rng(0)))
-        classifier = Classifier(model, params, Preparation.of(self.train.images), range(10))
+        classifier = Classifier(model, params, Normalize.of(self.train.images), range(10))
         optimizer, lr = OPTIMIZERS.get(self.fault.check, (AdamW, 3e-3))
         count = len(self.train.labels)
         quiet = contextlib.redirect_stdout(io.StringIO())

@@ -6,7 +6,7 @@ import pytest
 import minivit
 from demos import attention_backprop, digit
 from minivit.checks.numeric import random_params
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import save_run
 from tests.data.idx import few_digits
 
@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
     params = random_params(model, np.random.default_rng(0)).astype(np.float32)
     rows = [dict(step=0, loss=1.0)]
     (tmp_path / "runs" / "mnist").mkdir(parents=True)
-    save_run("runs/mnist", model, params, Preparation.of(data.train.images), data.classes, rows)
+    save_run("runs/mnist", model, params, Normalize.of(data.train.images), data.classes, rows)
     return folder
 
 

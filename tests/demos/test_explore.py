@@ -8,7 +8,7 @@ import pytest
 import minivit
 from demos import digit, explore
 from minivit.data.digits import Digits, Split
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import save_run
 
 RNG = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def run(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     rows = [dict(step=1, loss=1.0)]
-    save_run(folder, model, params, Preparation(0.5, 0.3), DIGITS.classes, rows)
+    save_run(folder, model, params, Normalize(0.5, 0.3), DIGITS.classes, rows)
     return str(folder)
 
 

@@ -13,7 +13,7 @@ from minivit.data import image_files
 from minivit.data.augment import Augmentation
 from minivit.data.folder import split_files
 from minivit.data.images import load_pixels
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import load_run
 from tests.data.shapes import CLASSES, write_shapes
 from tests.demos.test_train_mnist import assert_complete, press_ctrl_c_at, weights
@@ -50,7 +50,7 @@ def test_leaves_a_complete_run_that_names_what_was_left_out(shapes, capsys):
     files = split_files(shapes, np.random.default_rng(0))["train"]
     left_out = [one.partition(": left out: ")[2].partition(" is a damaged")[0] for one in told]
     good = [path for paths in files.values() for path in paths if path not in left_out]
-    assert preparation == Preparation.of(np.stack([load_pixels(path, 16, 24) for path in good]))
+    assert preparation == Normalize.of(np.stack([load_pixels(path, 16, 24) for path in good]))
     result = json.loads((run / "result.json").read_text())
     assert np.sum(result["test"]["confusion_matrix"], axis=1).tolist() == [1, 1, 1]
     assert f"Test accuracy {result['test_accuracy']:.2%}" in printed.out

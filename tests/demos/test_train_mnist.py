@@ -18,7 +18,7 @@ import minivit
 from demos import train_mnist, training, training_options
 from minivit.data import fashion
 from minivit.data.augment import Augmentation
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import Progress, load_checkpoint, load_run
 from minivit.training.checkpoint import begin_checkpoints
 from minivit.training.step import cores
@@ -115,7 +115,7 @@ def test_trains_on_one_part_watches_another_and_tests_once(folder, monkeypatch):
     parts = [[image.tobytes() for image in split.images] for split in (train, validation)]
     assert (len(parts[0]), len(parts[1])) == (220, 20)
     assert sorted(parts[0] + parts[1]) == sorted(image.tobytes() for image in data.train.images)
-    assert prepare == Preparation.of(train.images)
+    assert prepare == Normalize.of(train.images)
     assert (type(optimizer), optimizer.lr) == (minivit.Muon, 0.004)
     assert options["augment"] == Augmentation(shift=2, rotation=10, scale=0.1)
     assert train_mnist.arguments([]).shards == cores()

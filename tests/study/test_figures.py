@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.study import figures
 
 
@@ -56,7 +56,7 @@ def test_images_in_colour_and_class_names_that_look_like_formulas():
     )
     params = minivit.Params(model.init(rng))
     images, labels = rng.integers(0, 256, (2, 4, 4, 3), np.uint8), np.array([1, 0])
-    names, prepare = ["$a^$", r"$\b$"], Preparation([0.4, 0.5, 0.6], [0.3, 0.3, 0.2])
+    names, prepare = ["$a^$", r"$\b$"], Normalize([0.4, 0.5, 0.6], [0.3, 0.3, 0.2])
     mistakes = figures.worst_mistakes(images, labels, np.array([[0.0, -9], [-9, 0]]), names)
     gradients = figures.attention_and_gradients(model, params, images, labels, prepare, names)
     for figure in (mistakes, gradients):
@@ -74,7 +74,7 @@ def test_attention_and_gradients_are_those_of_the_model(pool):
     params = minivit.Params(model.init(rng))
     params.flat += 0.3 * rng.standard_normal(params.flat.shape).astype(np.float32)
     images, labels = rng.integers(0, 256, (3, 4, 6)).astype(np.uint8), np.array([0, 1, 2])
-    prepare = Preparation.of(images)
+    prepare = Normalize.of(images)
     figure = figures.attention_and_gradients(model, params, images, labels, prepare, "abc")
     pixels(figure)
 

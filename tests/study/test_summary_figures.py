@@ -3,7 +3,7 @@ import numpy as np
 
 import minivit
 from minivit.checks.numeric import random_params
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.study import figures, summaries, summary_figures, trace
 from tests.study.cases import traced_vit
 
@@ -60,7 +60,7 @@ def test_answers_are_explained_by_the_gradient_of_the_winning_logit():
         image_size=8, patch_size=4, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3
     )
     params = random_params(model, rng).astype(np.float32)
-    classifier = minivit.Classifier(model, params, Preparation(0.4, 0.3), ["a", "b", "c"])
+    classifier = minivit.Classifier(model, params, Normalize(0.4, 0.3), ["a", "b", "c"])
     pixels = rng.integers(0, 256, (2, 8, 8, 1), np.uint8)
     grid = np.reshape(drawn(summary_figures.attention_of_answers(classifier, pixels)).axes, (2, 3))
 

@@ -10,7 +10,7 @@ from demos import post_norm, predict, train_mnist
 from minivit.backend import device_of
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import Progress, evaluate, fit, load_checkpoint, save_run
 from minivit.training.checkpoint import begin_checkpoints, save_checkpoint
 from tests.data.idx import few_digits
@@ -34,7 +34,7 @@ def case(device, optimizer="adamw", count=640, ema=False, dtype=np.float32, **ch
     params = minivit.Params(model.init(np.random.default_rng(0), dtype)).to(device)
     average = minivit.EMA(params, 0.9) if ema else None
     progress = Progress(params, OPTIMIZERS[optimizer](params), average)
-    preparation = Preparation.of(images)
+    preparation = Normalize.of(images)
     as_float64 = lambda images: preparation(images).astype(dtype)  # noqa: E731
     prepare = preparation if dtype == np.float32 else as_float64
     return model, progress, train, validation, prepare

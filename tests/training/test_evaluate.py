@@ -5,7 +5,7 @@ import pytest
 
 import minivit
 from minivit.data.digits import Split
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import evaluate, predict
 from minivit.training.step import threads
 
@@ -20,7 +20,7 @@ def case():
     params = minivit.Params(model.init(rng))
     params.flat += rng.standard_normal(params.flat.shape).astype(np.float32)
     split = Split(rng.integers(0, 256, (17, 4, 4)).astype(np.uint8), rng.integers(0, 3, 17))
-    return model, params, split, Preparation.of(split.images)
+    return model, params, split, Normalize.of(split.images)
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 17, 100])

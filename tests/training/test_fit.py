@@ -9,7 +9,7 @@ import pytest
 import minivit
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
-from minivit.data.preparation import Preparation
+from minivit.data.normalize import Normalize
 from minivit.training import Progress, evaluate, fit
 from minivit.training.step import one_by_one
 
@@ -28,7 +28,7 @@ def small_case(seed=0, ema=False):
     params = minivit.Params(model.init(np.random.default_rng(seed)))
     average = minivit.EMA(params, 0.9) if ema else None
     progress = Progress(params, minivit.Adam(params, 0.02), average)
-    return model, progress, train, validation, Preparation.of(images)
+    return model, progress, train, validation, Normalize.of(images)
 
 
 def small_run(seed=0, **options):
@@ -164,7 +164,7 @@ def test_is_the_loop_that_anyone_would_write():
     model = minivit.ViT(
         image_size=4, patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3
     )
-    prepare, augment = Preparation.of(images), Augmentation(shift=1)
+    prepare, augment = Normalize.of(images), Augmentation(shift=1)
     params = minivit.Params(model.init(np.random.default_rng(1)))
     params.flat += 0.1 * rng.standard_normal(params.flat.shape).astype(np.float32)
     twin = params.astype(np.float32)
@@ -250,10 +250,10 @@ def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypat
 def test_names_a_parameter_that_a_step_made_infinite():
     message = "at step 1 .*: the parameter [a-z0-9.]+. Try a lower"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
-        tiny_fit(Preparation(0.1, 0.3), rate=1e39, epochs=1, batch_size=2)
+        tiny_fit(Normalize(0.1, 0.3), rate=1e39, epochs=1, batch_size=2)
     message = "after step 0 the validation loss is nan; not finite: the parameter [a-z0-9.]+. Try a"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
-        tiny_fit(Preparation(0.1, 0.3), rate=1e39, epochs=1, batch_size=4)
+        tiny_fit(Normalize(0.1, 0.3), rate=1e39, epochs=1, batch_size=4)
 
 
 def test_refuses_a_validation_loss_that_is_not_finite(monkeypatch):
@@ -285,7 +285,7 @@ def test_refuses_a_validation_loss_that_is_not_finite(monkeypatch):
 )
 def test_refuses_settings_that_cannot_work(options, message):
     with pytest.raises(ValueError, match=message):
-        tiny_fit(Preparation(0.1, 0.3), **(dict(epochs=1, batch_size=2) | options))
+        tiny_fit(Normalize(0.1, 0.3), **(dict(epochs=1, batch_size=2) | options))
 
 
 @pytest.mark.slow
@@ -293,7 +293,7 @@ def test_2000_images_are_enough_for_90_percent():
     data = minivit.load_digits()
     train = Split(data.train.images[:2000], data.train.labels[:2000])
     train, validation = hold_out(train, 100, np.random.default_rng(0))
-    prepare = Preparation.of(train.images)
+    prepare = Normalize.of(train.images)
     model = minivit.ViT(
         image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=4, mlp_dim=128, classes=10
     )

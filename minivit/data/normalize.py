@@ -1,22 +1,24 @@
-"""From raw pixels to what the model reads; saved with a run, whose model reads nothing else."""
+"""From raw pixels to a model's input: normalised with the training images' mean and std."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-AT_ONCE = 256  # images that are counted together
+AT_ONCE = 256  # images counted together
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """Normalise: (pixels / 255 − mean) / std.
+class Normalize:
+    """(pixels / 255 − mean) / std.
 
-    mean, std: of the training images' pixels, as shares of 255; for images with channels, lists of
-               one number for each or, as older runs have it, one number for all
+    mean, std: of the training images' pixels, as shares of 255: a number, or a list of one number
+               for each channel
 
-    Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32, on the device
-    where the images are. Errors: TypeError for other images, ValueError for other channels.
+    Called with images (B, H, W) or (B, H, W, C) uint8, returns (B, H, W, C) float32, on the images'
+    device. Errors: TypeError unless they are uint8, ValueError for another number of channels.
     """
 
     mean: float | list[float]
@@ -27,19 +29,19 @@ class Preparation:
         finite = all(math.isfinite(number) for number in [*means, *stds])
         if not (finite and all(std > 0 for std in stds) and len(means) == len(stds)):
             raise ValueError(
-                "the preparation's mean and std must be finite, of one length, and std greater "
-                f"than 0, got {self.mean!r} and {self.std!r}"
+                "mean and std must be finite, equally many, and std greater than 0, got "
+                f"{self.mean!r} and {self.std!r}"
             )
 
     @classmethod
-    def of(cls, images, most=None):
+    def of(cls, images: Any, most: int | None = None) -> "Normalize":
         """Measure mean and std on the training images, (n, H, W) or (n, H, W, C) uint8.
 
-        most: measure on no more than so many of them, which lie evenly over all
+        most: measure on at most this many of them, spread evenly
         Errors: ValueError if all pixels are equal.
         """
         apart = math.ceil(len(images) / (most or len(images)))
-        counts = 0  # how often each channel has each of the 256 levels: (C, 256)
+        counts: Any = 0  # how often each channel has each of the 256 levels: (C, 256)
         for start in range(0, len(images), apart * AT_ONCE):
             some = images[start : start + apart * AT_ONCE : apart]
             channels = some.reshape(-1, some.shape[3] if some.ndim == 4 else 1).T
@@ -51,25 +53,21 @@ class Preparation:
             raise ValueError(
                 "all pixels of the training images are equal; there is nothing to learn"
             )
-        std[std == 0] = 255  # a channel that is the same everywhere stays 0
+        std[std == 0] = 255  # a channel without contrast stays 0
         mean, std = mean / 255, std / 255
         return cls(mean.item(), std.item()) if len(mean) == 1 else cls(mean.tolist(), std.tolist())
 
-    def __call__(self, images):
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         if images.dtype != np.uint8:
-            raise TypeError(
-                f"images are {images.dtype}; expected the raw uint8 pixels, from 0 to 255"
-            )
+            raise TypeError(f"images are {images.dtype}; expected raw uint8 pixels, from 0 to 255")
         pixels = images.astype(np.float32)
         pixels = pixels if images.ndim == 4 else pixels[..., None]  # (B, H, W, C)
         means, stds = self._lists()
         if len(means) not in (1, pixels.shape[3]):
-            raise ValueError(
-                f"images have {pixels.shape[3]} channels, the preparation's mean has {len(means)}"
-            )
+            raise ValueError(f"images have {pixels.shape[3]} channels, the mean has {len(means)}")
         channels = [pixels] if len(means) == 1 else pixels.transpose(3, 0, 1, 2)  # (C, B, H, W)
-        for channel, mean, std in zip(channels, means, stds, strict=True):  # a view of pixels
-            channel -= 255 * mean  # Python's numbers: arrays would have to be sent to a GPU
+        for channel, mean, std in zip(channels, means, stds, strict=True):  # views of pixels
+            channel -= 255 * mean  # Python's numbers: an array would have to be sent to a GPU
             channel /= 255 * std
         return pixels
 
