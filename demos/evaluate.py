@@ -9,8 +9,7 @@ import numpy as np
 import minivit
 from minivit.backend import usable_device
 from minivit.data.digits import Split
-from minivit.data.folder import class_files, files_sum, has_parts, split_files
-from minivit.data.image_files import open_files
+from minivit.data.folders import class_files, files_sum, open_files, parts_in, split_files
 from minivit.files import read_json, write_file
 from minivit.study import figures
 from minivit.study.report import confusion_table
@@ -110,7 +109,7 @@ def images_in(folder, started, classifier):
         files = {
             name: [str(Path(folder, path)) for path in paths] for name, paths in held_out.items()
         }
-    elif has_parts(folder):
+    elif parts_in(folder):
         files = split_files(folder, np.random.default_rng(0))["test"]
     else:
         files = class_files(folder)

@@ -4,8 +4,7 @@ import sys
 
 import numpy as np
 
-from minivit.data.images import load_image
-from minivit.data.resize import resize
+from minivit.data.images import load_image, resize
 from minivit.files import write_file
 from minivit.study import figures
 from minivit.study.patch_image import convolve, patch_image

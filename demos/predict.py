@@ -14,7 +14,7 @@ import numpy as np
 
 import minivit
 from minivit.backend import usable_device
-from minivit.data.fetch import printable
+from minivit.data.download import printable
 from minivit.files import write_file
 from minivit.study import figures, summary_figures
 

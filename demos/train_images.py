@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from minivit.data.folder import image_folder
+from minivit.data.folders import image_folder
 
 from . import training, training_options
 from .options import parser_of, propose, sides, status

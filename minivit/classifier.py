@@ -113,26 +113,15 @@ class Classifier:
         For a model of MNIST's digits the digit is found and drawn as MNIST draws it; for any other,
         it is the middle of the picture at the model's size, in colour or grey.
         Returns pixels (H, W, C) uint8, and warnings, sentences why they may mislead.
-        Errors: those of `load_image`; ValueError for a model of other channels than 1 or 3.
+        Errors: those of `load_pixels`.
         """
-        import cv2  # here, as everything else of a classifier does without it
+        from .data.images import load_pixels  # here, as everything else does without OpenCV
+        from .data.scans import read_digit
 
-        from .data.images import load_image, load_pixels
-        from .data.likeness import LEAST, likeness
-        from .data.scans import scan_digit
-
-        C = self.model.config["channels"]
         if self.reads_digits:
-            pixels, warnings = scan_digit(load_image(source))
-            if pixels.any() and (alike := likeness(pixels)) < LEAST:
-                warnings.append(f"the most similar digit of MNIST is only {alike:.0%} like it")
-            return pixels[:, :, None], warnings
-        if C not in (1, 3):
-            raise ValueError(f"the run reads images of {C} channels; a picture has 3, or 1")
-        pixels = load_pixels(source, *self.model.config["image_size"])
-        if C == 1:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
-        return pixels, []
+            return read_digit(source)
+        H, W = self.model.config["image_size"]
+        return load_pixels(source, H, W, self.model.config["channels"]), []
 
     @property
     def reads_digits(self) -> bool:

@@ -13,9 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import minivit
-from demos.pictures import drawn_as_mnist
 from demos.predict import SURE, answer
-from minivit.data.likeness import LEAST, likeness
+from minivit.data.scans import LEAST_ALIKE, likeness, scan_digit
 
 FONTS = ["DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral", "OpenCV"]  # with matplotlib
 LETTERS = "ACDEFGHJKLMNPQRTUVWXYacdefhjkmnprtuvwxy"  # that no digit looks like
@@ -66,8 +65,8 @@ def printed_answers(classifier, signs, count, seed, change=np.asarray):
         for sign in np.repeat(list(signs), count):
             page = change(printed(font, str(sign), rng))
             image = cv2.cvtColor(page, cv2.COLOR_GRAY2RGB) / np.float32(255)
-            pixels, doubts = drawn_as_mnist(image)
-            answers.append((str(sign), answer(classifier, pixels, doubts)))
+            pixels, warnings = scan_digit(image)
+            answers.append((str(sign), answer(classifier, pixels, warnings)))
     return answers
 
 
@@ -81,13 +80,13 @@ def main(run):
         ("letters that one looks like", LIKE_DIGITS, 1, 9),
     ):
         answers = printed_answers(classifier, signs, count, *how)
-        warned = sum(bool(found["doubts"]) for _, found in answers)
+        warned = sum(bool(found["warnings"]) for _, found in answers)
         right = sum(found["class"] == sign for sign, found in answers)
         read = f", {right} are read" if "digits" in name else ""
         print(f"{warned} of {len(answers)} printed {name} get a warning{read}")
     images = minivit.load_digits().test.images
     unsure = classifier.predict(images).max(axis=1) < SURE
-    unlike = np.array([likeness(image) < LEAST for image in images])
+    unlike = np.array([likeness(image) < LEAST_ALIKE for image in images])
     print(f"{(unsure | unlike).sum():,} of MNIST's {len(images):,} test digits do")
 
 

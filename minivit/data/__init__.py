@@ -1,1 +1,1 @@
-"""Data: what is read from disk, and how raw pixels become what a model reads."""
+"""Data: reading it, and turning raw pixels into what a model takes."""

@@ -1,26 +1,28 @@
-"""Augmentation: small changes that leave the meaning of an image as it is."""
+"""Augmentation: small random changes to an image that do not change what it shows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Move, turn, grow or mirror each image by its own random amount; what comes in is zero.
+    """Shift, rotate, scale or mirror each image at random; what moves in from outside is zero.
 
-    shift:    whole pixels, up to so many each way
-    rotation: degrees, up to so many each way, about the middle of the image
-    scale:    share of the size, up to so much larger or smaller: 0.1 is from 0.9 to 1.1 times
-    flip:     mirror every second image, on average, left to right
+    shift:    up to this many whole pixels along each axis
+    rotation: up to this many degrees either way, about the middle of the image
+    scale:    up to this much larger or smaller, as a share: 0.1 is from 0.9 to 1.1 times
+    flip:     mirror left to right, every second image on average
 
-    Whatever is asked for is one affine map, and an image is resampled once (bilinear); shifts alone
-    keep every pixel value. `draw` is apart from `apply`, so that what a batch draws does not depend
-    on the parts in which it is changed.
+    All changes make up one affine map, so an image is resampled once (bilinear). Shifts alone keep
+    every pixel value. `draw` is separate from `apply` so that the random numbers of a batch do not
+    depend on how it is cut into parts.
 
-    Errors: ValueError for an amount that makes no sense.
+    Errors: ValueError for an amount out of range.
     """
 
     shift: int = 0
@@ -28,11 +30,14 @@ class Augmentation:
     scale: float = 0.0
     flip: bool = False
 
-    CHANGES: ClassVar = "shift=PIXELS, rotation=DEGREES, scale=SHARE, flip"
+    CHANGES: ClassVar[str] = "shift=PIXELS, rotation=DEGREES, scale=SHARE, flip"
 
     @classmethod
-    def of(cls, changes):
-        """The augmentation that is written as a list of CHANGES: ["shift=2", "flip"]."""
+    def of(cls, changes: Iterable[str]) -> "Augmentation":
+        """Return the augmentation that a list such as ["shift=2", "flip"] says, as CHANGES has it.
+
+        Errors: ValueError for anything else.
+        """
         settings = {}
         for change in changes:
             name, _, value = change.partition("=")
@@ -42,7 +47,7 @@ class Augmentation:
                 settings[name] = change == "flip" or float(value)
             except ValueError:
                 raise ValueError(f"{change!r}: expected {name}=NUMBER") from None
-        return cls(**settings)
+        return cls(**settings)  # type: ignore[arg-type]  # a shift may be 2.0
 
     def __post_init__(self):
         if not (0 <= self.shift < 2**15 and self.shift == int(self.shift)):
@@ -52,8 +57,10 @@ class Augmentation:
         if not 0 <= self.scale < 1:
             raise ValueError(f"scale is a share, at least 0 and less than 1, got {self.scale!r}")
 
-    def draw(self, rng, count, height, width):
-        """Return affine maps (count, 2, 3), one for each image, drawn from a generator."""
+    def draw(
+        self, rng: np.random.Generator, count: int, height: int, width: int
+    ) -> NDArray[np.float64]:
+        """Draw affine maps (count, 2, 3), one for each image."""
         angles = np.radians(rng.uniform(-self.rotation, self.rotation, count))
         sizes = rng.uniform(1 - self.scale, 1 + self.scale, count)
         mirror = np.where(rng.random(count) < 0.5, -1, 1) if self.flip else 1
@@ -64,10 +71,10 @@ class Augmentation:
         offset = middle - turn @ middle + moves  # (B, 2): turn about the middle, then move
         return np.concatenate([turn, offset[:, :, None]], axis=2)  # (B, 2, 3)
 
-    def apply(self, images, maps):
+    def apply(self, images: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Change images (B, H, W) or (B, H, W, C) uint8 by maps (B, 2, 3); return a new array.
 
-        Errors: TypeError for other images, ValueError for more than four channels.
+        Errors: TypeError for another type or shape, ValueError for more than four channels.
         """
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
             raise TypeError(

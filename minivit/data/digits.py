@@ -1,29 +1,41 @@
-"""MNIST and data sets of its format: four idx files, verified, and refused by name if damaged.
+"""MNIST and data sets of its format: four idx files, verified on reading.
 
 The idx format (LeCun): two zero bytes, a byte for the type (8: unsigned byte), a byte for the
 number of axes, the size of each axis as four bytes, big-endian, and then the numbers.
 """
 
+from __future__ import annotations  # so that no annotation loads np.random
+
 import gzip
 import hashlib
 import math
-import os
 import zlib
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .folders import ImageFiles
 
 MNIST = Path(__file__).parent / "mnist"
 UNSIGNED_BYTE = 8
-LARGEST = 2**30  # numbers in a file; a header that promises more is a damaged one
+LARGEST = 2**30  # numbers in a file; a header that promises more is damaged
+MNIST_SUMS = {  # MD5, of the unpacked files
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
 
 
 class Split(NamedTuple):
-    """Images (n, H, W) uint8 and their labels (n,) int64."""
+    """Images (n, H, W) or (n, H, W, C) uint8, in memory or in files; labels (n,) int64."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: NDArray[np.uint8] | ImageFiles
+    labels: NDArray[np.int64]
 
 
 class Digits(NamedTuple):
@@ -34,22 +46,22 @@ class Digits(NamedTuple):
     classes: list[str]
 
 
-def load_digits(source: str | os.PathLike = "mnist") -> Digits:
+def load_digits(source: str | PathLike[str] = "mnist") -> Digits:
     """Load "mnist", which comes with this package, "fashion-mnist", or a folder of four idx files.
 
-    Fashion-MNIST is downloaded if this machine has it not (data/fashion.py). A folder holds
+    Fashion-MNIST is downloaded if it is not on this machine (data/download.py). A folder holds
     train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
-    t10k-labels-idx1-ubyte, each plain or with .gz, and may hold MD5SUMS (`md5sum` format, of the
-    unpacked files). Every file's magic number and length are verified, gzip's own checksum, and the
-    MD5 sums where they are given.
+    t10k-labels-idx1-ubyte, each plain or with .gz. Every file's magic number and length are
+    verified, and gzip's checksum; for MNIST and Fashion-MNIST, the MD5 sum too.
 
-    Returns Digits. Errors: FileNotFoundError for what is missing, OSError if a download fails;
-    ValueError naming the file that is damaged.
+    Errors: FileNotFoundError if a file is missing, OSError if a download fails; ValueError naming a
+    damaged file.
     """
     if source == "fashion-mnist":
-        from . import fashion  # here, as few need it and it brings all that a download needs
+        from . import download  # only here: few need it, and it imports much
 
-        folder, sums, classes = fashion.fashion_mnist_folder(), fashion.MD5_SUMS, fashion.CLASSES
+        folder, sums = download.fashion_mnist_folder(), download.FASHION_SUMS
+        classes = download.FASHION_CLASSES
     else:
         folder = MNIST if source == "mnist" else Path(source)
         if not folder.is_dir():
@@ -57,19 +69,19 @@ def load_digits(source: str | os.PathLike = "mnist") -> Digits:
                 f'no data set at {str(source)!r}; expected "mnist", "fashion-mnist" or a folder '
                 "with the four idx files"
             )
-        sums, classes = _listed_sums(folder), None
+        sums, classes = MNIST_SUMS if source == "mnist" else {}, []
     train, test = _load_split(folder, "train", sums), _load_split(folder, "t10k", sums)
     train_size, test_size = train.images.shape[1:], test.images.shape[1:]
     if train_size != test_size:
         raise ValueError(
-            f"{folder}: training images are {train_size} pixels, test images {test_size}; "
-            "they must be of one size"
+            f"{folder}: training images are {train_size} pixels, test images {test_size}; expected "
+            "one size"
         )
     count = 1 + max(train.labels.max(), test.labels.max())
     return Digits(train, test, list(classes or map(str, range(count))))
 
 
-def hold_out(split, count, rng):
+def hold_out(split: Split, count: int, rng: np.random.Generator) -> tuple[Split, Split]:
     """Split off `count` images at random for validation; return (the rest, those `count`)."""
     if not 0 < count < len(split.labels):
         raise ValueError(
@@ -77,11 +89,11 @@ def hold_out(split, count, rng):
             "least 1 left to train on"
         )
     order = rng.permutation(len(split.labels))
-    validation, rest = (
-        Split(split.images[part], split.labels[part])
-        for part in (np.sort(order[:count]), np.sort(order[count:]))
+    validation, rest = np.sort(order[:count]), np.sort(order[count:])
+    return (
+        Split(split.images[rest], split.labels[rest]),
+        Split(split.images[validation], split.labels[validation]),
     )
-    return rest, validation
 
 
 def _load_split(folder, prefix, sums):
@@ -109,50 +121,35 @@ def _find(folder, name):
 
 
 def _read_idx(path, axes, sums):
-    """Read an idx file of unsigned bytes with so many axes; ValueError names a damaged file."""
+    """The array in an idx file of unsigned bytes with `axes` axes."""
     magic = bytes([0, 0, UNSIGNED_BYTE, axes])
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             header = file.read(4 + 4 * axes)
             if len(header) < 4 + 4 * axes or header[:4] != magic:
                 raise ValueError(
-                    f"{path} is no idx file of {'images' if axes == 3 else 'labels'}: expected it "
-                    f"to begin with {magic.hex(' ')}, got {header[:4].hex(' ') or 'nothing'}"
+                    f"{path} is not an idx file of {'images' if axes == 3 else 'labels'}: expected "
+                    f"it to begin with {magic.hex(' ')}, got {header[:4].hex(' ') or 'nothing'}"
                 )
             shape = tuple(int(size) for size in np.frombuffer(header, ">u4")[1:])
-            if math.prod(shape) > LARGEST:
+            length = math.prod(shape)
+            if length > LARGEST:
                 raise ValueError(
                     f"{path} is damaged: its header promises {shape}, more than {LARGEST:,} bytes"
                 )
-            body = file.read(math.prod(shape) + 1)  # one byte more than there should be
+            body = file.read(length + 1)  # one byte more than there should be
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}); replace it by a fresh copy") from error
-    if len(body) != math.prod(shape):
-        found = "more" if len(body) > math.prod(shape) else len(body)
+        raise ValueError(f"{path} is damaged ({error}); replace it with a fresh copy") from error
+    if len(body) != length:
+        follow = "more" if len(body) > length else len(body)
         raise ValueError(
-            f"{path} is damaged: its header promises {shape}, {math.prod(shape)} bytes, "
-            f"but {found} follow; replace it by a fresh copy"
+            f"{path} is damaged: its header promises {shape}, {length} bytes, but {follow} follow; "
+            "replace it with a fresh copy"
         )
-    if sums is None:
-        return np.frombuffer(body, np.uint8).reshape(shape)
-    name, actual = path.name.removesuffix(".gz"), hashlib.md5(header + body).hexdigest()
-    if name not in sums:
+    expected = sums.get(path.name.removesuffix(".gz"))
+    if expected and (actual := hashlib.md5(header + body).hexdigest()) != expected:
         raise ValueError(
-            f"{path.parent / 'MD5SUMS'} has no line for {name}; expected the MD5 sum of the "
-            "unpacked file"
-        )
-    if actual != sums[name]:
-        raise ValueError(
-            f"{path} is damaged: the MD5 sum of its contents is {actual}, expected {sums[name]}; "
-            "replace it by a fresh copy"
+            f"{path} is damaged: the MD5 sum of its contents is {actual}, expected {expected}; "
+            "replace it with a fresh copy"
         )
     return np.frombuffer(body, np.uint8).reshape(shape)
-
-
-def _listed_sums(folder):
-    """{name of the unpacked file: MD5 sum} from the folder's MD5SUMS; None if there is none."""
-    if not (folder / "MD5SUMS").is_file():
-        return None
-    lines = (folder / "MD5SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
-    pairs = [line.partition(" ")[::2] for line in lines]
-    return {listed.lstrip(" *").removeprefix("./"): md5.lower() for md5, listed in pairs}

@@ -1,104 +1,147 @@
-"""Images of all kinds, from files and from the web, read by OpenCV and refused by name if damaged.
+"""Pictures from files and from the web: read, turned upright, checked and resized.
 
-Pillow reads the headers: OpenCV tells the size of an image only once all of it is in memory, and
-forgets how a camera was held if it is to keep transparency.
+Pillow decodes them: it knows the size of a picture before it takes memory for the pixels.
 """
 
+import contextlib
 import io
 import math
 import re
 import threading
 import warnings
+from os import PathLike
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from .fetch import MOST_BYTES, fetch, printable
-from .resize import MOST_PIXELS, refused_by_name, resize
+from .download import MOST_BYTES, fetch, printable
 
-LONGEST = 10**6  # pixels of a side, the limit of libpng
-SIGNATURES = {  # how a file of each format begins
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "WEBP": rb"RIFF....WEBP",
-    "BMP": rb"BM",
-    "TIFF": rb"II\*\0|MM\0\*|II\+\0|MM\0\+",
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+SECONDS = 20  # for a download
+MOST_PIXELS = 2**25  # as floats, 12 bytes a pixel, 400 MB
+UPRIGHT = {  # how to turn a picture upright, by its EXIF orientation (CIPA DC-008, table 6)
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
-UPRIGHT = {  # what makes an image upright that has this EXIF orientation
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.swapaxes(0, 1),
-    6: lambda image: np.rot90(image, -1),
-    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
-    8: np.rot90,
-}
-HEADERS = threading.Lock()  # Python's warnings are one for all threads
-
-# What OpenCV cannot read is told by an error that names the file, not by lines of its own; libpng
-# still writes to stderr what it finds wrong in a header.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+LOCK = threading.Lock()
 
 
-def load_image(source):
-    """Read an image from a path or an http(s) URL; return RGB (H, W, 3), float32 in [0, 1].
+def load_image(source: str | PathLike[str]) -> NDArray[np.float32]:
+    """Read a picture from a path or an http(s) URL; return RGB (H, W, 3), float32 in [0, 1].
 
-    JPEG, PNG, WebP, BMP and TIFF (its first page); grey, palette or colour, 8 or 16 bit. It is
-    turned as its EXIF orientation says. What is transparent shows white, as on paper: with alpha
-    from 0 to 1, colour · alpha + 1 − alpha. Only the alpha of a grey TIFF is passed over.
+    JPEG, PNG, WebP, BMP and TIFF (its first page); grey, palette or colour. Grey of 16 bits stays
+    exact; colour of 16 bits is read with 8. The picture is turned as its EXIF orientation says, and
+    laid on white paper: with alpha from 0 to 1, colour · alpha + 1 − alpha.
 
-    Errors, each naming the source
-        OSError:    no such file, not a file, not to be opened, larger than 2**26 bytes; or what
-                    `fetch` says of a URL
-        ValueError: not an image of these formats, damaged or cut off, more than 2**25 pixels or
-                    10**6 on a side, or numbers that are not 8 or 16 bit
+    Errors, each naming the source:
+        OSError:    a file that is missing or cannot be read, no file, or more than 2**26 bytes;
+                    for a URL, what `fetch` raises
+        ValueError: not a picture of these formats, damaged or cut off, more than 2**25 pixels, or
+                    pixels of 32 bits
     """
     name = printable(source)
-    if isinstance(source, str) and re.match("https?://", source, re.IGNORECASE):
-        data = fetch(source)
-    elif isinstance(source, str) and "://" in source:
-        raise ValueError(f"{name} is no file, and no address that begins with http or https")
-    else:
-        data = _read_file(Path(source), name)
-    kind = _format(data, name)
-    turn, mode = _header(data, kind, name)
-    with refused_by_name(name):
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise _damaged(name, kind)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{name} holds {pixels.dtype} numbers; expected pixels of 8 or 16 bit")
-    if kind == "BMP" and mode != "RGBA" and pixels.ndim == 3:
-        pixels = pixels[:, :, :3]  # the fourth byte of a pixel means nothing without an alpha mask
-    multiplied = kind == "TIFF" and pixels.dtype == np.uint8  # by alpha, which OpenCV does there
-    with refused_by_name(name):
-        rgb = _rgb(pixels, multiplied)
-    return np.ascontiguousarray(UPRIGHT.get(turn, lambda image: image)(rgb))
+    data = _bytes_of(source, name)
+    too_large = f"{name} has more than {MOST_PIXELS:,} pixels, the limit; make it smaller first"
+    try:
+        with _quiet():
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise ValueError(too_large) from None
+    except Exception:  # whatever a parser raises at bytes that make no sense
+        begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
+        raise ValueError(
+            f"{name} is not an image, or a damaged one: it {begins}; expected {', '.join(FORMATS)}"
+        ) from None
+    if math.prod(image.size) > MOST_PIXELS:
+        raise ValueError(too_large)
+    if image.mode in ("I", "F", "LAB"):
+        raise ValueError(
+            f"{name} has pixels of mode {image.mode}; expected grey or RGB of 8 or 16 bits"
+        )
+    try:
+        with _quiet() if image.format == "TIFF" else contextlib.nullcontext():  # reads tags again
+            image.load()
+        return _rgb(_upright(image))
+    except MemoryError:
+        raise ValueError(f"{name} needs more memory than is free; make it smaller first") from None
+    except Exception:
+        raise ValueError(
+            f"{name} is a damaged {image.format}, or cut off; replace it with a fresh copy"
+        ) from None
 
 
-def load_pixels(source, height, width):
-    """Read an image as a model of that size was trained on it; return RGB (height, width, 3) uint8.
+def load_pixels(
+    source: str | PathLike[str], height: int, width: int, channels: int = 3
+) -> NDArray[np.uint8]:
+    """Read the middle of a picture at a size; return RGB or grey, (height, width, channels) uint8.
 
-    The middle of the picture, as much of it as has the proportions of height and width, at that
-    size: nothing is stretched, and of an oblong picture both ends are left out. It is `load_image`
-    and then `resize`, with the errors of both.
+    The middle is the largest part with the proportions of height and width, so nothing is
+    stretched. Errors: those of `load_image` and `resize`; ValueError unless channels is 1 or 3.
     """
+    if channels not in (1, 3):
+        raise ValueError(f"a picture is read with 1 channel or with 3, got {channels}")
+    expect_size(height, width)
     image = load_image(source)
     H, W = image.shape[:2]
     share = min(H / height, W / width)
     h, w = max(1, round(share * height)), max(1, round(share * width))
     top, left = (H - h) // 2, (W - w) // 2
     middle = resize(image[top : top + h, left : left + w], height, width)
-    return np.rint(255 * middle).astype(np.uint8)
+    pixels = np.rint(255 * middle).astype(np.uint8)
+    if channels == 1:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
+    return pixels
 
 
-def _read_file(path, name):
-    """The bytes of a file, if it is one and not too large."""
+def resize(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return the image (H, W) or (H, W, C), float in [0, 1], at another size, float in [0, 1].
+
+    An axis that shrinks is averaged over areas, so no pixel is skipped. An axis that grows is
+    interpolated by cubics, clipped where they overshoot. Errors: those of `expect_size`; ValueError
+    if OpenCV fails, most often for want of memory.
+    """
+    expect_size(height, width)
+    H, W = image.shape[:2]
+    smaller = (min(W, width), min(H, height))
+    try:
+        resized = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
+    except cv2.error as error:
+        raise ValueError(
+            f"OpenCV cannot resize to {height} x {width}: {' '.join(error.err.split())}; try "
+            "something smaller"
+        ) from None
+    return resized.clip(0, 1).reshape(height, width, *image.shape[2:])
+
+
+def expect_size(height: int, width: int) -> None:
+    """Check a size to resize to. Errors: ValueError below 1 or above 2**25 pixels."""
+    if height < 1 or width < 1:
+        raise ValueError(f"resize: expected height and width of at least 1, got {height} x {width}")
+    if height * width > MOST_PIXELS:
+        raise ValueError(
+            f"resize: expected at most {MOST_PIXELS:,} pixels, got {height} x {width}; ask for less"
+        )
+
+
+def _bytes_of(source, name):
+    """The contents of a file or a URL."""
+    if isinstance(source, str) and re.match("https?://", source, re.IGNORECASE):
+        return fetch(source, SECONDS)
+    if isinstance(source, str) and "://" in source:
+        raise ValueError(f"{name} is neither a file nor an http(s) URL")
+    path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"there is no image {name}; expected a file or an http(s) URL")
-    if not path.is_file():
+    if not path.is_file():  # opening a pipe would wait for ever
         raise OSError(f"{name} is a folder or a device; expected an image file")
     with open(path, "rb") as file:
         data = file.read(MOST_BYTES + 1)
@@ -107,67 +150,37 @@ def _read_file(path, name):
     return data
 
 
-def _format(data, name):
-    for kind, signature in SIGNATURES.items():
-        if re.match(signature, data, re.DOTALL):
-            return kind
-    begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
-    raise ValueError(f"{name} is no image: it {begins}; expected {', '.join(SIGNATURES)}")
+@contextlib.contextmanager
+def _quiet():
+    """Silence Pillow's warnings about odd metadata, and about sizes that are checked here."""
+    with LOCK, warnings.catch_warnings():  # all threads share Python's warning filters
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _header(data, kind, name):
-    """How an image is still to be turned, from 1 to 8 as EXIF counts, and its mode, as Pillow says.
+def _upright(image):
+    """The image turned as its EXIF orientation says.
 
-    Errors: ValueError if it is too large.
+    `ImageOps.exif_transpose` also writes the metadata anew, and fails where a tag makes no sense.
     """
-    with HEADERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are refused here
-        try:
-            header = Image.open(io.BytesIO(data), formats=[kind])
-        except Image.DecompressionBombError:
-            raise _too_large(name) from None
-        except Exception:  # whatever a parser raises at bytes that make no sense
-            raise _damaged(name, kind) from None
-        with header:
-            if math.prod(header.size) > MOST_PIXELS:
-                raise _too_large(name)
-            if max(header.size) > LONGEST:
-                width, height = header.size
-                raise ValueError(
-                    f"{name} is {width:,} pixels wide and {height:,} high; expected no side of "
-                    f"more than {LONGEST:,}; cut it up first"
-                )
-            if kind == "TIFF":
-                return 1, header.mode  # OpenCV turns it
-            try:
-                return header.getexif().get(ExifTags.Base.Orientation, 1), header.mode
-            except OSError:
-                raise _damaged(name, kind) from None
-            except Exception:  # metadata without sense; the image may be good
-                return 1, header.mode
+    try:
+        with _quiet():
+            turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # the metadata makes no sense; the pixels may be good
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
-def _too_large(name):
-    return ValueError(
-        f"{name} has more than {MOST_PIXELS:,} pixels, the limit; make it smaller first"
-    )
-
-
-def _damaged(name, kind):
-    return ValueError(f"{name} is a damaged {kind}, or cut off; replace it by a fresh copy")
-
-
-def _rgb(pixels, multiplied):
-    """RGB (H, W, 3) float32 in [0, 1], of grey (H, W), BGR or BGRA pixels."""
-    largest = np.iinfo(pixels.dtype).max
-    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    rgb = cv2.cvtColor(
-        pixels, {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[channels]
-    ).astype(np.float32)
-    rgb /= largest
-    if channels == 4:
-        alpha = pixels[:, :, 3:] / np.float32(largest)
-        if not multiplied:
-            rgb *= alpha
-        rgb += 1 - alpha
-    return rgb
+def _rgb(image):
+    """A Pillow image on white, RGB (H, W, 3) float32 in [0, 1]."""
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.float32) / 65535
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
+    pixels = np.asarray(image).astype(np.float32)
+    pixels /= 255
+    if mode == "RGB":
+        return pixels
+    alpha = pixels[:, :, 3:]
+    return pixels[:, :, :3] * alpha + (1 - alpha)

@@ -1,67 +1,106 @@
 """From a photo or scan of a digit to an image like MNIST's (LeCun et al. 1998, section III.A)."""
 
+import functools
+from os import PathLike
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from .resize import resize
+from .digits import load_digits
+from .images import load_image, resize
 
-SIDE, BOX, MIDDLE = 28, 20, 14  # of MNIST's images, of the box of a digit, its centre of mass
+SIDE, BOX, MIDDLE = 28, 20, 14  # MNIST's image, the box of its digit, and its centre of mass
 WORKING_SIDE = 400  # pixels of the longer side, at most; a digit needs no more
 PAPER_SIDE = 64  # enough to see how the light falls
-FAINTEST = 0.08  # of the way from black to white: less contrast is no ink
-SPECK = 0.05  # of the largest piece: what is smaller is dirt
+FAINTEST = 0.08  # less contrast than this is not ink; black to white is 1
+SPECK = 0.05  # of the largest piece: anything smaller is dirt
 THINNEST = 2.2  # pixels of a stroke in the box; the median of MNIST's is 2.4
 MOST_PIECES = 2
-LEAST_INSIDE = 0.05  # of the largest piece: what is inside the picture, for the edge's to be none
+LEAST_INSIDE = 0.05  # of the largest piece: an inner piece this large rules out those at the edge
 LEAST_COVER = 0.12  # of its box that a digit fills
+KNOWN = 10_000  # of MNIST's training digits, to compare with
+BLUR = 1.5  # pixels; a stroke may lie beside another and still match
+LEAST_ALIKE = 0.915  # 1 % of the digits that are not among the known ones fall below
 
 
 class Scan(NamedTuple):
-    """A digit as MNIST has it, (28, 28) uint8, light on black; and sentences why it may be none."""
+    """A digit as MNIST draws it, (28, 28, 1) uint8, light on black; and why it may not be one."""
 
-    pixels: np.ndarray
-    doubts: list[str]
+    pixels: NDArray[np.uint8]
+    warnings: list[str]
 
 
-def scan_digit(image):
-    """Find the digit in a picture (H, W, 3), RGB in [0, 1], and draw it as MNIST does: a Scan.
+def read_digit(source: str | PathLike[str]) -> Scan:
+    """Read a picture of a digit from a path or URL; errors are those of `load_image`."""
+    return scan_digit(load_image(source))
 
-    1. Paper. A surface of second degree is fitted to the grey values, again and again without what
-       lies far from it, and taken off: what is left of the paper is 0 everywhere.
-    2. Ink is what stands out from it, to the side that stands out more: dark on light or light on
-       dark. Otsu's threshold parts it from the paper, softly.
-    3. Pieces that touch the edge of the picture, as the dark band of a scan does, are dropped if
-       one inside is at least a twentieth as large as they are; then specks, smaller than a
+
+def scan_digit(image: NDArray[np.float32]) -> Scan:
+    """Find the digit in a picture (H, W, 3), RGB in [0, 1], and draw it as MNIST does.
+
+    1. Paper. A surface of second degree is fitted to the grey values, repeatedly, each time without
+       what lies far from it. Subtracting it leaves the paper at 0 everywhere.
+    2. Ink is what stands out from the paper, on the side that stands out more: dark on light or
+       light on dark. Otsu's threshold separates the two, softly.
+    3. Pieces that touch the edge of the picture, such as the dark band of a scan, are dropped if a
+       piece inside is at least a twentieth as large. Then specks are dropped, smaller than a
        twentieth of the largest piece.
-    4. Strokes that would be thinner than 2.2 pixels are made as broad, as a pen's are.
-    5. It is made to fit a box of 20 x 20 pixels, and laid with its centre of mass in the middle of
-       28 x 28.
+    4. Strokes that would be thinner than 2.2 pixels are thickened to that, like a pen's.
+    5. The digit is scaled to fit a box of 20 × 20 pixels, and placed with its centre of mass in the
+       middle of 28 × 28.
 
-    The doubts, by rule: nothing stands out; it falls into more than two pieces; it fills less than
-    12 % of its box; it touches the edge of the picture.
+    There is a warning if nothing stands out; if the ink falls into more than two pieces; if it
+    fills less than 12 % of its box; if it touches the edge of the picture; or if it is unlike every
+    digit of MNIST's (see `likeness`).
     """
     ink = _ink(image)
     if ink is None:
-        return Scan(np.zeros((SIDE, SIDE), np.uint8), ["nothing stands out from the background"])
+        blank = np.zeros((SIDE, SIDE, 1), np.uint8)
+        return Scan(blank, ["nothing stands out from the background"])
     ink, pieces, at_edge = _without_specks(ink)
     drawn = ink > 0.5
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     cover = drawn.sum() / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1))
-    doubts = []
-    if pieces > MOST_PIECES:
-        doubts.append(f"it is in {pieces} pieces, a digit in one or two")
-    if cover < LEAST_COVER:
-        doubts.append(f"it fills {cover:.0%} of its box, a digit at least {LEAST_COVER:.0%}")
-    if at_edge:
-        doubts.append("it touches the edge of the picture")
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Scan(_centred(_fitted(_thickened(ink))), doubts)
+    pixels = _centred(_thickened(ink))
+    alike = likeness(pixels)
+    reasons = [
+        (pieces > MOST_PIECES, f"it is in {pieces} pieces, a digit in one or two"),
+        (
+            cover < LEAST_COVER,
+            f"it fills {cover:.0%} of its box, a digit at least {LEAST_COVER:.0%}",
+        ),
+        (at_edge, "it touches the edge of the picture"),
+        (alike < LEAST_ALIKE, f"the most similar digit of MNIST is only {alike:.0%} like it"),
+    ]
+    return Scan(pixels, [reason for applies, reason in reasons if applies])
+
+
+def likeness(pixels: NDArray[np.uint8]) -> float:
+    """Return from 0 to 1 how alike an image (28, 28, 1) is to the most similar of MNIST's digits.
+
+    It is the cosine of the angle between the two as vectors of pixels, both blurred; the digits are
+    10,000 of the training images.
+    """
+    return float((_directions(pixels[None]) @ _known_digits().T).max())
+
+
+@functools.cache
+def _known_digits():
+    return _directions(load_digits().train.images[:KNOWN])
+
+
+def _directions(images):
+    """Blurred images as vectors of length 1, (n, H · W); zero if an image is black."""
+    blurred = np.stack([cv2.GaussianBlur(image, (0, 0), BLUR) for image in images])
+    vectors = blurred.reshape(len(images), -1).astype(np.float32)
+    return vectors / np.maximum(1, np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _ink(image):
-    """How much ink is where, (H, W) from 0 to 1, not too large; None if there is none."""
+    """How much ink each pixel has, (H, W) from 0 to 1, no larger than needed; None without ink."""
     grey = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), WORKING_SIDE)
     raised = grey - _paper(grey)
     darker, lighter = -raised.min(), raised.max()
@@ -74,7 +113,7 @@ def _ink(image):
 
 
 def _paper(grey):
-    """The brightness of the paper at each pixel (H, W), a surface of second degree."""
+    """The brightness of the paper at each pixel, (H, W), as a surface of second degree."""
     few = _shrunk(grey, PAPER_SIDE)
     terms, values = _second_degree(*few.shape), few.ravel()
     near = np.ones(few.size, bool)
@@ -86,7 +125,7 @@ def _paper(grey):
 
 
 def _second_degree(height, width):
-    """1, x, y, x², xy, y² at each pixel, (height · width, 6); x and y are from −1 to 1."""
+    """1, x, y, x², xy, y² at each pixel, (height · width, 6); x and y run from −1 to 1."""
     y, x = np.meshgrid(
         np.linspace(-1, 1, height, dtype=np.float32),
         np.linspace(-1, 1, width, dtype=np.float32),
@@ -96,16 +135,16 @@ def _second_degree(height, width):
 
 
 def _shrunk(grey, side):
-    """The image with its longer side at most so many pixels, and three or more of what it has.
+    """The image with at most `side` pixels on its longer side.
 
-    Through fewer, a surface of second degree could run anywhere.
+    Either side keeps 3 pixels if it has them: fewer do not determine a surface of second degree.
     """
     share = min(1, side / max(grey.shape))
     return resize(grey, *(max(min(3, size), round(size * share)) for size in grey.shape))
 
 
 def _without_specks(ink):
-    """The ink in pieces of some size alone, how many they are, and whether they touch the edge."""
+    """The ink of the large pieces, how many there are, and whether they touch the edge."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 0.5).astype(np.uint8))
     areas = stats[:, cv2.CC_STAT_AREA]
     areas[0] = 0  # the paper
@@ -115,12 +154,12 @@ def _without_specks(ink):
     if not at_edge:
         areas = inside
     large = np.flatnonzero(areas >= SPECK * areas.max())
-    kept = cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((3, 3), np.uint8))
-    return ink * kept, len(large), at_edge
+    mask = cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((3, 3), np.uint8))
+    return ink * mask, len(large), at_edge
 
 
 def _thickened(ink):
-    """The ink, with strokes that will not be too thin in the box."""
+    """The ink, with strokes broad enough for the box."""
     drawn = np.pad((ink > 0.5).astype(np.uint8), 1)
     outlines, _ = cv2.findContours(drawn, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     stroke = 2 * drawn.sum() / max(1, sum(cv2.arcLength(line, True) for line in outlines))
@@ -131,20 +170,16 @@ def _thickened(ink):
     return cv2.dilate(np.pad(ink, missing), pen)
 
 
-def _fitted(ink):
-    """The ink in a box with a longer side of 20 pixels."""
+def _centred(ink):
+    """The ink in a box 20 pixels long, its centre of mass in the middle of (28, 28, 1) uint8."""
     scale = BOX / max(ink.shape)
-    return resize(ink, *(max(1, round(side * scale)) for side in ink.shape))
-
-
-def _centred(box):
-    """The box in the middle of an image (28, 28) uint8, as near as whole pixels come to it."""
-    pixels = np.zeros((SIDE, SIDE), np.uint8)
+    box = resize(ink, *(max(1, round(side * scale)) for side in ink.shape))
+    pixels = np.zeros((SIDE, SIDE, 1), np.uint8)
     corner = []
     for axis, side in enumerate(box.shape):
         mass = box.sum(axis=1 - axis)
         middle = (mass * np.arange(side)).sum() / mass.sum()
         corner.append(int(np.clip(round(MIDDLE - middle), 0, SIDE - side)))
     top, left = corner
-    pixels[top : top + box.shape[0], left : left + box.shape[1]] = np.rint(255 * box)
+    pixels[top : top + box.shape[0], left : left + box.shape[1], 0] = np.rint(255 * box)
     return pixels

@@ -1,4 +1,4 @@
-"""A web server on loopback that answers as a test wants it to."""
+"""A web server on loopback whose answers a test chooses."""
 
 import contextlib
 import http.server
@@ -8,7 +8,7 @@ import time
 
 @contextlib.contextmanager
 def serving(paths):
-    """Serve {path: bytes, or a function of the handler} on loopback; yield the server's address."""
+    """Serve {path: bytes, or a function of the handler} on loopback; yield the server's URL."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -16,7 +16,7 @@ def serving(paths):
             if answer is None:
                 self.send_error(404)
             elif callable(answer):
-                with contextlib.suppress(OSError):  # who asked may have left
+                with contextlib.suppress(OSError):  # the client may have left
                     answer(self)
             else:
                 send(self, answer)
@@ -36,7 +36,7 @@ def serving(paths):
 
 
 def send(handler, data, length=None, status=200):
-    """Answer with `data`, which is said to be `length` bytes long."""
+    """Answer with `data`, and claim that it is `length` bytes long."""
     handler.send_response(status)
     handler.send_header("Content-Length", len(data) if length is None else length)
     handler.end_headers()
@@ -44,7 +44,7 @@ def send(handler, data, length=None, status=200):
 
 
 def redirect(location):
-    """Lead to another place, each time asked."""
+    """Redirect to another place, every time."""
 
     def answer(handler):
         handler.send_response(302)
@@ -56,7 +56,7 @@ def redirect(location):
 
 
 def drip(piece, count):
-    """Send a piece every 20 ms, so that no single wait is long."""
+    """Send a piece every 20 ms, so that each single wait is short."""
 
     def answer(handler):
         for _ in range(count):

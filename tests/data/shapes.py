@@ -48,9 +48,9 @@ def write_shapes(folder, count, seed=0):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tests.data.shapes", description=__doc__)
-    parser.add_argument("folder", metavar="FOLDER", help="it is made")
+    parser.add_argument("folder", metavar="FOLDER", help="the folder to create")
     parser.add_argument("--count", type=int, default=300, help="images of each class")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
     options = parser.parse_args(argv)
     write_shapes(options.folder, options.count, options.seed)
 

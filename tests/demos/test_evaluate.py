@@ -8,7 +8,7 @@ import pytest
 
 import minivit
 from demos import evaluate
-from minivit.data.folder import class_files, files_sum, split_files
+from minivit.data.folders import class_files, files_sum, split_files
 from minivit.data.images import load_image, load_pixels
 from minivit.data.scans import scan_digit
 from tests.data.idx import few_digits, mnist, write_digits
@@ -135,7 +135,7 @@ def test_of_other_folders_all_images_or_those_for_tests(colours, capsys):
     printed = capsys.readouterr()
     assert "colours on 12 test images of others:" in printed.out
     assert f"accuracy {expected_accuracy(all_images):.2%} " in printed.out
-    assert printed.err.count("evaluate: left out: others/square/bad.png is no image") == 1
+    assert printed.err.count("evaluate: left out: others/square/bad.png is not an image") == 1
     write_shapes("parted/train", 2)
     for_tests = class_files(write_shapes("parted/test", 3, seed=2))
     write_shapes("parted/val", 2)

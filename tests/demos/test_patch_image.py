@@ -46,7 +46,7 @@ def test_oblong_patches_a_norm_and_a_grid(picture, capsys):
     "options, message",
     [
         (["nowhere.png"], "there is no image nowhere.png"),
-        (["http://127.0.0.1:1/a.png"], "http://127.0.0.1:1/a.png cannot be reached"),
+        (["http://127.0.0.1:1/a.png"], "http://127.0.0.1:1/a.png cannot be read"),
         (["picture.png", "--patch-size", "15"], "cannot be cut into patches of 15 x 15"),
         (["picture.png", "--dim", "0"], "must be at least 1, got 0"),
     ],

@@ -16,7 +16,7 @@ import pytest
 
 import minivit
 from demos import train_mnist, training, training_options
-from minivit.data import fashion
+from minivit.data import download
 from minivit.data.augment import Augmentation
 from minivit.data.normalize import Normalize
 from minivit.training import Progress, load_checkpoint, load_run
@@ -341,11 +341,11 @@ def test_augmentation_dropout_and_shards_as_asked_for(folder, monkeypatch):
 
 
 def test_fashion_mnist_has_its_own_recipe(folder, monkeypatch, capsys):
-    monkeypatch.setattr(fashion, "fashion_mnist_folder", lambda: folder)
-    monkeypatch.setattr(fashion, "MD5_SUMS", None)
+    monkeypatch.setattr(download, "fashion_mnist_folder", lambda: folder)
+    monkeypatch.setattr(download, "FASHION_SUMS", {})
     assert demo("fashion-mnist") == 0
     assert "Trouser" in capsys.readouterr().out
-    assert load_run("runs/fashion")[3] == fashion.CLASSES
+    assert load_run("runs/fashion")[3] == download.FASHION_CLASSES
     recipe = train_mnist.arguments(["--data", "fashion-mnist"])
     assert (recipe.augment, recipe.drop_path) == (["shift=1", "flip"], 0.1)
     assert train_mnist.arguments(["--data", "fashion-mnist", "--epochs", "3"]).epochs == 3

@@ -1,4 +1,4 @@
-"""What a user may hand in by mistake or with ill will: the rows of tests/test_hostile.py."""
+"""Bad input, by mistake or ill will: the rows of tests/test_hostile.py."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,10 +1,11 @@
-"""Images that are none, are damaged, lie about their size, or lie where no image is."""
+"""Files that are not images, are damaged or lie about their size, and paths without a file."""
 
 import os
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 
 from minivit.data.images import load_image
 from tests.data.pictures import NOISE, OPTIONS, RGB, saved
@@ -24,7 +25,7 @@ def file_of(data):
 
 
 def png(width, height, depth=8, color=2, body=b""):
-    """A PNG that says of itself what it likes."""
+    """A PNG whose header says anything."""
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)),
         (b"IDAT", body),
@@ -44,7 +45,7 @@ def broken():
 
 
 def patched(kind, before, offset, data):
-    """A good image with other bytes, so far behind the first that are as `before`."""
+    """A good image with other bytes, `offset` behind the first occurrence of `before`."""
     whole = bytearray(saved(NOISE, kind))
     start = whole.index(before) + offset
     whole[start : start + len(data)] = data
@@ -60,33 +61,28 @@ def cut(kind, share):
     return data[: int(share * len(data))]
 
 
+SIGNATURES = {
+    "JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "BMP": b"BM", "TIFF": b"II*\0",
+    "WEBP": b"RIFF\0\0\0\0WEBP",
+}  # fmt: skip
+NO_IMAGE = "is not an image, or a damaged one: it "
 FILES = [
-    ("empty", b"", "is no image: it is empty; expected JPEG, PNG"),
-    ("one byte", b"P", "is no image: it begins with 50;"),
-    ("a web page", b"<html>Log in</html>", "is no image: it begins with 3c 68 74"),
-    ("a text", "naïve\n".encode(), "is no image: it begins with 6e 61"),
-    ("zeros", bytes(5000), "is no image: it begins with 00 00"),
-    ("GIF, animated", lambda: saved(RGB, "GIF"), "is no image: it begins with 47 49"),
-    ("PPM", lambda: saved(RGB, "PPM"), "is no image: it begins with 50 36"),
-    ("SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no image: it begins with 3c 73"),
-    ("PNG signature alone", b"\x89PNG\r\n\x1a\n", "is a damaged PNG"),
-    ("JPEG signature alone", b"\xff\xd8\xff", "is a damaged JPEG"),
-    ("BMP signature alone", b"BM", "is a damaged BMP"),
-    ("TIFF signature alone", b"II*\0", "is a damaged TIFF"),
-    ("WebP signature alone", b"RIFF\0\0\0\0WEBP", "is a damaged WEBP"),
+    ("empty", b"", NO_IMAGE + "is empty; expected JPEG, PNG"),
+    ("one byte", b"P", NO_IMAGE + "begins with 50;"),
+    ("a web page", b"<html>Log in</html>", NO_IMAGE + "begins with 3c 68 74"),
+    ("GIF, animated", lambda: saved(RGB, "GIF"), NO_IMAGE + "begins with 47 49"),
+    ("SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>", NO_IMAGE + "begins with 3c 73"),
+    *((f"{kind} signature alone", data, NO_IMAGE + f"begins with {data[:2].hex(' ')}")
+      for kind, data in SIGNATURES.items()),
     ("TIFF that is its own next page",
-     b"II*\0\x08\0\0\0\x01\0" + b"\xff" * 12 + b"\x08\0\0\0", "is a damaged TIFF"),
-    ("a bit off", lambda: saved(RGB, "PNG").replace(b"\x89", b"\x88", 1), "is no image"),
+     b"II*\0\x08\0\0\0\x01\0" + b"\xff" * 12 + b"\x08\0\0\0", NO_IMAGE),
     ("PNG broken inside", broken, "is a damaged PNG"),
-    ("no width", png(0, 9), "is a damaged PNG"),
+    ("no width", png(0, 9), NO_IMAGE),
     ("no pixels", png(9, 9), "is a damaged PNG"),
-    ("7 bit", png(9, 9, depth=7, body=zlib.compress(bytes(300))), "is a damaged PNG"),
+    ("7 bit", png(9, 9, depth=7, body=zlib.compress(bytes(300))), NO_IMAGE),
     ("too few pixels", png(9, 9, body=zlib.compress(bytes(20))), "is a damaged PNG"),
     ("a bomb of 2.5 gigapixels", bomb, "has more than 33,554,432 pixels"),
     ("a larger bomb", png(2**31 - 1, 2**31 - 1), "has more than 33,554,432 pixels"),
-    ("a PNG wider than libpng reads", png(1_000_001, 1), "is 1,000,001 pixels wide and 1 h"),
-    ("a BMP higher than that",
-     lambda: patched("BMP", b"BM", 18, struct.pack("<ii", 1, 1_000_001)), "and 1,000,001 high; e"),
     ("a wide bomb", png(2**25 + 1, 1), "has more than 33,554,432 pixels"),
     ("a PNG of 100 megapixels", png(10_000, 10_000), "has more than 33,554,432 pixels"),
     ("JPEG that says 65,500 x 65,500",
@@ -97,10 +93,11 @@ FILES = [
     ("BMP 2**31 high",
      lambda: patched("BMP", b"BM", 18, struct.pack("<ii", 50, -(2**31))),
      "has more than 33,554,432 pixels"),
-    ("floats", lambda: saved(RGB[:, :, 0].astype(np.float32), "TIFF"), "holds float32 numbers"),
-    ("int32", lambda: saved(RGB[:, :, 0].astype(np.int32), "TIFF"), "holds int32 numbers"),
+    ("floats", lambda: saved(RGB[:, :, 0].astype(np.float32), "TIFF"), "has pixels of mode F;"),
+    ("int32", lambda: saved(RGB[:, :, 0].astype(np.int32), "TIFF"), "has pixels of mode I;"),
+    ("LAB", lambda: saved(Image.new("LAB", (9, 9)), "TIFF"), "has pixels of mode LAB; expected gr"),
     *((f"{kind} cut at {share}", lambda kind=kind, share=share: cut(kind, share),
-       f"is a damaged {kind}") for kind in OPTIONS for share in (0.02, 0.5, 0.9)),
+       f"is a damaged {kind}|{NO_IMAGE}") for kind in OPTIONS for share in (0.02, 0.5, 0.9)),
 ]  # fmt: skip
 
 
@@ -120,14 +117,14 @@ def forbidden(place):
     return path
 
 
-def no_text(place):
+def not_utf8(place):
     path = place.folder / os.fsdecode(b"caf\xe9.png")
     path.write_bytes(b"")
     return path
 
 
 def huge(place):
-    """More bytes than are read, which take no room on disk."""
+    """A terabyte, which takes no room on disk."""
     path = file_of(b"BM")(place)
     os.truncate(path, 2**40)
     return path
@@ -141,14 +138,14 @@ PLACES = [
      FileNotFoundError),
     ("a link to nowhere", dangling, "there is no image .*link; expected", FileNotFoundError),
     ("not to be read", forbidden, "Permission denied", PermissionError),
-    ("a name that is no text", no_text, r"caf\\udce9.png is no image: it is empty", ValueError),
+    ("a name that is not UTF-8", not_utf8, r"caf\\udce9.png is not an image", ValueError),
     ("a name of two lines", lambda place: str(place.folder / "a\nb\x1b[2J.png"),
      r"no image .*a\\nb\\x1b\[2J.png; expected", FileNotFoundError),
     ("a name of 5000 letters", lambda place: "a" * 5000, "File name too long", OSError),
     ("a name with a zero byte", lambda place: "a\0.png", r"there is no image a\\x00.png", OSError),
     ("no name", lambda place: "", "is a folder or a device", OSError),
     ("a terabyte", huge, "is larger than 67,108,864 bytes, the limit for an image", OSError),
-    ("another protocol", lambda place: "ftp://host/a.png", "is no file, and no addr", ValueError),
+    ("another protocol", lambda place: "ftp://host/a.png", "is neither a file n", ValueError),
 ]  # fmt: skip
 
 ROWS = [Row(what, load_image, file_of(data), message) for what, data, message in FILES]
