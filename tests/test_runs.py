@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-
 from minivit.data.preparation import Preparation
 from minivit.runs import load_run
+
 from tests.saved_runs import saved
 
 ROWS = [dict(step=0, loss=2.3)]

@@ -15,6 +15,7 @@ README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIGURE = re.compile(r"\d[\d,.]*(?: ×| %| s\b| MB)")  # measured: with a unit
 COMMAND = re.compile(r"python -m ((?:demos|tests)[.\w]*[^`\n]*)")
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -37,19 +38,16 @@ def commands():
 
 
 @every_page
-def test_python_blocks_print_what_is_shown_under_them(page, tmp_path, monkeypatch):
+def test_python_blocks_print_what_is_shown_right_under_them(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names, written = {}, blocks(page)
-    for (language, code), (next_language, expected) in zip(
-        written, [*written[1:], ("", "")], strict=True
-    ):
-        if language == "python":
-            printed = io.StringIO()
-            # BLAS's own threads would stand still whenever another program takes a core
-            with contextlib.redirect_stdout(printed), threadpool_limits(1):
-                exec(code, names)
-            if next_language == "text":
-                assert printed.getvalue() == expected
+    names = {}
+    for code, expected in re.findall(EXAMPLE, read(page)):
+        printed = io.StringIO()
+        # BLAS's own threads would stand still whenever another program takes a core
+        with contextlib.redirect_stdout(printed), threadpool_limits(1):
+            exec(code, names)
+        if expected:
+            assert printed.getvalue() == expected
 
 
 def test_the_two_commands_are_those_of_ci():

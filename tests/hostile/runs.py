@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 import safetensors.numpy
-
 from minivit.runs import load_run
+
 from tests.saved_runs import saved
 
 from . import Row
