@@ -1,10 +1,12 @@
-"""What is measured: each engine is a context that yields `step` and how much one step does.
+"""The engines that are measured: each is a context that yields `step` and how much one step does.
 
-Both engines train the same model from the same parameters on the same batch of raw images, with
-AdamW, on all cores that this process may use.
+ENGINES train the same model, from the same parameters, on the same batch of raw images, with AdamW,
+on all cores that this process may use. ANSWERS predict all images of a batch at once: many images
+show the throughput, one the latency.
 """
 
 import contextlib
+import functools
 
 import numpy as np
 
@@ -19,7 +21,7 @@ NORMALIZE = Normalize(0.1307, 0.3081)  # MNIST's
 
 
 def batch_of(config, batch_size):
-    """Random raw images (B, H, W, C), uint8, and labels (B,): speed asks for no more."""
+    """Random raw images (B, H, W, C), uint8, and labels (B,): speed does not depend on them."""
     rng = np.random.default_rng(1)
     shape = (batch_size, *config["image_size"], config["channels"])
     return rng.integers(0, 256, shape, np.uint8), rng.integers(0, config["classes"], batch_size)
@@ -31,12 +33,16 @@ def start(config):
     return model, minivit.Params(model.init(np.random.default_rng(0)))
 
 
+def adamw(params):
+    return minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
+
+
 @contextlib.contextmanager
-def minivit_engine(config, batch_size):
+def minivit_engine(config, batch_size, shards=None):
     images, labels = batch_of(config, batch_size)
     model, params = start(config)
-    optimizer = minivit.AdamW(params, LR, betas=BETAS, decay=DECAY)
-    grads, rngs = params.zeros_like(), [None] * cores()
+    optimizer, grads = adamw(params), params.zeros_like()
+    rngs = [None] * (shards or cores())
     with workers(len(rngs), model, params) as run:
 
         def step():
@@ -49,23 +55,31 @@ def minivit_engine(config, batch_size):
         yield step, batch_size
 
 
+def torch_twin(config, batch_size):
+    """PyTorch's model, images and labels, with what normalises the images, on all cores."""
+    import torch
+
+    from .torch_vit import twin
+
+    torch.set_num_threads(cores())
+    images, labels = map(torch.from_numpy, batch_of(config, batch_size))
+    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
+    return twin(config, start(config)[1]), images, labels, lambda raw: (raw.float() - mean) / std
+
+
 @contextlib.contextmanager
 def torch_engine(config, batch_size, compiled=False):
     import torch
 
-    from .torch_vit import adamw, twin
+    from .torch_vit import adamw
 
-    torch.set_num_threads(cores())
-    images, labels = map(torch.from_numpy, batch_of(config, batch_size))
-    model = twin(config, start(config)[1])
+    model, images, labels, prepare = torch_twin(config, batch_size)
     optimizer = adamw(model.named_parameters(), LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
-    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
 
     def step():
         optimizer.zero_grad()
-        logits = forward((images.float() - mean) / std)
-        loss = torch.nn.functional.cross_entropy(logits, labels)
+        loss = torch.nn.functional.cross_entropy(forward(prepare(images)), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -74,34 +88,58 @@ def torch_engine(config, batch_size, compiled=False):
 
 
 @contextlib.contextmanager
-def compiled_torch_engine(config, batch_size):
-    with torch_engine(config, batch_size, compiled=True) as engine:
-        yield engine
+def matrix_products(config, batch_size, count=None):
+    """The peak: one large product on each core, counted in floating-point operations."""
+    size, count = 1024, count or cores()
+    factors = np.random.default_rng(0).standard_normal((count, size, size)).astype(np.float32)
+    with threads(count) as mapper:
+        yield lambda: mapper(lambda factor: factor @ factor, factors), count * 2 * size**3
 
 
-@contextlib.contextmanager
-def matrix_products(config, batch_size):
-    """The ceiling: large square products on all cores, counted in floating-point operations."""
-    size = 1024
-    factors = np.random.default_rng(0).standard_normal((cores(), size, size)).astype(np.float32)
-    with threads(cores()) as mapper:
-        yield lambda: list(mapper(np.matmul, factors, factors[::-1])), cores() * 2 * size**3
+def forward_operations(config):
+    """Floating-point operations of a forward pass on one image: {the layer's file: sum of 2mnk}."""
+    height, width = config["image_size"]
+    P, D, F, L = (config[name] for name in ("patch_size", "dim", "mlp_dim", "depth"))
+    T = (height // P) * (width // P)
+    block = T * D * 3 * D + T * D * D + 2 * T * D * F  # qkv, proj, fc1 and fc2
+    ends = T * P * P * config["channels"] * D + D * config["classes"]  # patches and head
+    attention = 2 * T * T * D  # scores and mix, all heads together
+    return {"linear.py": 2 * (L * block + ends), "attention.py": 2 * L * attention}
 
 
 def operations(config):
-    """Floating-point operations of training on one image: 3 · 2mnk of every forward product."""
-    height, width = config["image_size"]
-    patch = config["patch_size"]
-    T, D, F = height // patch * (width // patch), config["dim"], config["mlp_dim"]
-    block = T * D * 3 * D + T * D * D + 2 * T * D * F  # qkv, proj, fc1 and fc2
-    block += 2 * T * T * D  # scores and mix, over all heads
-    ends = T * patch * patch * config["channels"] * D + D * config["classes"]
-    return 3 * 2 * (config["depth"] * block + ends)
+    """Floating-point operations of training on one image; the backward has twice the forward's."""
+    return 3 * sum(forward_operations(config).values())
+
+
+@contextlib.contextmanager
+def classifier(config, count):
+    images, _ = batch_of(config, count)
+    model = minivit.Classifier(*start(config), NORMALIZE, range(config["classes"]))
+    yield lambda: model.predict(images), count
+
+
+@contextlib.contextmanager
+def torch_classifier(config, count, batch_size=250):
+    import torch
+
+    model, images, _, prepare = torch_twin(config, count)
+    model.eval()
+
+    @torch.inference_mode()
+    def answer():
+        return torch.cat([model(prepare(raw)).softmax(-1) for raw in images.split(batch_size)])
+
+    yield answer, count
 
 
 ENGINES = {
     "minivit": minivit_engine,
     "torch-eager": torch_engine,
-    "torch-compile": compiled_torch_engine,
+    "torch-compile": functools.partial(torch_engine, compiled=True),
     "matrix products": matrix_products,
+}
+ANSWERS = {
+    "Classifier": classifier,
+    "torch-eager, inference mode": torch_classifier,
 }

@@ -1,10 +1,12 @@
 """The default recipe of `demos.train_mnist` as a PyTorch user would write it well.
 
-It is held equal to minivit's, step by step, by `tests/demos/test_benchmark_recipe.py`.
+`tests/demos/test_benchmark_recipe.py` holds it equal to minivit's, step by step.
 """
 
+import copy
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -15,41 +17,36 @@ from minivit.training.step import ready
 from .torch_vit import adamw
 
 
-class Muon:
-    """Muon for the matrices of the blocks, fused AdamW for the rest: minivit's muon.py has why.
+def muon(model, momentum=0.95, decay=0.05, rest_share=0.15):
+    """Muon for the matrices of the blocks, fused AdamW for the rest; return step(lr).
 
-    Matrices of one shape, q, k and v each for itself, are stacked, and orthogonalised together.
+    Matrices of one shape are stacked and orthogonalised together; q, k and v are three matrices.
     """
-
-    def __init__(
-        self, model, lr=0.02, *, momentum=0.95, decay=0.05, rest_lr=3e-3, betas=(0.9, 0.98)
-    ):
-        self.momentum, self.decay, self.rest_share = momentum, decay, rest_lr / lr
-        self.shapes, rest = {}, []  # shape: matrices (d_out, d_in), as PyTorch has them
-        for name, leaf in model.named_parameters():
-            if name.startswith("blocks.") and leaf.ndim == 2:
-                part = leaf.chunk(3)[0] if ".qkv." in name else leaf
-                self.shapes.setdefault(part.shape, []).append(leaf)
-            else:
-                rest.append((name, leaf))
-        self.rest = adamw(rest, rest_lr, betas, decay)
-        self.velocities = {
-            shape: torch.zeros_like(stacked(leaves, shape)) for shape, leaves in self.shapes.items()
-        }
+    shapes, rest = {}, []  # shape: matrices (d_out, d_in), as PyTorch has them
+    for name, leaf in model.named_parameters():
+        if name.startswith("blocks.") and leaf.ndim == 2:
+            part = leaf.chunk(3)[0] if ".qkv." in name else leaf
+            shapes.setdefault(part.shape, []).append(leaf)
+        else:
+            rest.append((name, leaf))
+    rest = adamw(rest, 0.0, (0.9, 0.98), decay)
+    velocities = {shape: torch.zeros_like(stacked(shapes[shape], shape)) for shape in shapes}
 
     @torch.no_grad()
-    def step(self, lr):
-        for group in self.rest.param_groups:
-            group["lr"] = lr * self.rest_share
-        self.rest.step()
-        for shape, leaves in self.shapes.items():
+    def step(lr):
+        for group in rest.param_groups:
+            group["lr"] = lr * rest_share
+        rest.step()
+        for shape, leaves in shapes.items():
             g = stacked([leaf.grad for leaf in leaves], shape)  # (n, d_out, d_in)
-            velocity = self.velocities[shape].mul_(self.momentum).add_(g)
-            steps = orthogonalised(g.add_(velocity, alpha=self.momentum))
+            velocity = velocities[shape].mul_(momentum).add_(g)
+            steps = orthogonalised(g.add_(velocity, alpha=momentum))
             moves = steps.flatten(0, 1).split([len(leaf) for leaf in leaves])
             d_out, d_in = shape
-            torch._foreach_mul_(leaves, 1 - lr * self.decay)
+            torch._foreach_mul_(leaves, 1 - lr * decay)
             torch._foreach_add_(leaves, moves, alpha=-lr * math.sqrt(max(1, d_out / d_in)))
+
+    return step
 
 
 def stacked(leaves, shape):
@@ -68,62 +65,48 @@ def orthogonalised(g, steps=5):
     return x
 
 
-class Recipe:
-    """A training that goes on epoch by epoch.
+def train(model, train, validation, prepare, *, epochs, batch_size, seed=0, augment=None):
+    """Yield (losses of the steps, validation accuracy) after each epoch; end with the best weights.
 
     train, validation: Splits of raw images and labels
     prepare:           raw images -> float images
-    Augmentation and preparation run in a thread, a batch ahead of the step: measured, that is
-    faster here than in a DataLoader's process, or than in the step.
+
+    A thread augments and prepares the next batch during a step: measured, that is faster here than
+    a DataLoader's process, and than no thread.
     """
-
-    def __init__(
-        self, model, train, validation, prepare, *, epochs, batch_size, seed=0, augment=None
-    ):
-        self.model, self.validation, self.prepare = model, validation, prepare
-        self.optimizer, self.losses, self.lowest = Muon(model), [], math.inf
-        self.steps_per_epoch = math.ceil(len(train.labels) / batch_size)
-        self.steps = epochs * self.steps_per_epoch
-        raw = batches(train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
-        self.coming = ahead(
-            (
-                torch.from_numpy(ready(images, maps, augment, prepare, images)),
-                torch.from_numpy(labels).long(),
-            )
-            for images, labels, maps in raw
-        )
-
-    def epoch(self):
-        """Train for an epoch; return the validation accuracy, and keep the best weights."""
-        parameters = list(self.model.parameters())
-        self.model.train()
-        for _ in range(self.steps_per_epoch):
-            images, labels = next(self.coming)
-            loss = F.cross_entropy(self.model(images), labels)
+    optimize, lowest, step = muon(model), math.inf, 0
+    parameters = list(model.parameters())
+    steps_per_epoch = math.ceil(len(train.labels) / batch_size)
+    steps = epochs * steps_per_epoch
+    raw = batches(train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
+    coming = ahead(
+        (ready(images, maps, augment, prepare, images), labels.astype(np.int64))
+        for images, labels, maps in raw
+    )
+    for _ in range(epochs):
+        model.train()
+        losses = []
+        for _ in range(steps_per_epoch):
+            images, labels = map(torch.from_numpy, next(coming))
+            loss = F.cross_entropy(model(images), labels)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            warmup = int(0.05 * self.steps)
-            self.optimizer.step(
-                warmup_linear(len(self.losses), steps=self.steps, warmup=warmup, peak=0.02)
-            )
-            self.model.zero_grad()
-            self.losses.append(loss.item())
-        loss, accuracy = self.evaluate(self.validation)
-        if loss < self.lowest:
-            self.lowest = loss
-            self.best = {name: leaf.clone() for name, leaf in self.model.state_dict().items()}
-        return accuracy
+            optimize(warmup_linear(step, steps=steps, warmup=int(0.05 * steps), peak=0.02))
+            model.zero_grad()
+            losses.append(loss.item())
+            step += 1
+        validation_loss, accuracy = evaluate(model, validation, prepare)
+        if validation_loss < lowest:
+            lowest, best = validation_loss, copy.deepcopy(model.state_dict())
+        yield losses, accuracy
+    model.load_state_dict(best)
 
-    @torch.inference_mode()
-    def evaluate(self, split, batch_size=500):
-        """Loss and accuracy of the model as it is, on a Split of raw images."""
-        self.model.eval()
-        images, labels = split.images, torch.from_numpy(split.labels).long()
-        logits = torch.cat(
-            [
-                self.model(torch.from_numpy(self.prepare(images[start : start + batch_size])))
-                for start in range(0, len(images), batch_size)
-            ]
-        )
-        right = (logits.argmax(-1) == labels).double().mean()
-        return F.cross_entropy(logits, labels).item(), right.item()
+
+@torch.inference_mode()
+def evaluate(model, split, prepare, batch_size=500):
+    """Loss and accuracy on a Split of raw images."""
+    model.eval()
+    images, labels = torch.from_numpy(prepare(split.images)), torch.from_numpy(split.labels).long()
+    logits = torch.cat([model(batch) for batch in images.split(batch_size)])
+    right = (logits.argmax(-1) == labels).double().mean()
+    return F.cross_entropy(logits, labels).item(), right.item()

@@ -1,8 +1,9 @@
-"""The same Vision Transformer as a PyTorch user writes it, the rival of the benchmark.
+"""The same Vision Transformer as a PyTorch user writes it.
 
-It is held equal to minivit's, in loss, gradients and after steps of AdamW, by
-`tests/demos/test_benchmark.py`.
+`tests/demos/test_benchmark.py` holds it equal to minivit's: loss, gradients and steps of AdamW.
 """
+
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
@@ -23,23 +24,14 @@ class Attention(nn.Module):
         return self.proj(mix.transpose(1, 2).reshape(B, T, D))
 
 
-class MLP(nn.Module):
-    def __init__(self, dim, mlp_dim):
-        super().__init__()
-        self.fc1 = nn.Linear(dim, mlp_dim)
-        self.fc2 = nn.Linear(mlp_dim, dim)
-
-    def forward(self, x):
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
 class Block(nn.Module):
     def __init__(self, dim, heads, mlp_dim, eps):
         super().__init__()
         self.ln1 = nn.LayerNorm(dim, eps)
         self.attn = Attention(dim, heads)
         self.ln2 = nn.LayerNorm(dim, eps)
-        self.mlp = MLP(dim, mlp_dim)
+        fc1, fc2 = nn.Linear(dim, mlp_dim), nn.Linear(mlp_dim, dim)
+        self.mlp = nn.Sequential(OrderedDict(fc1=fc1, act=nn.GELU("tanh"), fc2=fc2))
 
     def forward(self, x):
         x = x + self.attn(self.ln1(x))
@@ -52,9 +44,6 @@ class TorchViT(nn.Module):
     def __init__(self, config):
         """config: the arguments of minivit's ViT; learned positions and mean pooling only."""
         super().__init__()
-        own = dict(pool="mean", positions="learned", norm="pre")
-        if own != {name: config.get(name, value) for name, value in own.items()}:
-            raise ValueError(f"the rival has {own}, got {config}")
         height, width = config["image_size"]
         dim, eps = config["dim"], config.get("eps", 1e-6)
         self.patch_size = P = config["patch_size"]
@@ -90,10 +79,7 @@ def twin(config, params):
 
 
 def adamw(named, lr, betas, decay):
-    """PyTorch's own AdamW, in its fastest form; as in minivit, only the matrices decay.
-
-    named: (name, parameter) of those that it moves, as from `model.named_parameters()`
-    """
+    """PyTorch's own AdamW in its fastest form, for (name, parameter) pairs; only matrices decay."""
     matrices, others = [], []
     for name, leaf in named:
         (matrices if name.endswith("weight") and leaf.ndim == 2 else others).append(leaf)

@@ -1,94 +1,89 @@
-"""What is measured runs in a process of its own, and goes on when it is told to."""
+"""Engines race in processes of their own, with their own threads and memory, and take turns."""
 
 import multiprocessing
+import re
 import statistics
 import time
+from pathlib import Path
 
-from .answers import ANSWERS
-from .engines import ENGINES
+from .engines import ANSWERS, ENGINES
 
 
 class Worker:
-    """A function in a new process, which is asked question after question.
+    """A function in a new process: it runs until it calls turn(answer), and on when it is asked.
 
-    serve: runs there as serve(exchange, *arguments); exchange(answer) hands an answer out, at first
-           None, and returns the next question. What serve returns is its last answer
-
-    Errors: ChildProcessError, saying why, if it fails, at the start or later.
+    function: called as function(turn, *arguments). Each turn(answer) returns the next question;
+              what the function returns is its last answer
+    Errors: ChildProcessError, from here or from `ask`, if the function fails or its process ends
     """
 
-    def __init__(self, serve, *arguments):
+    def __init__(self, function, *arguments):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_run, args=(theirs, serve, arguments), daemon=False)
-        self.process.start()
+        context.Process(target=serve, args=(theirs, function, arguments)).start()
         theirs.close()
-        self._answer()
+        self.ask()
 
-    def ask(self, question):
-        self.pipe.send(question)
-        return self._answer()
-
-    def finish(self):
-        """Ask for no more; return the last answer when the process has ended."""
-        last = self.ask(None)
-        self.process.join()
-        return last
-
-    def _answer(self):
+    def ask(self, question=None):
+        """Return the answer, and the seconds that it took."""
         try:
-            error, answer = self.pipe.recv()
-        except EOFError:
-            error = "the process was killed; perhaps for want of memory"
-        if error:
-            self.process.join()
-            raise ChildProcessError(error)
-        return answer
+            self.pipe.send(question)
+            answer, seconds = self.pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            text = "its process ended unexpectedly, perhaps because memory ran out"
+            raise ChildProcessError(text) from error
+        if isinstance(answer, ChildProcessError):
+            raise answer
+        return answer, seconds
 
 
-def _run(pipe, serve, arguments):
-    def exchange(answer):
-        pipe.send((None, answer))
-        return pipe.recv()
+def serve(pipe, function, arguments):
+    began = time.perf_counter()
+
+    def turn(answer=None):
+        nonlocal began
+        pipe.send((answer, time.perf_counter() - began))
+        question = pipe.recv()
+        began = time.perf_counter()
+        return question
 
     try:
-        pipe.send((None, serve(exchange, *arguments)))
+        pipe.recv()
+        pipe.send((function(turn, *arguments), time.perf_counter() - began))
     except (EOFError, ConnectionError, KeyboardInterrupt):
-        return  # nobody asks any more
-    except Exception as error:  # whatever an engine lacks on this machine: the others go on
-        pipe.send((f"{type(error).__name__}: {error}".splitlines()[0], None))
+        return  # the main process has ended
+    except Exception as error:  # of any kind, such as PyTorch's where there is no compiler
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        pipe.send((ChildProcessError(text), time.perf_counter() - began))
 
 
-def serve_engine(exchange, name, config, batch_size):
-    """Told so many seconds, measure over about that long how much is done in a second.
+def run_engine(turn, name, config, batch_size):
+    """Asked with seconds, run the engine about so long and answer with the amount that it did.
 
-    The last answer is the memory in MB that it needed at most, with all the processes that it
-    started; or None.
+    Asked with None, answer with the peak memory in MB.
     """
     with (ENGINES | ANSWERS)[name](config, batch_size) as (step, amount):
         for _ in range(3):
             step()
-        seconds = exchange(None)
-        while seconds is not None:
-            start, steps = time.perf_counter(), 0
-            while time.perf_counter() - start < seconds:
+        seconds = turn()
+        while seconds:
+            end, total = time.perf_counter() + seconds, 0
+            while time.perf_counter() < end:
                 step()
-                steps += 1
-            seconds = exchange(amount * steps / (time.perf_counter() - start))
-        children = [child.pid for child in multiprocessing.active_children()]
-        most = [_most_megabytes(pid) for pid in ("self", *children)]
-    return None if None in most else round(sum(most), 1)
+                total += amount
+            seconds = turn(total)
+        return peak_memory()
 
 
 def race(names, config, batch_size, options):
-    """Measure engines in turns; return {name: (median of what it does in a second, memory in MB)}.
+    """Measure engines in turns; return {name: (median amount per second, peak memory in MB)}.
 
-    PyTorch's that cannot run here are left out, with a line that says why.
+    A PyTorch engine that cannot run here is left out, and a line says why.
     """
     workers = {}
     for name in names:
         try:
-            workers[name] = Worker(serve_engine, name, config, batch_size)
+            workers[name] = Worker(run_engine, name, config, batch_size)
         except ChildProcessError as error:
             if "torch" not in name:
                 raise
@@ -96,15 +91,14 @@ def race(names, config, batch_size, options):
     speeds = {name: [] for name in workers}
     for _ in range(options.rounds):
         for name, worker in workers.items():
-            speeds[name].append(worker.ask(options.seconds))
-    return {name: (statistics.median(speeds[name]), workers[name].finish()) for name in workers}
+            amount, seconds = worker.ask(options.seconds)
+            speeds[name].append(amount / seconds)
+    return {name: (statistics.median(speeds[name]), workers[name].ask()[0]) for name in workers}
 
 
-def _most_megabytes(pid):
-    """The most memory that a process ever had, with all that it imported. None but on Linux."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return None
-    return int(lines["VmHWM"].split()[0]) / 1024 if "VmHWM" in lines else None
+def peak_memory():
+    """MB that this process and its children have used at most, imports included; nan if unknown."""
+    pids = ["self", *(child.pid for child in multiprocessing.active_children())]
+    files = [Path(f"/proc/{pid}/status") for pid in pids]
+    peaks = [re.search(r"VmHWM:\s*(\d+)", file.read_text()) for file in files if file.exists()]
+    return sum(int(peak[1]) for peak in peaks) / 1024 if peaks and all(peaks) else float("nan")

@@ -1,13 +1,15 @@
 import importlib
-import json
+import os
 import re
+import signal
+import types
 
 import numpy as np
 import pytest
 
 import minivit
-from demos.benchmark import engines, workers
-from demos.benchmark.workers import Worker, race, serve_engine
+from demos.benchmark import engines, report, workers
+from demos.benchmark.workers import Worker, race
 from minivit.checks.numeric import random_params
 from tests.numeric import passes, relative_error
 
@@ -33,8 +35,23 @@ def torch_loss(torch, twin, images, labels):
     return torch.nn.functional.cross_entropy(twin(torch.tensor(images)), torch.tensor(labels))
 
 
-def of_torch(name, tensor):
+def of_twin(twin, name):
+    """The twin's parameter of minivit's name."""
+    stem, _, last = name.rpartition(".")
+    names = {"w": f"{stem}.weight", "b": f"{stem}.bias"}
+    return twin.get_parameter(names.get(last, name))
+
+
+def as_ours(name, tensor):
     return tensor.detach().numpy().T if name.endswith(".w") else tensor.detach().numpy()
+
+
+def assert_same_parameters(params, twin, tolerance):
+    for name, leaf in params.named():
+        theirs = as_ours(name, of_twin(twin, name))
+        if name.endswith("attn.qkv.b"):  # the key's gradient is rounding alone, which Adam scales
+            leaf, theirs = leaf[[*range(6), *range(12, 18)]], theirs[[*range(6), *range(12, 18)]]
+        assert relative_error(leaf, theirs) <= tolerance, name
 
 
 def test_the_pytorch_model_is_ours():
@@ -43,20 +60,10 @@ def test_the_pytorch_model_is_ours():
     twin_loss = torch_loss(torch, twin, images, labels)
     twin_loss.backward()
     assert twin_loss.item() == pytest.approx(loss, rel=1e-12)
-    named = {name: gradient for name, gradient in gradients.items() if name != "images"}
-    assert len(named) == len(list(twin.parameters()))
-    for (name, gradient), theirs in zip(named.items(), ordered(twin, params), strict=True):
-        assert relative_error(gradient, of_torch(name, theirs.grad)) <= 1e-10, name
-
-
-def ordered(twin, params):
-    """The twin's parameters in our order."""
-    theirs = dict(twin.named_parameters())
+    assert len(list(params.named())) == len(list(twin.parameters()))
     for name, _ in params.named():
-        stem = name.rpartition(".")[0]
-        yield theirs[
-            {"w": f"{stem}.weight", "b": f"{stem}.bias"}.get(name.rpartition(".")[2], name)
-        ]
+        theirs = as_ours(name, of_twin(twin, name).grad)
+        assert relative_error(gradients[name], theirs) <= 1e-10, name
 
 
 def test_the_optimizers_take_the_same_steps():
@@ -72,23 +79,45 @@ def test_the_optimizers_take_the_same_steps():
         twin_optimizer.zero_grad()
         torch_loss(torch, twin, images, labels).backward()
         twin_optimizer.step()
-    for (name, leaf), theirs in zip(params.named(), ordered(twin, params), strict=True):
-        if name.endswith("attn.qkv.b"):  # the key's has no gradient but rounding, which Adam scales
-            leaf, theirs = leaf[[*range(6), *range(12, 18)]], theirs[[*range(6), *range(12, 18)]]
-        assert relative_error(leaf, of_torch(name, theirs)) <= 1e-9, name
+    assert_same_parameters(params, twin, 1e-9)
+
+
+def losses_of(engine, steps):
+    with engine(TINY, 9) as (step, amount):
+        assert amount == 9
+        return [step() for _ in range(steps)]
 
 
 def test_both_engines_start_at_the_same_loss_and_learn():
     pytest.importorskip("torch")
-    losses = {}
-    for engine in (engines.minivit_engine, engines.torch_engine):
-        with engine(TINY, 9) as (step, amount):
-            losses[engine] = [step() for _ in range(30)]
-        assert amount == 9
-    ours, theirs = losses.values()
+    ours, theirs = (losses_of(engines.ENGINES[name], 30) for name in ("minivit", "torch-eager"))
     assert ours[0] == pytest.approx(np.log(7), rel=1e-5)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
     assert ours[-1] < 0.99 * ours[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_the_compiled_model_takes_the_same_steps():
+    pytest.importorskip("torch")
+    losses = [losses_of(engines.ENGINES[name], 10) for name in ("torch-eager", "torch-compile")]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 255])  # one, and more than a batch
+def test_both_engines_give_the_same_answers(count, monkeypatch):
+    pytest.importorskip("torch")
+    model, params = engines.start(TINY)
+    params.flat[...] = np.random.default_rng(0).standard_normal(params.flat.size)
+    monkeypatch.setattr(engines, "start", lambda config: (model, params))
+    answers = []
+    for engine in engines.ANSWERS.values():
+        with engine(TINY, count) as (step, amount):
+            assert amount == count
+            answers.append(np.asarray(step()))
+    ours, theirs = answers
+    assert ours.shape == (count, 7)
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
 def test_operations_are_those_that_pytorch_counts():
@@ -101,99 +130,112 @@ def test_operations_are_those_that_pytorch_counts():
     assert engines.operations(TINY) == 3 * counter.get_total_flops()
 
 
-def test_the_ceiling_counts_what_it_multiplies(monkeypatch):
-    sizes = []
-
-    def watched(a, b):
-        sizes.append((a.shape, b.shape))
-
+def test_the_peak_counts_what_it_multiplies():
     with engines.matrix_products(TINY, 9) as (step, operations):
-        monkeypatch.setattr(np, "matmul", watched)
-        step()
-    assert operations == sum(2 * a[0] * a[1] * b[1] for a, b in sizes)
+        products = step()
+    assert len(products) == engines.cores()
+    assert operations == sum(2 * len(product) ** 3 for product in products)
 
 
-def worker_of(engine, config):
-    return Worker(serve_engine, engine, config, 5)
+def multiply(turn, factor):
+    """What a Worker of these tests runs: its last answer is None."""
+    number = turn()
+    while number is not None:
+        number = turn(factor * number)
 
 
-def test_a_worker_measures_and_tells_its_memory():
-    worker = worker_of("minivit", TINY)
-    assert worker.ask(0.01) > 5
-    memory = worker.finish()
-    assert memory is None or 20 < memory < 200 * (1 + engines.cores())
-    assert worker.process.exitcode == 0
+def test_a_worker_answers_in_turns():
+    worker = Worker(multiply, 3)
+    assert [worker.ask(number)[0] for number in (1, 2, None)] == [3, 6, None]
 
 
-def test_a_worker_that_cannot_start_says_why():
+def test_the_seconds_of_a_turn_leave_out_the_wait_for_it(monkeypatch):
+    now, sent = 0, []
+
+    def elapse(seconds):
+        nonlocal now
+        now += seconds
+
+    def work(turn):
+        turn("ready")
+        elapse(1)
+        turn("first")
+        elapse(10)
+        return "last"
+
+    pipe = types.SimpleNamespace(recv=lambda: elapse(1000), send=sent.append)
+    monkeypatch.setattr(workers, "time", types.SimpleNamespace(perf_counter=lambda: now))
+    workers.serve(pipe, work, ())
+    assert sent[1:] == [("first", 1), ("last", 10)]
+
+
+def test_a_worker_that_fails_or_is_killed_says_why():
     with pytest.raises(ChildProcessError, match="^ValueError: .*image of 6 x 4 pixels"):
-        worker_of("minivit", TINY | dict(patch_size=5))
-
-
-def test_a_worker_that_fails_or_is_killed_while_it_measures_says_why():
-    worker = worker_of("Classifier", TINY)
+        Worker(workers.run_engine, "minivit", TINY | dict(patch_size=5), 5)
     with pytest.raises(ChildProcessError, match="^TypeError: "):
-        worker.ask("long")
-    assert worker.process.exitcode == 0
-    killed = worker_of("Classifier", TINY)
-    killed.process.kill()
-    killed.process.join()
-    with pytest.raises(ChildProcessError, match="the process was killed"):
-        killed._answer()
+        Worker(multiply, None).ask(1)
+    with pytest.raises(ChildProcessError, match="its process ended unexpectedly"):
+        Worker(kill_itself)
 
 
-def test_a_worker_ends_quietly_when_nobody_asks_any_more(capfd):
-    worker = worker_of("Classifier", TINY)
-    worker.pipe.close()
-    worker.process.join()
-    assert worker.process.exitcode == 0
-    assert capfd.readouterr().err == ""
+def kill_itself(turn):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_race_gives_speed_and_memory_and_leaves_out_a_rival_that_cannot_run(monkeypatch, capsys):
+    class Failing(Worker):
+        def __init__(self, function, name, config, batch_size):
+            wrong = dict(patch_size=5) if name == "torch-eager" else {}
+            super().__init__(function, name, config | wrong, batch_size)
+
+    monkeypatch.setattr(workers, "Worker", Failing)
+    options = benchmark.arguments(["--rounds", "2", "--seconds", "0.02"])
+    results = race(["minivit", "torch-eager", "matrix products"], TINY, 9, options)
+    assert list(results) == ["minivit", "matrix products"]
+    assert "torch-eager: not measured, " in capsys.readouterr().out
+    speed, memory = results["minivit"]
+    assert speed > 9
+    assert np.isnan(memory) or 20 < memory < 200 * (1 + engines.cores())
+
+
+def fake_race(names, config, batch_size, options):
+    """100 images/s of each engine, and a machine whose peak is four times as fast as training."""
+    speeds = {"minivit": 200.0, "matrix products": 800.0 * engines.operations(config)}
+    return {name: (speeds.get(name, 100.0), 50) for name in names}
+
+
+@pytest.mark.parametrize("torch", [True, False])
+def test_prints_the_machine_and_a_row_for_each_engine(monkeypatch, capsys, torch):
+    monkeypatch.setattr("demos.benchmark.tables.race", fake_race)
+    monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: torch or None)
+    assert benchmark.main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{report.machine()}\n")
+    assert ("pip install torch" in printed) == (not torch)
+    assert len(re.findall("^minivit +200 +1.00 × +25.0% +50$", printed, re.M)) == 3  # models
+    assert len(re.findall("^torch-(eager|compile) +100 +2.00 × ", printed, re.M)) == 6 * torch
+
+
+def test_prints_what_else_users_wait_for(monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.setattr("demos.benchmark.tables.race", fake_race)
+    assert benchmark.main(["--costs", "--rounds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert len(re.findall("^Classifier +(2000|1) +100 +10000.0 +50$", printed, re.M)) == 2
+    assert len(re.findall(r"^minivit +\d+ +200 +5000.0 +50$", printed, re.M)) == 6  # batch sizes
+    assert len(re.findall("^minivit +200 +1.00 × +25.0% ", printed, re.M)) == 8  # larger models
+    assert re.search(r"^numpy +\d\.\d{3}\nminivit +\d\.\d{3}$", printed, re.M)
+
+
+def test_the_machine_is_named_with_its_libraries():
+    assert f"{engines.cores()} cores, Python 3." in report.machine()
+    assert f"numpy {np.__version__}" in report.machine()
 
 
 def test_an_engine_of_ours_that_fails_ends_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY | dict(patch_size=5)})
-    monkeypatch.setattr(benchmark, "ENGINES", ["minivit", "matrix products"])
     assert benchmark.main(["--rounds", "1"]) == 2
-    assert re.fullmatch("benchmark: tiny: ValueError: .*\n", capsys.readouterr().err)
-
-
-@pytest.mark.parametrize("torch", [True, False])
-def test_prints_and_writes_a_row_for_each_engine(tmp_path, monkeypatch, capsys, torch):
-    if torch:
-        pytest.importorskip("torch")
-    names = ["minivit", "matrix products", *(["torch-eager"] if torch else [])]
-    monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY})
-    monkeypatch.setattr(benchmark, "ENGINES", names)
-    monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: torch or None)
-    file = tmp_path / "rows.json"
-    options = ["--rounds", "2", "--seconds", "0.02", "--batch-size", "8", "--json", str(file)]
-    assert benchmark.main(options) == 0
-    printed = capsys.readouterr().out
-    assert ("pip install torch" in printed) == (not torch)
-    rows = json.loads(file.read_text())
-    assert [row["engine"] for row in rows] == (["minivit", "torch-eager"] if torch else ["minivit"])
-    for row in rows:
-        assert list(row) == [
-            "model", "engine", "images_per_second", "ratio", "peak_share", "peak_memory_mb"
-        ]  # fmt: skip
-        assert row["ratio"] == pytest.approx(
-            rows[0]["images_per_second"] / row["images_per_second"], rel=0.01
-        )
-        assert 0 <= row["peak_share"] < 1  # rounded: nearly 0 on a busy machine
-        assert f"{row['engine']:<15}{row['images_per_second']:>9,.0f}" in printed
-
-
-def test_a_rival_that_cannot_run_is_left_out(monkeypatch, capsys):
-    class Failing(Worker):
-        def __init__(self, serve, name, config, batch_size):
-            wrong = dict(patch_size=5) if name == "torch-eager" else {}
-            super().__init__(serve, name, config | wrong, batch_size)
-
-    monkeypatch.setattr(workers, "Worker", Failing)
-    options = benchmark.arguments(["--rounds", "1", "--seconds", "0.01"])
-    found = race(["minivit", "torch-eager", "matrix products"], TINY, 9, options)
-    assert list(found) == ["minivit", "matrix products"]
-    assert "torch-eager: not measured, " in capsys.readouterr().out
+    assert re.fullmatch("benchmark: ValueError: .*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("option", [["--rounds", "0"], ["--seconds", "-1"], ["--epochs", "0"]])
@@ -201,50 +243,3 @@ def test_refuses_numbers_that_measure_nothing(option, capsys):
     with pytest.raises(SystemExit):
         benchmark.arguments(option)
     assert f"{option[0]} must be greater than 0" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("task", ["profile", "costs", "recipe"])
-def test_each_task_is_done_instead_of_the_table_and_written(task, tmp_path, monkeypatch, capsys):
-    from demos.benchmark import recipe
-
-    asked = {}
-
-    def fake(name):
-        return lambda *arguments: asked.setdefault(name, arguments) and {"done": name}
-
-    for module, name in [(benchmark, "profile"), (benchmark, "costs"), (recipe, "compare_recipes")]:
-        monkeypatch.setattr(module, name, fake(name))
-    monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY})
-    file = tmp_path / "rows.json"
-    assert benchmark.main([f"--{task}", "--epochs", "3", "--json", str(file)]) == 0
-    done = {"recipe": "compare_recipes"}.get(task, task)
-    expected = {"done": done}
-    assert json.loads(file.read_text()) == ([expected] if task == "profile" else expected)
-    assert list(asked) == [done]
-    first = asked[done][0]
-    assert first == {"profile": "tiny", "costs": TINY}.get(task, first)
-    if task == "recipe":  # train_mnist's defaults, but for the number of epochs
-        assert (first.epochs, first.batch_size, first.optimizer) == (3, 250, "muon")
-
-
-def test_only_one_task_at_a_time(capsys):
-    with pytest.raises(SystemExit):
-        benchmark.arguments(["--profile", "--costs"])
-    assert "not allowed with argument" in capsys.readouterr().err
-
-
-def test_refuses_a_file_that_it_could_not_write_in_the_end(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        benchmark.arguments(["--json", str(tmp_path / "nowhere" / "rows.json")])
-    assert f"--json: there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the compiler's own
-def test_the_compiled_model_takes_the_same_steps():
-    pytest.importorskip("torch")
-    losses = []
-    for engine in (engines.torch_engine, engines.compiled_torch_engine):
-        with engine(TINY, 9) as (step, _):
-            losses.append([step() for _ in range(10)])
-    np.testing.assert_allclose(*losses, rtol=1e-3)

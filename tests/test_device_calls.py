@@ -1,0 +1,17 @@
+from collections import Counter
+
+from tests import device_calls
+from tests.demos.test_benchmark import TINY
+
+
+def test_a_step_sends_its_batch_alone_and_waits_once(monkeypatch, capsys):
+    table = device_calls.calls_by_layer(TINY, 3)
+    total = sum(table.values(), Counter())
+    batch = 3 * (6 * 4 * 3 + 8)  # bytes: pixels, and labels of 8 each
+    assert total["bytes_in"] == table["batch and loss"]["bytes_in"] == batch
+    assert total["synchronisations"] == table["fetching"]["synchronisations"] == 1
+    assert table["ln1"]["calls"] == 2 * table["ln"]["calls"] > 0  # of two blocks
+    monkeypatch.setattr(device_calls, "MODELS", {"tiny": TINY})
+    device_calls.main(["--batch-size", "3"])
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.split()[:3] == ["all", str(total["calls"]), str(batch)]
