@@ -120,6 +120,15 @@ def classifier(config, count):
 
 
 @contextlib.contextmanager
+def classifier_on_all_cores(config, count):
+    """As training and `demos.evaluate` ask it: batch by batch, with a thread on each core."""
+    images, _ = batch_of(config, count)
+    model = minivit.Classifier(*start(config), NORMALIZE, range(config["classes"]))
+    with threads(cores()) as mapper:
+        yield lambda: model.logits(images, mapper), count
+
+
+@contextlib.contextmanager
 def torch_classifier(config, count, batch_size=250):
     import torch
 
@@ -141,5 +150,6 @@ ENGINES = {
 }
 ANSWERS = {
     "Classifier": classifier,
+    "Classifier on all cores": classifier_on_all_cores,
     "torch-eager, inference mode": torch_classifier,
 }

@@ -105,7 +105,7 @@ def test_the_compiled_model_takes_the_same_steps():
 
 
 @pytest.mark.parametrize("count", [1, 255])  # one, and more than a batch
-def test_both_engines_give_the_same_answers(count, monkeypatch):
+def test_all_engines_give_the_same_answers(count, monkeypatch):
     pytest.importorskip("torch")
     model, params = engines.start(TINY)
     params.flat[...] = np.random.default_rng(0).standard_normal(params.flat.size)
@@ -115,8 +115,9 @@ def test_both_engines_give_the_same_answers(count, monkeypatch):
         with engine(TINY, count) as (step, amount):
             assert amount == count
             answers.append(np.asarray(step()))
-    ours, theirs = answers
+    ours, logits, theirs = answers
     assert ours.shape == (count, 7)
+    np.testing.assert_allclose(minivit.layers.Softmax().forward(logits)[0], ours, atol=1e-5)
     np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
@@ -221,7 +222,7 @@ def test_prints_what_else_users_wait_for(monkeypatch, capsys):
     monkeypatch.setattr("demos.benchmark.tables.race", fake_race)
     assert benchmark.main(["--costs", "--rounds", "1"]) == 0
     printed = capsys.readouterr().out
-    assert len(re.findall("^Classifier +(2000|1) +100 +10000.0 +50$", printed, re.M)) == 2
+    assert len(re.findall("^Classifier.* (2000|1) +100 +10000.0 +50$", printed, re.M)) == 4
     assert len(re.findall(r"^minivit +\d+ +200 +5000.0 +50$", printed, re.M)) == 6  # batch sizes
     assert len(re.findall("^minivit +200 +1.00 × +25.0% ", printed, re.M)) == 8  # larger models
     assert re.search(r"^numpy +\d\.\d{3}\nminivit +\d\.\d{3}$", printed, re.M)
