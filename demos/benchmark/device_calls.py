@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 import minivit
 from minivit.backend import floats
-from minivit.study.records import layers_of
+from minivit.study.tracing.records import layers_of
 from minivit.training.step import loss_and_gradients
 
 from .engines import BETAS, DECAY, LR, NORMALIZE, batch_of, start

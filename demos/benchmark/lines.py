@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minivit.study.records import layers_of
-from minivit.study.statements import statement_at
+from minivit.study.tracing.records import layers_of
+from minivit.study.tracing.statements import statement_at
 
 KINDS = {  # from the first that fits a line: the functions and methods whose names give it away
     "products": {"matmul"},

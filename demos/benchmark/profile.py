@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import minivit
-from minivit.study.statements import statement_at
+from minivit.study.tracing.statements import statement_at
 from minivit.threads import threads
 from minivit.training.step import loss_and_gradients
 
