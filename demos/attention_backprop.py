@@ -45,9 +45,10 @@ def show(options):
     best = int(probabilities.argmax())
     introduction = (
         f"Test image {number}, labelled {classes[label]}; the model reads {classes[best]} "
-        f"({probabilities[best]:.0%}). The loss is {record.loss:.4f}. Block {options.block} of "
-        f"0 to {len(model.blocks) - 1}, head {options.head} of 0 to {model.config['heads'] - 1}: "
-        f"{model.tokens} tokens (T) of width {model.config['dim']} (D)."
+        f"({probabilities[best]:.0%}). The loss is {record.loss:.4f}. Block {options.block} (of "
+        f"0 to {len(model.blocks) - 1}), head {options.head} (of 0 to "
+        f"{model.config['heads'] - 1}): {model.tokens} tokens (T) of width "
+        f"{model.config['dim']} (D)."
     )
     steps = walk(record, options.block, options.head, options.seed)
     if options.write:

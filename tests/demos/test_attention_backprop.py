@@ -39,7 +39,7 @@ def test_the_walk_is_printed_step_by_step(folder, capsys):
     assert demo("--digit", "3", "--block", "1", "--head", "2") == 0
     printed = capsys.readouterr().out
     assert re.search(r"Test image 3, labelled \d; the model reads \d \(\d+%\)\.", printed)
-    assert "Block 1 of 0 to 1, head 2 of 0 to 2: 4 tokens (T) of width 12 (D)." in printed
+    assert "Block 1 (of 0 to 1), head 2 (of 0 to 2): 4 tokens (T) of width 12 (D)." in printed
     steps = re.findall(r"## (\w+), (\d) of 8: ", printed)
     assert steps == [(way, str(i)) for way in ("forward", "backward") for i in range(1, 9)]
     assert printed.count("A check: moving ") == 8
