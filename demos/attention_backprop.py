@@ -1,27 +1,26 @@
-"""Walk through one head of attention, forward line by line and backward in reverse, in numbers."""
+"""Walk through one head of attention in numbers: forward line by line, then backward in reverse."""
 
 import contextlib
 import sys
 
 import numpy as np
 
-import minivit
 from minivit.files import write_file
 from minivit.layers import Softmax
 from minivit.study import trace
-from minivit.study.walk import as_markdown, as_text, walk
+from minivit.study.lessons.walk import as_text, walk
 
 from . import digit
-from .options import new_file, parser_of, seed, status
+from .options import new_file, parser_of, propose, seed, status
 
 
 def arguments(argv=None):
     parser = parser_of("attention_backprop", __doc__)
     digit.add_options(parser)
     add = parser.add_argument
-    add("--block", type=int, default=1, help="which block, from 1")
-    add("--head", type=int, default=1, help="which of its heads, from 1")
-    add("--seed", type=seed, default=0, help="decides on the numbers that are moved by hand")
+    add("--block", type=int, default=0, help="which block, from 0")
+    add("--head", type=int, default=0, help="which of its heads, from 0")
+    add("--seed", type=seed, default=0, help="draws the numbers that are moved as a check")
     add("--write", type=new_file, metavar="FILE.md", help="write the walk as a document, and stop")
     return parser.parse_args(argv)
 
@@ -31,36 +30,39 @@ def main(argv=None):
 
 
 def show(options):
-    digits = minivit.load_digits(options.data)
-    classifier = digit.classifier_of(options.run, digits)
-    model = classifier.model
-    for name, most in {"block": len(model.blocks), "head": model.config["heads"]}.items():
-        if not 1 <= getattr(options, name) <= most:
-            raise ValueError(f"--{name}: the model has {most}, got {getattr(options, name)}")
-    number, pixels, label = digit.choose_digit(options.digit, digits.test, classifier)
+    classifier = digit.classifier_of(options)
+    model, classes = classifier.model, classifier.classes
+    for name, count in {"block": len(model.blocks), "head": model.config["heads"]}.items():
+        if not 0 <= getattr(options, name) < count:
+            raise ValueError(
+                f"--{name}: the model has {name}s 0 to {count - 1}, got {getattr(options, name)}"
+            )
+    number, pixels, label = digit.choose_image(options, classifier)
     images = classifier.normalize(pixels[None]).astype(np.float64)
     params = classifier.params.astype(np.float64)
     record = trace(model, params, images, np.array([label]))
-    chances, _ = Softmax().forward(record["logits"].value[0])
-    said = int(chances.argmax())
-    classes = classifier.classes
-    head_line = (
-        f"Test digit {number}, which is {classes[label]}; the model says {classes[said]}, "
-        f"{chances[said]:.0%} sure. The loss is {record.loss:.4f}. Block {options.block} of "
-        f"{len(model.blocks)}, head {options.head} of {model.config['heads']}: {model.tokens} "
-        f"tokens (T) of width {model.config['dim']} (D)."
+    probabilities, _ = Softmax().forward(record["logits"].value[0])
+    best = int(probabilities.argmax())
+    introduction = (
+        f"Test image {number}, labelled {classes[label]}; the model reads {classes[best]} "
+        f"({probabilities[best]:.0%}). The loss is {record.loss:.4f}. Block {options.block} (of "
+        f"0 to {len(model.blocks) - 1}), head {options.head} (of 0 to "
+        f"{model.config['heads'] - 1}): {model.tokens} tokens (T) of width "
+        f"{model.config['dim']} (D)."
     )
-    steps = walk(record, options.block - 1, options.head - 1, options.seed)
+    steps = walk(record, options.block, options.head, options.seed)
     if options.write:
-        write_file(options.write, as_markdown(steps, head_line).encode())
+        parts = ["# Backprop through one head of attention\n", f"{introduction}\n"]
+        write_file(options.write, "\n".join([*parts, *map(as_text, steps)]).encode())
         print(f"Written: {options.write}")
-        return
-    print(f"\n{head_line}\n")
-    with contextlib.suppress(KeyboardInterrupt, EOFError):  # a person has seen enough
-        for step in steps:
-            print(f"{as_text(step)}\n")
-            if sys.stdin.isatty():
-                input("Enter for the next ")
+    else:
+        print(f"\n{introduction}\n")
+        with contextlib.suppress(KeyboardInterrupt, EOFError):  # the reader has seen enough
+            for step in steps:
+                print(as_text(step))
+                if sys.stdin.isatty():
+                    input("Enter for the next ")
+    propose("write a backward yourself", "write_backward", "attention")
 
 
 if __name__ == "__main__":

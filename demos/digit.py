@@ -1,4 +1,4 @@
-"""The digit and the model that a demo looks at: those of a run, or of a model that learns now."""
+"""The model and the image that a demo looks at: a run's, or those of a model that trains now."""
 
 from pathlib import Path
 
@@ -7,46 +7,48 @@ import numpy as np
 import minivit
 from minivit.data.digits import Split
 from minivit.data.normalize import Normalize
-from minivit.study.figures import mistakes_by_loss
 from minivit.training import Progress, fit
 
+from .evaluate import started_with, test_images
 from .options import command
 
 DEFAULT = Path("runs", "mnist")
-PATCH = 7  # side of a patch of the model that learns where there is no run
-CANDIDATES = 1000  # test digits among which the most wrong one is looked for
+PATCH = 7  # side of a patch of the model that trains if there is no run
+CANDIDATES = 1000  # test images among which the worst one is chosen
 
 
 def add_options(parser):
-    """The options by which a demo's model and digit are chosen; return the group of the digit."""
-    run_help = f"a run's folder; without one {DEFAULT}, and else a model learns for some seconds"
+    """Add the options that choose a demo's model and image; return the group of the image."""
+    run_help = f"a run's folder; without one {DEFAULT}, or else a model that trains for a moment"
     parser.add_argument("run", nargs="?", metavar="RUN", help=run_help)
-    data_help = 'data set of the run: "mnist", "fashion-mnist", a folder'
-    parser.add_argument("--data", default="mnist", help=data_help)
-    digit_help = f"number of a test digit; without one the most wrong of the first {CANDIDATES}"
+    data_help = 'where test images come from: "mnist", "fashion-mnist" or a folder; without it, '
+    parser.add_argument("--data", help=data_help + "the data that the run was trained on")
+    digit_help = (
+        f"number of a test image, from 0; without it, the one of the first {CANDIDATES} whose "
+        "label gets the lowest probability"
+    )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--digit", type=int, metavar="N", help=digit_help)
     return group
 
 
-def classifier_of(run, digits):
-    """The Classifier of a run; else of runs/mnist; else one that learns now, for a few seconds.
+def run_of(options):
+    """The folder of the run, or None if a model has to train first."""
+    return options.run or (DEFAULT if DEFAULT.is_dir() else None)
 
-    Errors: those of `Classifier.load`; ValueError if the run knows other classes than the data.
+
+def classifier_of(options):
+    """The Classifier of the run; without a run, one that trains now, for a few seconds.
+
+    Errors: those of `Classifier.load` and `load_digits`.
     """
-    if run or DEFAULT.is_dir():
-        classifier = minivit.Classifier.load(run or DEFAULT)
-        if classifier.classes != list(digits.classes):
-            raise ValueError(
-                f"the run knows {', '.join(classifier.classes)}, the data "
-                f"{', '.join(digits.classes)}; give the data set of the run, such as --data "
-                "fashion-mnist"
-            )
-        return classifier
+    if run_of(options):
+        return minivit.Classifier.load(run_of(options))
     better = command("train_mnist")
     print(
-        f"There is no {DEFAULT} yet, so a model learns for some seconds. For a good one: {better}"
+        f"There is no {DEFAULT} yet, so a model trains for some seconds. For a better one: {better}"
     )
+    digits = minivit.load_digits(options.data or "mnist")
     model = minivit.ViT(
         image_size=digits.train.images.shape[1:], patch_size=PATCH, channels=1, dim=64, depth=4,
         heads=2, mlp_dim=128, classes=len(digits.classes),
@@ -59,16 +61,24 @@ def classifier_of(run, digits):
     return classifier
 
 
-def choose_digit(number, test, classifier):
-    """Return the number, the image (H, W) uint8 and the label of a test digit.
+def choose_image(options, classifier):
+    """Return the number, the image (H, W) or (H, W, C), uint8, and the label of a test image.
 
-    Without a number it is the most wrong one of the first `CANDIDATES`. Errors: ValueError.
+    Errors: ValueError for a number out of range, and for a run that does not say what it was
+    trained on; those of `test_images`.
     """
-    images, labels = test
+    started = started_with(run_of(options)) if run_of(options) else {"options": {"data": "mnist"}}
+    source = options.data or started.get("options", {}).get("data")
+    if source is None:
+        raise ValueError(
+            f"{run_of(options)} does not say what it was trained on; give --data, such as mnist"
+        )
+    images, labels = test_images(source, started, classifier)
+    number = options.digit
     if number is None:
-        logits = classifier.logits(images[:CANDIDATES])
-        worst = mistakes_by_loss(labels[:CANDIDATES], logits)
-        number = int(worst[0]) if len(worst) else 0
+        few = labels[:CANDIDATES]
+        probabilities = classifier.predict(images[:CANDIDATES])
+        number = int(probabilities[np.arange(len(few)), few].argmin())
     if not 0 <= number < len(labels):
-        raise ValueError(f"--digit: there are test digits 0 to {len(labels) - 1}, got {number}")
+        raise ValueError(f"--digit: test images are numbered 0 to {len(labels) - 1}, got {number}")
     return number, images[number], int(labels[number])

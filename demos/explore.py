@@ -1,20 +1,19 @@
 """See backprop through attention: one digit, every number, on one page in the browser."""
 
 import contextlib
+import os
 import sys
 import time
 import webbrowser
 
 import numpy as np
 
-import minivit
 from minivit.files import write_file
 from minivit.study import trace
 from minivit.study.explorer import page_data, page_html, serve
-from minivit.study.explorer.picture import read_picture
 
 from . import digit
-from .options import new_file, parser_of, status
+from .options import command, new_file, parser_of, propose, status
 
 LARGE = 5e6  # bytes of a page
 
@@ -23,9 +22,9 @@ def arguments(argv=None):
     parser = parser_of("explore", __doc__)
     add = parser.add_argument
     choice = digit.add_options(parser)
-    choice.add_argument("--image", metavar="FILE", help="a picture of a digit, of any size")
-    label_help = "what the image is, for the loss; without it, of an --image, what the model says"
-    add("--label", metavar="CLASS", help=label_help)
+    choice.add_argument("--image", metavar="FILE|URL", help="a picture of a digit, of any size")
+    label_help = "the class of the image, for the loss; an --image without one has the loss of "
+    add("--label", metavar="CLASS", help=label_help + "the class that the model reads")
     write_help = "write the page, which opens from disk, and stop"
     add("--write", type=new_file, metavar="FILE.html", help=write_help)
     add("--no-browser", action="store_true", help="print the page's address and open nothing")
@@ -37,53 +36,79 @@ def main(argv=None):
 
 
 def explore(options):
-    if options.image:
-        open(options.image, "rb").close()  # refused at once if it is missing, before a model learns
-    digits = minivit.load_digits(options.data)
-    classifier = digit.classifier_of(options.run, digits)
-    pixels, label = image_of(options, digits, classifier)
+    if options.image and "://" not in options.image:
+        os.stat(options.image)  # a missing file is refused before a model trains
+    classifier = digit.classifier_of(options)
+    if classifier.model.config["channels"] != 1:
+        other = command("attention_backprop", digit.run_of(options))
+        raise ValueError(
+            f"{options.run} reads colour images, this page shows grey ones; try {other}"
+        )
+    pixels, label, warnings = image_of(options, classifier)
     start = time.perf_counter()
     prepared = classifier.normalize(pixels[None]).astype(np.float64)
     params = classifier.params.astype(np.float64)
     record = trace(classifier.model, params, prepared, np.array([label]))
-    data = page_data(record, pixels, classifier.classes, alone=bool(options.write))
+    data = page_data(
+        record,
+        pixels[:, :, 0],
+        classifier.classes,
+        labelled=options.label is not None or not options.image,
+        warnings=warnings,
+        alone=bool(options.write),
+    )
     seconds = time.perf_counter() - start
     if options.write:
-        page = page_html(data).encode()
-        write_file(options.write, page)
-        size = f"{len(page) / 1e6:.1f} MB, made in {seconds:.1f} s"
-        print(f"{options.write}: {size}; open it in a browser")
-        if len(page) > LARGE:
-            print(
-                "That is much for one file: it holds every number of every block in float64, so "
-                "that each sum agrees with its number in all digits shown. Without --write the "
-                "same page opens sooner, and nothing is written."
-            )
-        return
+        write_page(options.write, page_html(data).encode(), seconds)
+    else:
+        show(record, data, not options.no_browser)
+    run = [options.run] if options.run else []
+    propose("walk through one head in the terminal", "attention_backprop", *run)
+
+
+def write_page(file, page, seconds):
+    write_file(file, page)
+    print(f"{file}: {len(page) / 1e6:.1f} MB, made in {seconds:.1f} s; open it in a browser")
+    if len(page) > LARGE:
+        print(
+            "That is a large file: it holds every number of every block in float64, so that the "
+            "page can redo each sum. Without --write the same page opens sooner."
+        )
+
+
+def show(record, data, browser):
+    """Serve the page until Ctrl+C."""
     with serve(record, data) as server:
         url = f"http://127.0.0.1:{server.server_port}/"
-        print(f"The page is at {url} until you press Ctrl+C; others cannot reach it.", flush=True)
-        if not options.no_browser:
+        print(f"The page is at {url}, for this machine only, until you press Ctrl+C.", flush=True)
+        if browser:
             webbrowser.open(url)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
         print()
 
 
-def image_of(options, digits, classifier):
-    """The image (H, W) uint8 that is looked at, and the number of its class."""
-    classes = classifier.classes
+def image_of(options, classifier):
+    """The image (H, W, 1) uint8, the number of its class, and warnings about it.
+
+    The class of a picture without --label is what the model reads.
+    """
+    classes, warnings = classifier.classes, []
     if options.label is not None and options.label not in classes:
         raise ValueError(f"--label: {options.label!r} is none of {', '.join(classes)}")
     if options.image:
-        pixels = read_picture(options.image, *classifier.model.config["image_size"])
-        label = int(classifier.logits(pixels[None]).argmax())
+        pixels, warnings = classifier.read(options.image)
+        (probabilities,) = classifier.predict(pixels[None])
+        label = int(probabilities.argmax())
+        print(f"The model reads {classes[label]} ({probabilities[label]:.1%}).")
+        if warnings:
+            print(f"warning: this may not be a digit: {'; '.join(warnings)}", file=sys.stderr)
     else:
-        number, pixels, label = digit.choose_digit(options.digit, digits.test, classifier)
-        print(f"Test digit {number}; another one: --digit N, a picture of your own: --image FILE")
+        number, pixels, label = digit.choose_image(options, classifier)
+        print(f"Test image {number}; for another: --digit N, for your own picture: --image FILE")
     if options.label is not None:
-        label = list(classes).index(options.label)
-    return pixels, label
+        label = classes.index(options.label)
+    return pixels.reshape(*pixels.shape[:2], 1), label, warnings
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import numpy as np
 from minivit.data.images import load_image, resize
 from minivit.files import write_file
 from minivit.study import figures
-from minivit.study.patch_image import convolve, patch_image
+from minivit.study.lessons.patch_image import convolve, patch_image
 
-from .options import new_file, parser_of, seed, sides, status
+from .options import new_file, parser_of, propose, seed, sides, status
 
 
 def arguments(argv=None):
@@ -17,13 +17,19 @@ def arguments(argv=None):
     add = parser.add_argument
     add("image", metavar="IMAGE|URL", help="a picture: JPEG, PNG, WebP, BMP or TIFF")
     pixels = dict(type=int, nargs="+", metavar="PIXELS")
-    add("--size", default=[224], help="it is stretched to: side, or height and width", **pixels)
+    add("--size", default=[224], help="of the resized picture: side, or height and width", **pixels)
     add("--patch-size", default=[16], help="of a patch: side, or height and width", **pixels)
     add("--dim", type=int, default=768, help="width of an embedding")
     add("--norm", action="store_true", help="layer norm after the projection")
-    add("--grid", action="store_true", help="leave the embeddings where their patches are")
-    add("--seed", type=seed, default=0, help="decides on the weights, which are random")
-    add("--out", type=new_file, default="patches.png", metavar="FILE.png", help="the grid, drawn")
+    add("--grid", action="store_true", help="arrange the embeddings in a grid, like the patches")
+    add("--seed", type=seed, default=0, help="draws the weights, which are random")
+    add(
+        "--out",
+        type=new_file,
+        default="patches.png",
+        metavar="FILE.png",
+        help="a drawing of the patches",
+    )
     options = parser.parse_args(argv)
     for name in ("size", "patch_size"):
         sides(parser, options, name)
@@ -51,8 +57,8 @@ def show(options):
     rows, columns = H // P, W // Q
     norm = ", layer norm" if options.norm else ""
     steps = [
-        ("as it came", picture.shape, "height, width, red green blue"),
-        ("resized", image.shape, "averaged over areas, or by cubics where it grows"),
+        ("read", picture.shape, "height, width, and red, green, blue"),
+        ("resized", image.shape, "area averages, or cubic interpolation to enlarge"),
         ("normalised", images.shape, "a batch of one, from −1 to 1"),
         ("cut", (1, rows, columns, P, Q, C), f"{rows} rows of {columns} patches"),
         ("flattened", patches.shape, f"{P} · {Q} · {C} = {P * Q * C} numbers each, row by row"),
@@ -76,6 +82,7 @@ def show(options):
     )
     write_file(options.out, figures.png(figures.patch_grid(image, options.patch_size)))
     print(f"Written: {options.out}")
+    propose("see what attention does with patches", "explore")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import minivit
 from minivit.backend import usable_device
 from minivit.data.download import printable
 from minivit.files import write_file
-from minivit.study import figures, summary_figures
+from minivit.study import figures
 
 from .options import add_device, new_file, parser_of, propose, status
 
@@ -57,7 +57,7 @@ def predict(options):
     if options.json:
         print(json.dumps(answers, indent=2))
     if options.attention and drawn:
-        figure = summary_figures.attention_of_answers(classifier, np.stack(drawn))
+        figure = figures.attention_of_predictions(classifier, np.stack(drawn))
         write_file(options.attention, figures.png(figure))
         print(f"Written: {options.attention}", file=sys.stderr)
     if drawn and not options.json:

@@ -18,7 +18,7 @@ import minivit
 from demos.benchmark.__main__ import MODELS
 from demos.benchmark.engines import NORMALIZE, adamw, batch_of, loss_and_gradients, start
 from minivit.backend import floats
-from minivit.study.records import layers_of
+from minivit.study.tracing.records import layers_of
 from tests.stand_in import installed
 
 COLUMNS = dict(calls="calls", bytes_in="bytes in", bytes_out="bytes out", synchronisations="waits")

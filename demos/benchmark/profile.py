@@ -10,8 +10,8 @@ from timeit import timeit
 from line_profiler import LineProfiler
 
 import minivit
-from minivit.study.records import layers_of
-from minivit.study.statements import statement_at
+from minivit.study.tracing.records import layers_of
+from minivit.study.tracing.statements import statement_at
 
 from . import engines
 from .report import print_row, print_title

@@ -1,6 +1,6 @@
-"""Seeing what a model does and what flows back through it."""
+"""See what a model computes and what flows back through it."""
 
-from .nudge import nudge
-from .trace import trace
+from .tracing.nudge import nudge
+from .tracing.trace import trace
 
 __all__ = ["nudge", "trace"]

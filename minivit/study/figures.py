@@ -1,4 +1,4 @@
-"""Figures, one function each; every one returns a matplotlib Figure, and `png` makes it bytes."""
+"""Figures: each function returns a matplotlib Figure, and `png` turns one into bytes."""
 
 import io
 import math
@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from ..layers import Softmax
 from ..layers.refusals import pair
 from ..losses import cross_entropy
+from .rollout import attention_rollout, patches_read
 
-BLUE, RED = "#4477aa", "#ee6677"  # told apart by colour-blind readers too (Paul Tol's set)
+BLUE, RED = "#4477aa", "#ee6677"  # colour-blind readers can tell them apart (Paul Tol's set)
 
 
 def png(figure):
@@ -21,12 +22,12 @@ def png(figure):
 
 
 def _gap(classes):
-    """What parts two class names: a new line if they are words, which are wider than an image."""
+    """What separates two class names: a new line if they are words, which are wide."""
     return " " if max(map(len, classes)) < 3 else "\n"
 
 
 def curves(rows):
-    """Loss and accuracy over the steps, from the rows of `fit`; a dot for each validation."""
+    """Loss and accuracy at each step, from the rows of `fit`; a dot for each validation."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     steps = [row["step"] for row in rows]
     ends = [row for row in rows if row["validation_loss"] is not None]
@@ -51,15 +52,15 @@ def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
     rows = max(1, math.ceil(len(worst) / columns))
     figure = Figure(figsize=(columns * 1.15, rows * 1.6 + 0.5), layout="constrained")
     figure.suptitle(
-        f"The worst {len(worst)} of {len(mistakes)} mistakes: what it is → what the model said, "
-        "and how sure it was"
+        f"The worst {len(worst)} of {len(mistakes)} mistakes: label → prediction and its "
+        "probability"
     )
     grid = figure.subplots(rows, columns, squeeze=False)
     gap = _gap(classes)
     for axes, i in zip(grid.flat, worst, strict=False):
-        said = logits[i].argmax()
+        best = logits[i].argmax()
         axes.imshow(images[i], cmap="gray_r")
-        title = f"{classes[labels[i]]} →{gap}{classes[said]}  {probabilities[i, said]:.0%}"
+        title = f"{classes[labels[i]]} →{gap}{classes[best]}  {probabilities[i, best]:.0%}"
         axes.set_title(title, fontsize=9, parse_math=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -67,7 +68,7 @@ def worst_mistakes(images, labels, logits, classes, count=24, columns=8):
 
 
 def mistakes_by_loss(labels, logits):
-    """Indices of the wrong answers, the largest loss first."""
+    """Indices of the wrong predictions, the largest loss first."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
@@ -75,43 +76,74 @@ def mistakes_by_loss(labels, logits):
 
 
 def attention_and_gradients(classifier, images, labels):
-    """One row an image (n, H, W) or (n, H, W, C): patches, the attention they get, dLoss/dpixels.
+    """A row for each image (n, H, W) or (n, H, W, C): patches, their attention, dLoss/dpixels.
 
-    The attention in each block is the mean over heads and query tokens. The pixel gradient, the sum
-    over colours, says where more ink, or light, would make the loss rise (red) or fall (blue); each
-    image has its own colour scale.
+    The attention that a patch gets in each block is the mean over heads and query tokens. The pixel
+    gradient, summed over colours, shows where more ink, or light, would raise the loss (red) or
+    lower it (blue); each image has its own colour scale.
     """
     model, params, classes = classifier.model, classifier.params, classifier.classes
     logits, cache = model.forward(params, classifier.normalize(images))
     _, dlogits = cross_entropy(logits, labels)
     dimages = model.backward(params, dlogits, cache, params.zeros_like())  # (n, H, W, C)
-    H, W = images.shape[1:3]
-    P, depth = model.patches.patch_size, len(model.blocks)
-    figure = Figure(figsize=(1.3 * (depth + 2), 1.3 * len(images) + 0.4), layout="constrained")
-    grid = figure.subplots(len(images), depth + 2, squeeze=False)
+    N, depth = model.patches.count, len(model.blocks)
+    titles = ["patches", *(f"attention {block}" for block in range(depth)), "dLoss/dpixels"]
+    figure, grid = _image_rows(len(images), titles)
     for i, row in enumerate(grid):
+        H, W = images[i].shape[:2]
         row[0].imshow(images[i], cmap="gray_r", extent=(0, W, H, 0))
-        _draw_grid(row[0], H, W, P)
-        said = classes[logits[i].argmax()]
-        name = f"{classes[labels[i]]},{_gap(classes)}said {said}"
-        row[0].set_ylabel(name, fontsize=9, parse_math=False)
+        _draw_grid(row[0], H, W, model.patches.patch_size)
+        label, best = classes[labels[i]], classes[logits[i].argmax()]
+        row[0].set_ylabel(f"{label},{_gap(classes)}read as {best}", fontsize=9, parse_math=False)
         for axes, block in zip(row[1:-1], cache["blocks"], strict=True):
-            received = block["attn"]["att"][i].mean(axis=(0, 1))  # (T,)
-            patches = received[-model.patches.count :].reshape(H // P, W // P)
-            axes.imshow(patches, cmap="cividis")
-        gradient = dimages[i].sum(axis=-1)  # (H, W)
-        limit = abs(gradient).max() or 1
-        row[-1].imshow(gradient, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    attention = [f"attention {block}" for block in range(1, depth + 1)]
-    for axes, title in zip(grid[0], ["patches", *attention, "dLoss/dpixels"], strict=True):
-        axes.set_title(title, fontsize=9)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
+            received = block["attn"]["att"][i].mean(axis=(0, 1))[-N:]  # (N,)
+            axes.imshow(received.reshape(model.patches.rows, -1), cmap="cividis")
+        _draw_gradient(row[-1], dimages[i])
     return figure
 
 
+def attention_of_predictions(classifier, pixels):
+    """A row for each raw image (n, H, W, C): the image, its attention rollout, and a gradient.
+
+    It is the gradient of the winning logit at the pixels, summed over colours: brighter pixels on
+    red would raise the logit, on blue lower it. Each image has its own colour scale.
+    """
+    model, params = classifier.model, classifier.params.to("cpu")
+    logits, cache = model.forward(params, classifier.normalize(pixels))  # (n, K)
+    winners = np.eye(logits.shape[1], dtype=logits.dtype)[logits.argmax(axis=1)]  # (n, K)
+    dimages = model.backward(params, winners, cache, params.zeros_like())  # (n, H, W, C)
+    rollout = attention_rollout([block["attn"]["att"] for block in cache["blocks"]])
+    probabilities, _ = Softmax().forward(logits)
+    figure, grid = _image_rows(len(pixels), ["image", "attention rollout", "dlogit/dpixels"])
+    for i, (row, read) in enumerate(zip(grid, patches_read(model, rollout), strict=True)):
+        row[0].imshow(pixels[i], cmap="gray")
+        name = f"{classifier.classes[logits[i].argmax()]}  {probabilities[i].max():.0%}"
+        row[0].set_ylabel(name, parse_math=False)
+        row[1].imshow(read, cmap="cividis")
+        _draw_gradient(row[2], dimages[i])
+    return figure
+
+
+def _image_rows(count, titles):
+    """A figure of `count` rows of axes for images, with a title over each column."""
+    figure = Figure(figsize=(1.3 * len(titles), 1.3 * count + 0.4), layout="constrained")
+    grid = figure.subplots(count, len(titles), squeeze=False)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=9)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    return figure, grid
+
+
+def _draw_gradient(axes, dimage):
+    """The gradient (H, W, C) of one image, summed over colours; red is positive."""
+    gradient = dimage.sum(axis=-1)  # (H, W)
+    limit = abs(gradient).max() or 1
+    axes.imshow(gradient, cmap="RdBu_r", vmin=-limit, vmax=limit)
+
+
 def patch_grid(image, patch_size):
-    """A picture (H, W, C), floats in [0, 1], and how it is cut; patch_size as `cut_patches` has."""
+    """An image (H, W, C), floats in [0, 1], with the borders of its patches; P or (P, Q)."""
     H, W = image.shape[:2]
     figure = Figure(figsize=(6, 6 * H / W), layout="constrained")
     axes = figure.subplots()
@@ -134,7 +166,7 @@ def step_sweep(steps, errors, name):
     axes = figure.subplots()
     labels = {"central": "central differences", "complex": "complex step"}
     for (method, values), color in zip(errors.items(), (RED, BLUE), strict=True):
-        shown = np.maximum(values, 1e-17)  # an error of zero has no place on a log scale
+        shown = np.maximum(values, 1e-17)  # a log scale has no place for zero
         axes.loglog(steps, shown, "o-", color=color, markersize=3, label=labels[method])
     axes.set(xlabel="step", ylabel="relative error", title=f"Slope of {name}: error against step")
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""What a person wants to see of a model after its test: tables as text, pictures in the run."""
+"""What to look at after a model's test: the confusion matrix as text, and pictures."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from . import figures
 
 
 def confusion_table(labels, logits, classes):
-    """The confusion matrix as text: a row for what an image is, a column for what was said."""
+    """The confusion matrix as text: a row for each label, a column for each prediction."""
     confusion = confusion_matrix(labels, logits.argmax(axis=-1), len(classes))
     names = [name[:8] for name in classes]
     width = max(len(str(confusion.max())), *map(len, names)) + 2
@@ -19,7 +19,9 @@ def confusion_table(labels, logits, classes):
 
 
 def draw_test(folder, classifier, test, logits):
-    """Write mistakes.png, the worst ones, and gradients.png: attention and gradients of a few."""
+    """Write mistakes.png, the worst mistakes, and gradients.png, the attention and the gradients
+    of a few images, into a folder.
+    """
     images, labels = test
     sheet = figures.worst_mistakes(images, labels, logits, classifier.classes)
     write_file(folder / "mistakes.png", figures.png(sheet))

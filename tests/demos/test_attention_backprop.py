@@ -1,14 +1,15 @@
+import json
 import re
 
 import numpy as np
 import pytest
 
 import minivit
-from demos import attention_backprop, digit
+from demos import attention_backprop, digit, train_images
 from minivit.checks.numeric import random_params
 from minivit.data.normalize import Normalize
-from minivit.training import save_run
 from tests.data.idx import few_digits
+from tests.data.shapes import CLASSES, write_shapes
 
 
 @pytest.fixture
@@ -21,24 +22,28 @@ def folder(tmp_path, monkeypatch):
         image_size=28, patch_size=14, channels=1, dim=12, depth=2, heads=3, mlp_dim=8, classes=10
     )
     params = random_params(model, np.random.default_rng(0)).astype(np.float32)
-    rows = [dict(step=0, loss=1.0)]
-    (tmp_path / "runs" / "mnist").mkdir(parents=True)
-    save_run("runs/mnist", model, params, Normalize.of(data.train.images), data.classes, rows)
+    run = tmp_path / "runs" / "mnist"
+    run.mkdir(parents=True)
+    normalize = Normalize.of(data.train.images)
+    minivit.Classifier(model, params, normalize, data.classes).save(run)
+    started = {"options": {"data": str(folder)}}
+    (run / "training.json").write_text(json.dumps(started), encoding="utf-8")
     return folder
 
 
-def demo(folder, *options):
-    return attention_backprop.main(["--data", str(folder), *options])
+def demo(*options):
+    return attention_backprop.main([*options])
 
 
 def test_the_walk_is_printed_step_by_step(folder, capsys):
-    assert demo(folder, "--digit", "3", "--block", "2", "--head", "3") == 0
+    assert demo("--digit", "3", "--block", "1", "--head", "2") == 0
     printed = capsys.readouterr().out
-    assert re.search(r"Test digit 3, which is \d; the model says \d, \d+% sure\.", printed)
-    assert "Block 2 of 2, head 3 of 3: 4 tokens (T) of width 12 (D)." in printed
-    steps = re.findall(r"── (\w+), (\d) of 8 ──", printed)
+    assert re.search(r"Test image 3, labelled \d; the model reads \d \(\d+%\)\.", printed)
+    assert "Block 1 (of 0 to 1), head 2 (of 0 to 2): 4 tokens (T) of width 12 (D)." in printed
+    steps = re.findall(r"## (\w+), (\d) of 8: ", printed)
     assert steps == [(way, str(i)) for way in ("forward", "backward") for i in range(1, 9)]
-    assert printed.count("Moved by hand: ") == 8
+    assert printed.count("A check: moving ") == 8
+    assert re.search(r"\nNext, .*write_backward attention\n$", printed)
 
 
 def test_it_waits_for_enter_in_a_terminal_and_can_be_left(folder, capsys, monkeypatch):
@@ -52,46 +57,58 @@ def test_it_waits_for_enter_in_a_terminal_and_can_be_left(folder, capsys, monkey
         return ""
 
     monkeypatch.setattr("builtins.input", enter)
-    assert demo(folder) == 0
-    assert capsys.readouterr().out.count("──  ") == 3
+    assert demo() == 0
+    assert capsys.readouterr().out.count("## ") == 3
 
 
 def test_the_walk_is_written_as_a_document(folder, tmp_path, capsys):
-    assert demo(folder, "--write", str(tmp_path / "walk.md")) == 0
+    assert demo("--write", str(tmp_path / "walk.md")) == 0
     page = (tmp_path / "walk.md").read_text(encoding="utf-8")
-    assert page.startswith("# Backprop through one head of attention\n\nTest digit ")
-    assert page.count("\n## ") == 16
+    assert page.startswith("# Backprop through one head of attention\n\nTest image ")
+    assert page.count("\n\n## ") == 16
     assert "Written: " in capsys.readouterr().out
 
 
-def test_without_a_run_a_model_learns_first(folder, monkeypatch, capsys):
+def test_a_run_of_colour_images_knows_its_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_shapes("shapes", 12)
+    sizes = "--image-size=16 --patch-size=8 --dim=12 --depth=1 --heads=3 --mlp-dim=8"
+    assert train_images.main(["shapes", *sizes.split(), "--epochs=1", "--shards=1"]) == 0
+    capsys.readouterr()
+    assert demo("runs/images") == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"Test image \d, labelled ({'|'.join(CLASSES)});", printed)
+
+
+def test_without_a_run_a_model_trains_first(folder, monkeypatch, capsys):
     monkeypatch.setattr(digit, "DEFAULT", folder / "nothing")
-    assert demo(folder) == 0
-    assert "so a model learns for some seconds" in capsys.readouterr().out
+    assert demo("--data", str(folder)) == 0
+    assert "so a model trains for some seconds" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--block", "3"], "--block: the model has 2, got 3"),
-        (["--head", "0"], "--head: the model has 3, got 0"),
-        (["--digit", "50"], "--digit: there are test digits 0 to 49, got 50"),
-        (["nowhere"], "nowhere is no run"),
+        (["--block", "2"], "--block: the model has blocks 0 to 1, got 2"),
+        (["--head", "-1"], "--head: the model has heads 0 to 2, got -1"),
+        (["--digit", "50"], "--digit: test images are numbered 0 to 49, got 50"),
+        (["nowhere"], "nowhere is not a run"),
+        (["--data", "nowhere"], "no data set at 'nowhere'"),
     ],
 )
 def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options, message):
-    assert demo(folder, *options) == 2
+    assert demo(*options) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("attention_backprop: ")
     assert message in printed
     assert len(printed.splitlines()) == 1
 
 
-def test_a_run_of_other_data_is_refused(folder, monkeypatch, capsys):
+def test_data_of_other_classes_is_refused(folder, monkeypatch, capsys):
     data = minivit.load_digits(folder)
     monkeypatch.setattr(minivit, "load_digits", lambda _: data._replace(classes=["a", "b"]))
-    assert demo(folder) == 2
-    assert "the run knows 0, 1, 2" in capsys.readouterr().err
+    assert demo() == 2
+    assert "a, b; the run knows 0, 1, 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--seed", "-1"], ["--write", "nowhere/walk.md"]])

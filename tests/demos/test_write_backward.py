@@ -1,79 +1,70 @@
-import inspect
-import textwrap
-
 import pytest
 
 import minivit
 from demos import write_backward
-from minivit.layers import Softmax
+from demos.options import command
 from tests.data.idx import few_digits
+from tests.study.lessons.answers import written
 
 
-@pytest.fixture
-def file(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_file_is_written_then_graded_and_never_overwritten(folder, capsys):
     assert write_backward.main(["softmax"]) == 0
-    return tmp_path / "softmax_backward.py"
-
-
-def solve(file, change=lambda body: body):
-    body = "\n".join(inspect.getsource(Softmax.backward).splitlines()[1:])
-    text = file.read_text()
-    start = text.index("        # In the check")
-    file.write_text(
-        text[:start]
-        + change(textwrap.dedent(body).replace("\n", "\n        ").join(["        ", "\n"]))
-    )
-
-
-def test_the_file_is_written_then_graded_and_never_overwritten(file, capsys):
+    file = folder / "softmax_backward.py"
     before = file.read_bytes()
+    assert "Written: softmax_backward.py. Fill in its backward" in capsys.readouterr().out
+    assert f"    {command('write_backward', 'softmax')}\n" in file.read_text()
     assert write_backward.main(["softmax"]) == 1
     assert file.read_bytes() == before
     assert "Not right yet: line " in capsys.readouterr().out
 
 
-def test_a_wrong_answer_is_explained(file, capsys):
-    solve(file, lambda body: body.replace("dy - average", "dy - 0 * average"))
-    assert write_backward.main(["softmax"]) == 1
+def test_a_missing_answer_is_refused_and_not_written(folder, capsys):
+    assert write_backward.main(["gelu", "--file", "homework.py"]) == 2
+    begin = command("write_backward", "gelu")
+    expected = f"there is no homework.py; {begin} writes the exercise to gelu_backward.py"
+    assert expected in capsys.readouterr().err
+    assert list(folder.iterdir()) == []
+    assert write_backward.main(["gelu", "--file", "gelu_backward.py"]) == 0
+
+
+def test_a_wrong_answer_is_explained(folder, capsys):
+    body = 'y = cache["y"]\naverage = (dy * y).sum(axis=-1, keepdims=True)\nreturn y * dy'
+    wrong = written(folder, "softmax", body)
+    assert write_backward.main(["softmax", "--file", str(wrong)]) == 1
     printed = capsys.readouterr().out
     assert "x: it lacks the term −y · average" in printed
-    assert printed.endswith("Not right yet: see above\n")
+    assert printed.endswith("Not right yet: its gradients are wrong\n")
 
 
-def test_a_right_answer_is_said_to_be_right(file, capsys):
-    solve(file)
-    assert write_backward.main(["softmax"]) == 0
-    printed = capsys.readouterr().out
-    assert "All 1 gradients agree (complex, full)." in printed
-    assert "Right: softmax_backward.py has the gradients of Softmax." in printed
-    assert "python -m demos.write_backward softmax --train" in printed
-
-
-def test_a_file_that_is_no_python_is_refused(file, capsys):
-    file.write_text("class Softmax(:")
-    assert write_backward.main(["softmax"]) == 1
-    assert "Not right yet: line 1 is no Python" in capsys.readouterr().out
-
-
-def test_a_right_answer_trains(file, tmp_path, capsys, monkeypatch):
-    digits = few_digits(tmp_path / "digits", train=300)
-    data = minivit.load_digits(digits)
+def test_a_right_answer_passes_and_trains(folder, capsys, monkeypatch):
+    data = minivit.load_digits(few_digits(folder / "digits", train=300))
     monkeypatch.setattr(minivit, "load_digits", lambda name: data)
     monkeypatch.setattr(write_backward, "EPOCHS", 1)
     monkeypatch.setattr(write_backward, "HELD_OUT", 50)
-    solve(file)
-    assert write_backward.main(["softmax", "--train"]) == 0
+    written(folder, "softmax")
+    assert write_backward.main(["softmax", "--file", "softmax.py"]) == 0
     printed = capsys.readouterr().out
-    assert "in which your Softmax works 4 times, learns MNIST" in printed
+    assert "gradients agree (complex, full)." in printed
+    assert "Right: softmax.py computes the gradients of softmax." in printed
+    again = command("write_backward", "softmax", "--file", "softmax.py", "--train")
+    assert f"See it learn: {again}\n" in printed
+    assert f": {command('find_the_bug')}\n" in printed
+    assert write_backward.main(["softmax", "--file", "softmax.py", "--train"]) == 0
+    printed = capsys.readouterr().out
+    assert "learns MNIST; your Softmax works in it 4 times." in printed
     assert "with your Softmax\n" in printed
 
 
-def test_the_file_may_have_another_name(tmp_path, capsys):
-    file = tmp_path / "homework 3.py"
-    assert write_backward.main(["gelu", "--file", str(file)]) == 0
-    assert f"Written: {file}. Fill in its backward" in capsys.readouterr().out
-    assert f"python -m demos.write_backward gelu --file '{file}'" in file.read_text()
+def test_an_answer_that_ends_python_does_not_pass(folder, capsys):
+    written(folder, "softmax", change=lambda text: text + "\nraise SystemExit(0)\n")
+    assert write_backward.main(["softmax", "--file", "softmax.py"]) == 1
+    assert "`raise SystemExit(0)`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", [["vit"], ["softmax", "--file", "nowhere/x.py"]])

@@ -3,6 +3,7 @@
 import numpy as np
 
 import minivit
+from minivit.checks.inside import has_params
 from minivit.checks.numeric import random_params
 from minivit.layers import Linear
 from minivit.study import trace
@@ -26,7 +27,8 @@ def traced(layer, shape, seed=0):
     """The Trace of a layer with random parameters, x and dy, in float64."""
     rng = np.random.default_rng(seed)
     params, x = random_params(layer, rng), rng.standard_normal(shape)
-    dy = rng.standard_normal(layer.forward(params, x)[0].shape)
+    y, _ = layer.forward(*([params] if has_params(layer) else []), x)
+    dy = rng.standard_normal(y.shape)
     return trace(layer, params, x, dy=dy)
 
 

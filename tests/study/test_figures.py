@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.checks.numeric import random_params
 from minivit.data.normalize import Normalize
 from minivit.study import figures
+from minivit.study.rollout import attention_rollout, patches_read
 
 
 def pixels(figure):
@@ -56,9 +58,10 @@ def test_images_in_colour_and_class_names_that_look_like_formulas():
     )
     params = minivit.Params(model.init(rng))
     images, labels = rng.integers(0, 256, (2, 4, 4, 3), np.uint8), np.array([1, 0])
-    names, prepare = ["$a^$", r"$\b$"], Normalize([0.4, 0.5, 0.6], [0.3, 0.3, 0.2])
+    names, normalize = ["$a^$", r"$\b$"], Normalize([0.4, 0.5, 0.6], [0.3, 0.3, 0.2])
     mistakes = figures.worst_mistakes(images, labels, np.array([[0.0, -9], [-9, 0]]), names)
-    gradients = figures.attention_and_gradients(model, params, images, labels, prepare, names)
+    classifier = minivit.Classifier(model, params, normalize, names)
+    gradients = figures.attention_and_gradients(classifier, images, labels)
     for figure in (mistakes, gradients):
         np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), images[0])
         assert pixels(figure).std(axis=2).max() > 20  # in colour
@@ -74,11 +77,11 @@ def test_attention_and_gradients_are_those_of_the_model(pool):
     params = minivit.Params(model.init(rng))
     params.flat += 0.3 * rng.standard_normal(params.flat.shape).astype(np.float32)
     images, labels = rng.integers(0, 256, (3, 4, 6)).astype(np.uint8), np.array([0, 1, 2])
-    prepare = Normalize.of(images)
-    figure = figures.attention_and_gradients(model, params, images, labels, prepare, "abc")
+    classifier = minivit.Classifier(model, params, Normalize.of(images), "abc")
+    figure = figures.attention_and_gradients(classifier, images, labels)
     pixels(figure)
 
-    logits, cache = model.forward(params, prepare(images))
+    logits, cache = model.forward(params, classifier.normalize(images))
     dlogits = minivit.cross_entropy(logits, labels)[1]
     dimages = model.backward(params, dlogits, cache, params.zeros_like())
     grid = np.reshape(figure.axes, (3, 4))
@@ -87,4 +90,30 @@ def test_attention_and_gradients_are_those_of_the_model(pool):
     shown = grid[2, 2].images[0].get_array()
     np.testing.assert_allclose(shown.reshape(-1), received[-6:], rtol=1e-5)
     np.testing.assert_allclose(grid[2, 3].images[0].get_array(), dimages[2, ..., 0], rtol=1e-5)
-    assert grid[1, 0].get_ylabel() == f"b, said {'abc'[logits[1].argmax()]}"
+    assert grid[1, 0].get_ylabel() == f"b, read as {'abc'[logits[1].argmax()]}"
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls"])
+def test_predictions_are_explained_by_the_gradient_of_the_winning_logit(pool):
+    rng = np.random.default_rng(0)
+    model = minivit.ViT(
+        image_size=(8, 12), patch_size=4, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
+        pool=pool,
+    )  # fmt: skip
+    params = random_params(model, rng).astype(np.float32)
+    classifier = minivit.Classifier(model, params, Normalize(0.4, 0.3), ["a", "b", "c"])
+    images = rng.integers(0, 256, (2, 8, 12, 1), np.uint8)
+    figure = figures.attention_of_predictions(classifier, images)
+    pixels(figure)
+    for image, row in zip(images, np.reshape(figure.axes, (2, 3)), strict=True):
+        shown, read, gradient = (axes.images[0].get_array() for axes in row)
+        np.testing.assert_array_equal(shown, image[..., 0])
+        logits, cache = model.forward(params, classifier.normalize(image[None]))
+        rollout = attention_rollout([block["attn"]["att"] for block in cache["blocks"]])
+        np.testing.assert_allclose(read, patches_read(model, rollout)[0], rtol=1e-5)
+        best = logits.argmax()
+        dlogits = (np.arange(3) == best).astype(np.float32)[None]
+        dimages = model.backward(params, dlogits, cache, params.zeros_like())
+        np.testing.assert_allclose(gradient, dimages[0, ..., 0], rtol=1e-4, atol=1e-6)
+        probability = classifier.predict(image[None]).max()
+        assert row[0].get_ylabel() == f"{'abc'[best]}  {probability:.0%}"

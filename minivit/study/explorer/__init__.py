@@ -1,6 +1,6 @@
 """The explorer: backprop through attention on one HTML page, made from a trace.
 
-`page.page_data` takes the numbers from the trace, `page.page_html` puts them into the page, and
+`page.page_data` takes the numbers from a trace, `page.page_html` puts them into the page, and
 `server.serve` shows it and moves numbers on demand.
 """
 

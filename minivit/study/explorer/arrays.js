@@ -1,12 +1,11 @@
-"use strict";
-// The numbers of the page, and the matrices that are looked at: two-dimensional views of them.
+// The numbers of the page, and matrices: two-dimensional views of them. All counting is from 0.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
+const DATA = JSON.parse(byId("data").textContent);
 const MODEL = DATA.model;
 const PATCH = MODEL.patch_size;
 const [HEIGHT, WIDTH] = MODEL.image_size;
 const GRID = { rows: HEIGHT / PATCH, cols: WIDTH / PATCH }; // of the patches
-const FIRST = MODEL.tokens - MODEL.patches; // 1 where a class token stands before the patches
+const FIRST = MODEL.tokens - MODEL.patches; // 1 if a class token comes before the patches
 
 function unpack({ shape, float64 }) {
   const bytes = Uint8Array.from(atob(float64), (letter) => letter.charCodeAt(0));
@@ -28,13 +27,13 @@ function numberAt({ shape, numbers }, index) {
 /**
  * A matrix on the page.
  *
- * symbol: what the formulas call it        name: of the array in the trace
- * index:  (row, column) -> place in the array
+ * symbol: its name in the formulas         name: the name of its array in the trace
+ * index:  (row, column) -> index in the array
  * of:     for a gradient, the name of the array in the forward that it is the gradient of
- * moves:  the name of the array whose number is moved when one of its own is chosen; null if none,
- *         as for what the backward makes on its way, on which no loss depends
+ * moves:  the name of the array to move when a number of the matrix is chosen; null if no loss
+ *         depends on it, as for what the backward computes
  * rowsAre, colsAre: what a row and a column stand for, "token", "patch" or "" for anything else;
- *         numbers alone do not tell, as a head may be as wide as there are tokens
+ *         sizes cannot tell, as a head may be as wide as there are tokens
  */
 function matrix(symbol, name, rows, cols, index, of = null, rowsAre = "", colsAre = "") {
   const array = arrayOf(name);
@@ -49,16 +48,16 @@ function tokens(symbol, name, of, rowsAre = "token") {
   return matrix(symbol, name, rows, cols, (i, j) => [0, i, j], of, rowsAre);
 }
 
-/** (1, h, T, d): what belongs to one head; (1, h, T, T) if its columns are tokens too. */
+/** One head of (1, h, T, d), or of (1, h, T, T) if its columns are tokens too. */
 function ofHead(symbol, name, head, of, colsAre = "") {
   const [, , rows, cols] = arrayOf(name).shape;
   return matrix(symbol, name, rows, cols, (i, j) => [0, head, i, j], of, "token", colsAre);
 }
 
-/** Whether each number of a matrix is about a token that looks at another one. */
+/** Whether each number of a matrix belongs to a query and a key. */
 const isOfPairs = ({ rowsAre, colsAre }) => rowsAre === "token" && colsAre === "token";
 
-/** (d_in, d_out) or (d_out,): weights or a bias, or some columns of them. */
+/** (d_in, d_out) or (d_out,): weights or a bias, or some of their columns. */
 function columns(symbol, name, of = null, from = 0, count = null) {
   const { shape } = arrayOf(name);
   const [rows, all] = shape.length === 2 ? shape : [1, shape[0]];
@@ -76,6 +75,10 @@ function format(value) {
 
 function tokenName(token) {
   if (token < FIRST) return "class token";
-  const place = token - FIRST;
-  return `patch ${Math.floor(place / GRID.cols) + 1},${(place % GRID.cols) + 1}`;
+  return `patch ${placeOfPatch(token)}`;
+}
+
+/** Row and column of a token's patch. */
+function placeOfPatch(token) {
+  return [Math.floor((token - FIRST) / GRID.cols), (token - FIRST) % GRID.cols];
 }

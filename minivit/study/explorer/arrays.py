@@ -13,13 +13,14 @@ MODEL = [
 BLOCK = [
     "y", "dy",
     "ln1.x", "ln1.mean", "ln1.centered", "ln1.var", "ln1.rstd", "ln1.normed", "ln1.w", "ln1.b",
-    "ln1.y", "ln1.dy", "ln1.dnormed_mean", "ln1.along_normed", "ln1.dx", "ln1.dw", "ln1.db",
+    "ln1.y", "ln1.dy", "ln1.dnormed", "ln1.dnormed_mean", "ln1.along_normed", "ln1.dx", "ln1.dw",
+    "ln1.db",
     "attn.x", "attn.qkv.w", "attn.qkv.b", "attn.q", "attn.k", "attn.v", "attn.scores@0",
     "attn.scores", "attn.att", "attn.mix", "attn.merged", "attn.proj.w", "attn.proj.b", "attn.y",
     "attn.dy", "attn.dmerged", "attn.dmix", "attn.datt", "attn.dscores@0", "attn.dscores",
     "attn.dq", "attn.dk", "attn.dv", "attn.dqkv", "attn.dx", "attn.qkv.dw", "attn.proj.dw",
 ]  # fmt: skip
-# Of these it quotes the source alone.
+# Of these the page quotes only the source.
 MODEL_CODE = ["patches.linear.out", "patches.linear.drows", "loss.dlogits"]
 BLOCK_CODE = ["attn.qkv.out", "attn.proj.out", "attn.softmax.y", "attn.softmax.dx"]
 
@@ -30,12 +31,12 @@ def names_of(depth, model=MODEL, block=BLOCK):
 
 
 def quoted(depth):
-    """The names of all arrays of which the page quotes the source."""
+    """The names of all arrays whose source the page quotes."""
     return names_of(depth) + names_of(depth, MODEL_CODE, BLOCK_CODE)
 
 
 def find(trace, name):
-    """The Record of a name in the page's way of writing. Errors: KeyError for an unknown name."""
+    """The Record of a name as the page writes it. Errors: KeyError for an unknown name."""
     name, _, version = name.partition("@")
     versions = trace.versions(name)
     if not version:
@@ -46,7 +47,7 @@ def find(trace, name):
 
 
 def movable(record):
-    """Whether a loss depends on an array: not on what the backward makes, nor on integers."""
+    """Whether the loss depends on an array: not on integers, nor on what the backward computes."""
     return record.gradient_source is not None and record.variable != "return"
 
 
@@ -57,10 +58,10 @@ def packed(array):
 
 
 def code_of(trace, name):
-    """The source that makes an array, all its lines, and their place: "attention.py:80"."""
+    """All source lines that make an array, and the place of the last: "attention.py:80"."""
     record = find(trace, name)
     if record.phase == "parameter":
         return {"source": "", "place": ""}
-    made = [r for r in trace.versions(record.name) if r.number <= record.number]
-    source = "\n".join(dict.fromkeys(textwrap.dedent(r.source) for r in made))
+    earlier = [r for r in trace.versions(record.name) if r.number <= record.number]
+    source = "\n".join(dict.fromkeys(textwrap.dedent(r.source) for r in earlier))
     return {"source": source, "place": f"{Path(record.file).name}:{record.line}"}

@@ -1,82 +1,59 @@
-// One line at a time: its matrices side by side, and the sum that makes the number pointed at.
+// One line at a time: its matrices side by side, and the sum behind the number pointed at.
 
 const keyOf = (matrix) => `${matrix.name} ${matrix.symbol}`;
+const shown = []; // the matrices on the page: { matrix, canvas, scroller, side }
 
 const NARROW = matchMedia("(max-width: 1000px)"); // one column, as in page.css
 const FINGER = matchMedia("(pointer: coarse)");
 
-/** The side of a cell: the same in all matrices of a line, so that what is multiplied matches. */
+/** The side of a cell, the same in all matrices of a line, so that factors match. */
 function sideOf(parts) {
   const cols = parts.reduce((total, part) => total + (part.cols ?? 0), 0);
-  return NARROW.matches || FINGER.matches ? 16 : Math.max(4, Math.min(16, Math.floor(620 / cols)));
+  return NARROW.matches || FINGER.matches ? 16 : clamp(Math.floor(620 / cols), 4, 16);
 }
 
-/** Where the sum stands below what was tapped, and not beside it, bring it into view. */
+/** On a narrow screen, where the sum is below what was tapped, scroll to it. */
 function showSum() {
   if (NARROW.matches) byId("equation-box").scrollIntoView();
 }
 
-/** Draw the line's matrices into the page; what is shown is kept for marking. */
+/** Draw the matrices of a line. */
 function drawEquation(line) {
-  const box = document.getElementById("equation");
   const parts = [line.result, "=", ...line.operands];
   const side = sideOf(parts);
   const scrolled = new Map(shown.map(({ matrix, scroller: { scrollLeft, scrollTop } }) =>
     [keyOf(matrix), [scrollLeft, scrollTop]]));
   shown.length = 0;
-  box.replaceChildren(
-    ...parts.map((part, place) =>
-      typeof part === "string" ? operator(part) : matrixFigure(part, `matrix-${place}`, side),
-    ),
+  const figures = parts.map((part, place) =>
+    typeof part === "string"
+      ? make("span", { className: "operator", textContent: part })
+      : matrixFigure(part, `matrix-${place}`, side),
   );
+  byId("equation").replaceChildren(...figures);
   for (const { matrix, scroller } of shown) {
     [scroller.scrollLeft, scroller.scrollTop] = scrolled.get(keyOf(matrix)) ?? [0, 0];
   }
-  document.getElementById("line-words").textContent = line.words;
+  byId("line-words").textContent = line.words;
   const code = line.code.map((name) => DATA.code[name]).filter(({ source }) => source);
-  const text = code.map(({ source, place }) => `# ${place}\n${source}`).join("\n");
-  document.getElementById("code").textContent = text;
-}
-
-const shown = []; // the matrices in the page: { matrix, canvas, scroller, side }
-
-function operator(text) {
-  const span = document.createElement("span");
-  span.className = "operator";
-  span.textContent = text;
-  return span;
+  byId("code").textContent = code.map(({ source, place }) => `# ${place}\n${source}`).join("\n");
 }
 
 function matrixFigure(matrix, id, side) {
-  const signed = someNegative(matrix);
-  const scale = signed ? "--sign" : "--amount";
-  const { colour, largest } = colouring(matrix.rows, matrix.cols, matrix.at, scale);
-  const describe = (i, j) => `${cell(matrix, i, j).symbol} = ${format(matrix.at(i, j))}`;
+  const { symbol, rows, cols, at } = matrix;
+  const scale = someNegative(matrix) ? "--sign" : "--amount";
+  const { colour, range } = colouring(rows, cols, at, scale);
   const canvas = heatmap({
-    id,
-    rows: matrix.rows,
-    cols: matrix.cols,
-    side,
-    colour,
-    describe,
-    label: `${matrix.symbol}, ${matrix.rows} rows, ${matrix.cols} columns`,
+    id, rows, cols, side, colour,
+    describe: (i, j) => `${cell(matrix, i, j).symbol} = ${format(at(i, j))}`,
+    label: `${symbol}, ${rows} rows, ${cols} columns`,
     onPoint: (i, j) => explain(i === null ? null : { matrix, i, j }),
-    onChoose: (i, j) => update({ chosen: { symbol: matrix.symbol, i, j } }),
+    onChoose: (i, j) => update({ chosen: { symbol, i, j } }),
   });
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  const name = document.createElement("b");
-  name.textContent = matrix.symbol;
-  caption.append(
-    name,
-    ` ${matrix.rows} × ${matrix.cols}, ${signed ? "±" : "0 to "}${format(largest)}`,
-  );
-  const scroller = document.createElement("div");
-  scroller.className = "scroller";
-  scroller.append(canvas);
+  const scroller = make("div", { className: "scroller" }, canvas);
   shown.push({ matrix, canvas, scroller, side });
-  figure.append(caption, scroller);
-  return figure;
+  const name = make("b", { textContent: symbol });
+  const caption = make("figcaption", {}, name, ` ${rows} × ${cols}, ${range}`);
+  return make("figure", {}, caption, scroller);
 }
 
 function someNegative({ rows, cols, at }) {
@@ -96,15 +73,13 @@ function explain(pointed) {
     canvas.mark(cells, own);
     if (!pointed) reveal(scroller, own ?? cells[0] ?? [0, 0], side);
   }
-  const key = isOfPairs(matrix) ? j : null;
-  for (const map of state.pictures) map.markKey(key);
-  const box = document.getElementById("sum");
+  for (const map of state.pictures) map.markKey(isOfPairs(matrix) ? j : null);
   const { symbol, digits } = cell(matrix, i, j);
-  const rows = [paragraph("number", [symbol, digits], ["b", "strong"])];
-  rows[0].append(` ${placeInWords(matrix, i, j)}`);
-  if (term) rows.push(...working(symbol, term));
-  else rows.push(paragraph("from", [originOf(matrix)]));
-  box.replaceChildren(...rows);
+  const [name, number] = [make("b", {}, symbol), make("strong", {}, digits)];
+  byId("sum").replaceChildren(
+    paragraph("number", name, number, placeInWords(matrix, i, j)),
+    ...(term ? working(symbol, term) : [paragraph("from", originOf(matrix))]),
+  );
 }
 
 /** Scroll a matrix that is larger than its frame to a cell. */
@@ -115,39 +90,28 @@ function reveal(scroller, [i, j], side) {
   scroller.scrollTop = nearest(scroller.scrollTop, scroller.clientHeight, i * side);
 }
 
+/** The formula of a number, its digits, each sum in it, and the result. */
 function working(symbol, term) {
-  const rows = [paragraph("formula", [`${symbol} = ${term.symbol}`])];
+  const rows = [paragraph("formula", `${symbol} = ${term.symbol}`)];
   const [only] = term.sums;
-  if (term.digits !== format(term.value)) rows.push(paragraph("digits", [`= ${term.digits}`]));
+  if (term.digits !== format(term.value)) rows.push(paragraph("digits", `= ${term.digits}`));
   for (const one of term.sums) {
     const start = term.sums.length === 1 && only.value === term.value ? "= " : `${one.symbol} = `;
-    rows.push(paragraph("digits", [start + written(one)]));
+    rows.push(paragraph("digits", start + written(one)));
   }
-  rows.push(paragraph("total", ["=", format(term.value)], ["span", "strong"]));
-  rows.at(-1).append(" added up here, from the numbers above");
-  return rows;
-}
-
-function paragraph(kind, texts, tags = []) {
-  const row = document.createElement("p");
-  row.className = kind;
-  texts.forEach((text, place) => {
-    const part = document.createElement(tags[place] ?? "span");
-    part.textContent = text;
-    row.append(part, " ");
-  });
-  return row;
+  const result = make("strong", {}, format(term.value));
+  return [...rows, paragraph("total", "=", result, "computed here from the numbers above")];
 }
 
 function placeInWords(matrix, i, j) {
-  if (isOfPairs(matrix)) return `${tokenName(i)} looks at ${tokenName(j)}`;
+  if (isOfPairs(matrix)) return `${tokenName(i)} attends to ${tokenName(j)}`;
   const tokens = { token: i, patch: FIRST + i };
   return matrix.rowsAre ? `of ${tokenName(tokens[matrix.rowsAre])}` : "";
 }
 
 function originOf(matrix) {
-  if (matrix.name.endsWith(".w") || matrix.name.endsWith(".b")) return "A weight: it was learnt.";
+  if (matrix.name.endsWith(".w") || matrix.name.endsWith(".b")) return "A learned parameter.";
   if (/(^|\.)dy$/.test(matrix.symbol)) return "It comes back from the layer after this one.";
-  if (matrix.symbol.startsWith("d")) return "It is put together by another line of this group.";
+  if (matrix.symbol.startsWith("d")) return "Other lines of this group compute it.";
   return "It comes from the layer before, or from all heads together.";
 }

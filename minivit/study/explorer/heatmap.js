@@ -1,14 +1,14 @@
-// A grid of numbers as colours, which can be pointed at with the mouse, a finger or the arrow keys.
+// A grid of numbers as colours, which a mouse, a finger or the arrow keys can point at.
 
 const THEME = matchMedia("(prefers-color-scheme: dark)");
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** The colour of a theme's scale, such as "--amount" or "--sign", at a place from 0 to 1. */
 function colourAt(scale, place) {
   const stops = scaleStops(scale);
-  const position = Math.min(Math.max(place, 0), 1) * (stops.length - 1);
+  const position = clamp(place, 0, 1) * (stops.length - 1);
   const low = Math.min(Math.floor(position), stops.length - 2);
-  const part = position - low;
-  return stops[low].map((value, channel) => value + part * (stops[low + 1][channel] - value));
+  return stops[low].map((value, at) => value + (position - low) * (stops[low + 1][at] - value));
 }
 
 const stopsOf = new Map();
@@ -17,58 +17,52 @@ THEME.addEventListener("change", () => stopsOf.clear());
 function scaleStops(scale) {
   if (!stopsOf.has(scale)) {
     const text = getComputedStyle(document.documentElement).getPropertyValue(scale);
-    const colours = text.trim().split(/\s+/);
     const channels = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
-    stopsOf.set(scale, colours.map(channels));
+    stopsOf.set(scale, text.trim().split(/,\s*/).map(channels));
   }
   return stopsOf.get(scale);
 }
 
-/** Colours of values, around zero on the scale "--sign", else from zero on; the largest size. */
+/** The colours of values, on the scale "--sign" around zero, else from zero; and their range. */
 function colouring(rows, cols, value, scale) {
   let largest = 0;
   for (let i = 0; i < rows; i++)
     for (let j = 0; j < cols; j++) largest = Math.max(largest, Math.abs(value(i, j)));
-  const limit = largest || 1;
-  const place = scale === "--sign" ? (v) => 0.5 + v / limit / 2 : (v) => v / limit;
-  return { largest, colour: (i, j) => colourAt(scale, place(value(i, j))) };
+  const [limit, signed] = [largest || 1, scale === "--sign"];
+  const place = (v) => (signed ? 0.5 + v / limit / 2 : v / limit);
+  const range = `${signed ? "±" : "0 to "}${format(largest)}`;
+  return { range, colour: (i, j) => colourAt(scale, place(value(i, j))) };
 }
 
-const HINT = "Point at a map, or go over it with the arrow keys, to read its numbers here.";
-const placeOf = new Map(); // stays when a canvas is made anew
+const HINT = "Point at a map, or move over it with the arrow keys, to read its numbers here.";
+const placeOf = new Map(); // of the keyboard in each canvas; survives drawing it anew
 
 /**
  * Return a canvas for a grid of rows × cols.
  *
- * id:         under which the place of the keyboard in it is kept
- * side:       of a cell, in pixels          label: of the whole, for who cannot see it
- * colour:     (i, j) -> [red, green, blue]; `fine` is how many small cells a side of a cell has
+ * id:         of the canvas; the keyboard's place in it is kept under this id
+ * side:       of a cell, in pixels          label: the name of the whole, for screen readers
+ * colour:     (i, j) -> [red, green, blue]; a side of a cell has `fine` small cells
  * decorate:   (context, side) draws on top  describe: (i, j) -> a cell in words
- * readout:    id of a line of text on the page that says the cell pointed at in words
+ * readout:    id of a line of text that shows these words for the cell pointed at
  * onPoint:    (i, j), or (null) when nothing is pointed at any more      onChoose: (i, j)
  * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen; canvas.recolour(colour)
  */
 function heatmap(options) {
   const { id, rows, cols, side, fine = 1, label, decorate, describe, onPoint, onChoose } = options;
   let { colour } = options;
-  const canvas = document.createElement("canvas");
-  const few = rows * cols * side ** 2 < 1e6; // else a phone's memory is too small for fine edges
+  const few = rows * cols * side ** 2 < 1e6; // a phone lacks the memory for many fine pixels
   const density = few ? Math.max(1, Math.ceil(devicePixelRatio)) : 1;
-  canvas.width = cols * side * density;
-  canvas.height = rows * side * density;
+  const canvas = make("canvas", {
+    id, className: "heatmap", width: cols * side * density, height: rows * side * density,
+    tabIndex: 0, role: "application", ariaRoleDescription: "heat map", ariaLabel: label,
+  });
   canvas.style.width = `${cols * side}px`;
-  canvas.className = "heatmap";
-  canvas.id = id;
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-roledescription", "heat map");
-  canvas.setAttribute("aria-label", label);
   const context = canvas.getContext("2d");
-  const picture = document.createElement("canvas");
-  [picture.width, picture.height] = [cols * fine, rows * fine];
+  const picture = make("canvas", { width: cols * fine, height: rows * fine });
+  const nearest = (i, j) => [clamp(i, 0, rows - 1), clamp(j, 0, cols - 1)];
   let [marked, chosen, pointed] = [[], null, null];
-  let place = placeOf.get(id) ?? [0, 0]; // where the keyboard is
-  place = [Math.min(place[0], rows - 1), Math.min(place[1], cols - 1)];
+  let place = nearest(...(placeOf.get(id) ?? [0, 0])); // of the keyboard
 
   function paint() {
     const image = new ImageData(cols * fine, rows * fine);
@@ -99,7 +93,7 @@ function heatmap(options) {
     pointed = cell;
     if (cell) placeOf.set(id, (place = cell));
     const words = cell && `${label}. ${describe(...cell)}`;
-    if (cell) canvas.setAttribute("aria-label", words);
+    if (cell) canvas.ariaLabel = words;
     if (options.readout) byId(options.readout).textContent = words ?? HINT;
     draw();
     onPoint?.(...(cell ?? [null]));
@@ -107,9 +101,8 @@ function heatmap(options) {
 
   const under = (event) => {
     const box = canvas.getBoundingClientRect();
-    const i = Math.floor(((event.clientY - box.top) / box.height) * rows);
-    const j = Math.floor(((event.clientX - box.left) / box.width) * cols);
-    return [Math.min(Math.max(i, 0), rows - 1), Math.min(Math.max(j, 0), cols - 1)];
+    const [y, x] = [event.clientY - box.top, event.clientX - box.left];
+    return nearest(Math.floor((y / box.height) * rows), Math.floor((x / box.width) * cols));
   };
   canvas.addEventListener("pointermove", (event) => {
     const cell = under(event);
@@ -122,10 +115,8 @@ function heatmap(options) {
   canvas.addEventListener("keydown", (event) => {
     const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     const step = steps[event.key];
-    if (step) {
-      const [i, j] = [place[0] + step[0], place[1] + step[1]];
-      point([Math.min(Math.max(i, 0), rows - 1), Math.min(Math.max(j, 0), cols - 1)]);
-    } else if (event.key === "Enter" || event.key === " ") onChoose?.(...place);
+    if (step) point(nearest(place[0] + step[0], place[1] + step[1]));
+    else if (event.key === "Enter" || event.key === " ") onChoose?.(...place);
     else return;
     event.preventDefault();
   });

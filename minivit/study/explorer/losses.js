@@ -1,55 +1,54 @@
-// The panel of a nudged number. It is built once for each number, so that a slider which is dragged
-// and a field in which one types stay what they are; what a run of the model says is filled in.
+// The panel of the nudged number. It is built once for each number, so that a slider being dragged
+// and a field being typed in survive an update.
 
 let parts = null; // of the panel: { target, chart, slider, field, facts, none, failed }
 
-/** Bring the panel up to date: texts, chart and the slider's end, and nothing that is held. */
+/** Update the texts, the chart and the slider's range. */
 function showNudge() {
   if (!nudged.source) {
     parts = null;
     byId("nudge").replaceChildren(
-      paragraph("words", [nudged.target.symbol], ["b"]),
-      paragraph("words", [nudged.failed || silence()]),
+      paragraph("words", make("b", {}, nudged.target.symbol)),
+      paragraph("words", nudged.failed || whyNothing()),
     );
     return;
   }
   if (parts?.target !== nudged.target) buildNudge();
-  const offered = offeredSteps();
+  const offered = [...nudged.points.keys()].sort((a, b) => a - b);
   const eps = nudged.points.has(nudged.eps) ? nudged.eps : offered.at(-1);
   parts.chart.replaceChildren(chart(offered, eps));
+  parts.slider.oninput = () => {
+    nudged.eps = offered[parts.slider.value];
+    showNudge();
+  };
   parts.slider.max = offered.length - 1;
   parts.slider.value = offered.indexOf(eps);
-  parts.slider.setAttribute("aria-valuetext", format(eps));
+  parts.slider.ariaValueText = format(eps);
   if (document.activeElement !== parts.field) parts.field.value = eps;
-  const facts = factsOf(eps);
-  for (const [id, , text] of facts) parts.facts.querySelector(`#nudge-${id}`).textContent = text;
+  for (const [id, , text] of factsOf(eps)) {
+    parts.facts.querySelector(`#nudge-${id}`).textContent = text;
+  }
   const none = [...nudged.none].map(format).join(", ");
   parts.none.textContent = none && `With ε = ${none} the loss is not a number.`;
   parts.failed.textContent = nudged.failed;
 }
 
 /** Why there is nothing to show. */
-function silence() {
+function whyNothing() {
   if (!nudged.target.name) {
     return (
-      "It cannot be moved: the backward makes it on its way, when the loss is already there. " +
+      "This number cannot be moved: the backward computes it after the loss. " +
       "Choose a number of the forward, or the gradient of one."
     );
   }
   if (DATA.live) return "Asking the server …";
+  const { heads } = DATA.moved;
+  const where = heads.length === 1 ? ` of block ${heads[0][0]}, head ${heads[0][1]}` : "";
   return (
-    `This file holds the answers for ${movable()}: choose a number of scores or dscores. ` +
-    "To move any number, run minivit's explorer without --write."
+    `This file can move the attention scores${where}: choose a number of scores or dscores. ` +
+    "The explorer's server can move any number."
   );
 }
-
-function movable() {
-  const { heads } = DATA.moved;
-  if (heads.length !== 1) return "the attention scores";
-  return `the attention scores of block ${heads[0][0] + 1}, head ${heads[0][1] + 1}`;
-}
-
-const offeredSteps = () => [...nudged.points.keys()].sort((a, b) => a - b);
 
 const SOURCES = {
   hand: "from the backward",
@@ -57,7 +56,7 @@ const SOURCES = {
 };
 const orNone = (value) => (value === null ? "not a number" : format(value));
 
-/** What is said of one ε: id, name and number. */
+/** What is shown for an ε: id, name and number. */
 function factsOf(eps) {
   const { points, slope, gradient, source } = nudged;
   const after = points.get(eps);
@@ -66,7 +65,7 @@ function factsOf(eps) {
     ["before", "loss before", format(DATA.loss)],
     ["after", "loss after", format(after)],
     ["change", "change", format(after - DATA.loss)],
-    ["predicted", "ε · gradient says", orNone(gradient && eps * gradient)],
+    ["predicted", "predicted, ε · gradient", orNone(gradient && eps * gradient)],
     ["slope", "slope, from two runs of the model", orNone(slope)],
     ["gradient", `gradient, ${SOURCES[source]}`, orNone(gradient)],
   ];
@@ -74,42 +73,32 @@ function factsOf(eps) {
 
 function buildNudge() {
   const { target } = nudged;
-  const slider = document.createElement("input");
-  Object.assign(slider, { id: "eps", type: "range", min: 0, step: 1 });
-  slider.setAttribute("aria-label", "ε, what is added");
-  slider.addEventListener("input", () => {
-    nudged.eps = offeredSteps()[slider.value];
-    showNudge();
-  });
-  const facts = document.createElement("dl");
-  for (const [id, name] of factsOf(0)) {
-    const [term, fact] = [document.createElement("dt"), document.createElement("dd")];
-    [term.textContent, fact.id] = [name, `nudge-${id}`];
-    facts.append(term, fact);
-  }
-  const [label, field] = anyStep(target);
-  const box = document.createElement("div");
-  const [none, failed] = [paragraph("legend", []), paragraph("failed", [])];
+  const slider = make("input", { id: "eps", type: "range", min: 0, step: 1 });
+  slider.ariaLabel = "ε, the number added";
+  const field = anyStep(target);
+  const rows = factsOf(0).flatMap(([id, name]) => [
+    make("dt", {}, name),
+    make("dd", { id: `nudge-${id}` }),
+  ]);
+  const facts = make("dl", {}, ...rows);
+  const [none, failed, box] = [paragraph("legend"), paragraph("failed"), make("div")];
   parts = { target, chart: box, slider, field, facts, none, failed };
   byId("nudge").replaceChildren(
-    paragraph("words", ["Add ε to", target.symbol, "and run the model again."], ["span", "b"]),
+    paragraph("words", "Add ε to", make("b", {}, target.symbol), "and run the model again."),
     box,
-    paragraph("legend", [
-      "Dots are runs of the model; the dashed line is what the gradient says.",
-    ]),
+    paragraph("legend", "Dots are runs of the model; the dashed line is the prediction."),
     slider,
-    ...(DATA.live ? [label] : []),
+    ...(DATA.live ? [make("label", {}, "another ε ", field)] : []),
     facts,
     none,
     failed,
   );
 }
 
-/** On a server: any ε. */
+/** A field for any ε, which a server answers. */
 function anyStep(target) {
-  const label = document.createElement("label");
-  const field = document.createElement("input");
-  Object.assign(field, { id: "any-eps", type: "number", step: "any", min: -1000, max: 1000 });
+  const limits = { step: "any", min: -1000, max: 1000 };
+  const field = make("input", { id: "any-eps", type: "number", ...limits });
   field.addEventListener("change", async () => {
     const eps = field.valueAsNumber;
     if (!field.reportValidity() || Number.isNaN(eps)) return;
@@ -117,11 +106,10 @@ function anyStep(target) {
     if (nudged.points.has(eps)) nudged.eps = eps;
     showNudge();
   });
-  label.append("another ε ", field);
-  return [label, field];
+  return field;
 }
 
-/** The loss against ε: dots are runs of the model, the line is what the gradient says. */
+/** The loss against ε: dots are runs of the model, the line is ε · gradient. */
 function chart(offered, eps) {
   const [width, height, edge] = [320, 150, 12];
   const { points, gradient } = nudged;
@@ -131,34 +119,23 @@ function chart(offered, eps) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (value) => edge + ((value - left) / (right - left || 1)) * (width - 2 * edge);
   const y = (value) => height - edge - ((value - low) / (high - low || 1)) * (height - 2 * edge);
-  const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart" });
-  svg.setAttribute(
-    "aria-label",
-    `The loss for ${offered.length} values of ε, and the gradient's line`,
+  const segment = (kind, x1, y1, x2, y2) => svg("line", { class: kind, x1, y1, x2, y2 });
+  const dot = (value) => {
+    const [r, kind] = value === eps ? [6, "here"] : [3.5, ""];
+    return svg("circle", { cx: x(value), cy: y(points.get(value)), r, class: kind });
+  };
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart" });
+  picture.ariaLabel = `The loss for ${offered.length} values of ε, and the gradient's prediction`;
+  picture.append(
+    segment("zero", x(0), edge / 2, x(0), height - edge / 2),
+    segment("tangent", x(left), y(line(left)), x(right), y(line(right))),
+    ...offered.map(dot),
   );
-  svg.append(
-    element("line", { class: "zero", x1: x(0), x2: x(0), y1: edge / 2, y2: height - edge / 2 }),
-    element("line", {
-      class: "tangent",
-      x1: x(left),
-      y1: y(line(left)),
-      x2: x(right),
-      y2: y(line(right)),
-    }),
-    ...offered.map((value) =>
-      element("circle", {
-        cx: x(value),
-        cy: y(points.get(value)),
-        r: value === eps ? 6 : 3.5,
-        class: value === eps ? "here" : "",
-      }),
-    ),
-  );
-  return svg;
+  return picture;
 }
 
-function element(name, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
+function svg(tag, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
 }

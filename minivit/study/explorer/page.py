@@ -1,4 +1,4 @@
-"""The page: the numbers of a trace beside a page that knows how to show them."""
+"""The page: an HTML template, its scripts, and the numbers of a trace as their data."""
 
 import json
 from pathlib import Path
@@ -7,21 +7,24 @@ from .arrays import code_of, find, movable, names_of, packed, quoted
 from .scores import STEPS, heads_to_move, moved_scores
 
 HERE = Path(__file__).parent
-SCRIPTS = [  # in the order in which one reads them
-    "arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge", "losses",
-    "panels", "page",
+SCRIPTS = [  # in reading order
+    "dom", "arrays", "terms", "attention", "lines", "heatmap", "story", "equation", "nudge",
+    "losses", "panels", "page",
 ]  # fmt: skip
 
 
-def page_data(trace, pixels, classes, alone=True):
-    """Return what the page shows, ready for JSON: numbers of the trace, none of its own making.
+def page_data(trace, pixels, classes, *, labelled=True, warnings=(), alone=True):
+    """Return what the page shows, ready for JSON; every number is the trace's.
 
     Arguments
-        trace:   the Trace of a ViT for one image, in float64 so that every sum can be recomputed
-        pixels:  (H, W) uint8, the image before its preparation
-        classes: the name of each class
-        alone:   whether the page is to stand alone, and needs the losses for moved scores: of all
-                 heads, or in a large model of the one with the largest gradient
+        trace:    the Trace of a ViT for one image, in float64 so that the page can redo every sum
+        pixels:   (H, W) uint8, the image before it is normalised
+        classes:  the name of each class
+        labelled: whether the trace's label is known to be right, and not the model's prediction
+        warnings: sentences about the image
+        alone:    whether the page will be a file without a server. Then it also holds the losses
+                  for moved attention scores: of all heads, or in a large model of the head with
+                  the largest gradient
     Errors: ValueError for a trace of several images or of colour images.
     """
     if trace.x.shape[0] != 1 or trace.x.shape[-1] != 1:
@@ -37,6 +40,8 @@ def page_data(trace, pixels, classes, alone=True):
         "pixels": pixels.tolist(),
         "classes": list(classes),
         "label": int(trace.labels[0]),
+        "labelled": labelled,
+        "warnings": list(warnings),
         "loss": trace.loss,
         "arrays": {name: packed(find(trace, name).value) for name in names_of(depth)},
         "fixed": [name for name in names_of(depth) if not movable(find(trace, name))],
@@ -53,8 +58,8 @@ def page_data(trace, pixels, classes, alone=True):
 def page_html(data, live=False):
     """Return the whole page, one HTML text that needs nothing else.
 
-    live: whether it stands on a server that moves any number (server.py); alone, it can move the
-          attention scores, for which it holds the losses
+    live: whether a server answers it (server.py), so that it can move any number; alone, it can
+          move the attention scores whose losses it holds
     """
     parts = {
         "style": (HERE / "page.css").read_text(encoding="utf-8"),

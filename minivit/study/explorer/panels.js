@@ -1,138 +1,92 @@
-// The parts of the page that show what is looked at and let one choose: pass, head, lines.
+// The parts of the page that show what is looked at, and let one choose: pass, head, lines.
+
+const MAPS = 3; // of the head panel, that show a row of a matrix, before those of dq, dk and dv
 
 function drawJourney() {
   const at = (block, name) => `blocks.${block}.${name}`;
-  const point = (found) =>
-    explain(found && { matrix: resultOf(found[0]), i: found[1], j: found[2] });
-  const stops = [thumb(0, "your digit", digitMap("digit"))];
-  const back = [thumb(last, "dLoss/dpixels", pixelMap("pixels", point))];
+  const stops = [thumb(0, "image", imageMap("digit"))];
+  const back = [thumb(last, "dLoss/dpixels", pixelMap("pixels"))];
   for (let block = 0; block < L; block++) {
     const att = ofHead("att", at(block, "attn.att"), state.head);
-    stops.push(
-      thumb(
-        block + 1,
-        `block ${block + 1} looks at`,
-        patchMap({
-          id: `looks-${block}`,
-          label: `Attention of the query in block ${block + 1}`,
-          scale: "--amount",
-          value: (token) => att.at(state.query, token),
-          chosen: state.query,
-          describe: (token, value) => `${tokenName(token)}: ${format(value)}`,
-          onChoose: (token) => update({ query: token }),
-        }),
-      ),
-    );
+    const label = `Attention of the query in block ${block}`;
+    const attention = tokenMap(`looks-${block}`, label, (token) => att.at(state.query, token));
+    stops.push(thumb(block + 1, `attention, block ${block}`, attention));
     const dy = tokens("dy", at(block, "dy"), at(block, "y"));
-    back.push(
-      thumb(
-        last - 1 - block,
-        `reaches block ${block + 1}`,
-        patchMap({
-          id: `back-${block}`,
-          label: `Length of the gradient that reaches each token of block ${block + 1}`,
-          scale: "--amount",
-          value: (token) => lengthOf(dy, token),
-          chosen: state.query,
-          describe: (token, value) => `${tokenName(token)}: ${format(value)}`,
-          onChoose: (token) => update({ query: token }),
-        }),
-      ),
-    );
+    const words = `Length of the gradient of each token of block ${block}`;
+    const gradient = tokenMap(`back-${block}`, words, (token) => lengthOf(dy, token));
+    back.push(thumb(last - 1 - block, `gradient, block ${block}`, gradient));
   }
-  stops.push(thumb(L + 1, "the answer", classBars("loss.dlogits@0", 1)));
-  back.push(thumb(L + 2, "dLoss/dlogits", classBars("dlogits", 1, "signed")));
+  stops.push(thumb(L + 1, "probabilities", classBars("loss.dlogits@0")));
+  back.push(thumb(L + 2, "dLoss/dlogits", classBars("dlogits", "signed")));
   byId("journey").style.setProperty("--columns", L + 2);
   byId("journey").replaceChildren(
-    paragraph("direction forward", ["forward"]),
+    paragraph("direction forward", "forward"),
     ...stops,
-    paragraph("direction backward", ["backward"]),
+    paragraph("direction backward", "backward"),
     ...back,
   );
   byId("pass-words").textContent =
-    `forward: where the marked patch looks, in head ${state.head + 1}; ` +
-    "backward: how much gradient reaches each patch. Choose any patch, block or head.";
-  byId("walk").max = last;
-  byId("walk").value = state.stop;
-  byId("walk").setAttribute("aria-valuetext", stopInWords(state.stop));
-  byId("walk-text").textContent = stopInWords(state.stop);
+    `forward: what the marked patch attends to, in head ${state.head}; ` +
+    "backward: how large the gradient of each patch is. Choose any patch, block or head.";
+  const words = stopInWords(state.stop);
+  Object.assign(byId("walk"), { max: last, value: state.stop, ariaValueText: words });
+  byId("walk-text").textContent = words;
 }
 
 function resultOf(id) {
   return state.lines.find((line) => line.id === id).result;
 }
 
-function thumb(stop, title, content) {
-  const figure = document.createElement("figure");
-  figure.className = stop === state.stop ? "here" : "";
-  const button = document.createElement("button");
-  [button.textContent, button.id] = [title, `stop-${stop}`];
-  button.addEventListener("click", () => walk(stop));
-  figure.append(button, content);
-  return figure;
+function thumb(stop, textContent, content) {
+  const button = make("button", { id: `stop-${stop}`, textContent, onclick: () => walk(stop) });
+  return make("figure", { className: stop === state.stop ? "here" : "" }, button, content);
 }
 
 function drawHead() {
-  byId("head-words").textContent = `the marked one, ${tokenName(state.query)}`;
+  byId("head-words").textContent = tokenName(state.query);
   choices("blocks", L, state.block, (block) => update({ block, stop: sameDirection(block) }));
   choices("heads", MODEL.heads, state.head, (head) => update({ head }));
   const m = attentionMatrices(state.block, state.head);
-  const rowOf = (line, words, matrix, scale) =>
-    headMap(
-      line,
-      words,
-      scale,
-      (token) => matrix.at(state.query, token),
-      (token) => ({ matrix, i: state.query, j: token }),
-      (token, number) => `${cell(matrix, state.query, token).symbol} = ${format(number)}`,
-    );
-  const lengths = (name, words) => {
-    const gradient = m[`d${name}`];
-    return headMap(
-      `d${name}`,
-      words,
-      "--amount",
-      (token) => lengthOf(gradient, token),
-      (token) => ({ matrix: gradient, i: token, j: strongestColumn(gradient, token) }),
-      (token, length) => {
-        const largest = cell(gradient, token, strongestColumn(gradient, token));
-        return (
-          `length of its row of d${name} = ${format(length)}; ` +
-          `the largest number in it, ${largest.symbol} = ${largest.digits}`
-        );
-      },
+  const figures = [
+    rowMap("att: what it attends to", m.att, "--amount"),
+    rowMap("datt: would more attention raise the loss?", m.datt, "--sign"),
+    rowMap("dscores: would a higher score?", m.dscores, "--sign"),
+    lengthMap("dq: gradient of each query", m.dq),
+    lengthMap("dk: gradient of each key", m.dk),
+    lengthMap("dv: gradient of each value", m.dv),
+  ];
+  byId("maps").replaceChildren(...figures);
+  const rows = figures.slice(0, MAPS).map((figure) => figure.firstChild);
+  state.pictures = [byId("digit").parentElement, ...rows];
+}
+
+/** The query's row of a matrix of pairs. */
+function rowMap(words, matrix, scale) {
+  const cellOf = (token) => ({ matrix, i: state.query, j: token });
+  const say = (token, number) => `${cell(matrix, state.query, token).symbol} = ${format(number)}`;
+  return headMap(words, scale, (token) => matrix.at(state.query, token), cellOf, say);
+}
+
+/** The length of each token's row of a gradient; pointing shows the largest number in the row. */
+function lengthMap(words, matrix) {
+  const cellOf = (token) => ({ matrix, i: token, j: strongestColumn(matrix, token) });
+  const say = (token, length) => {
+    const { symbol, digits } = cell(matrix, token, strongestColumn(matrix, token));
+    return (
+      `length of its row of ${matrix.symbol} = ${format(length)}; ` +
+      `largest number in the row, ${symbol} = ${digits}`
     );
   };
-  const rows = [
-    rowOf("att", "att: where it looks", m.att, "--amount"),
-    rowOf("datt", "datt: should it look there?", m.datt, "--sign"),
-    rowOf("dscores", "dscores: which scores to move", m.dscores, "--sign"),
-  ];
-  byId("maps").replaceChildren(
-    ...rows,
-    lengths("q", "dq: pull on each query"),
-    lengths("k", "dk: pull on each key"),
-    lengths("v", "dv: pull on each value"),
-  );
-  state.pictures = [byId("digit").parentElement, ...rows.map((figure) => figure.firstChild)];
+  return headMap(words, "--amount", (token) => lengthOf(matrix, token), cellOf, say);
 }
 
-function strongestColumn(matrix, row) {
-  let best = 0;
-  for (let j = 0; j < matrix.cols; j++)
-    if (Math.abs(matrix.at(row, j)) > Math.abs(matrix.at(row, best))) best = j;
-  return best;
-}
-
-function headMap(line, words, scale, value, cellOf, say) {
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
+function headMap(words, scale, value, cellOf, say) {
+  const line = words.split(":")[0];
   const map = patchMap({
     id: `map-${line}`,
     label: words,
     scale,
     value,
-    chosen: state.query,
     readout: "head-value",
     describe: (token, number) => `${tokenName(token)}: ${say(token, number)}`,
     onPoint: (token) => explain(token === null ? null : cellOf(token)),
@@ -142,11 +96,14 @@ function headMap(line, words, scale, value, cellOf, say) {
       showSum();
     },
   });
-  const size = document.createElement("small");
-  size.textContent = `${scale === "--sign" ? "±" : "0 to "}${format(map.largest)}`;
-  caption.textContent = words;
-  figure.append(map, caption, size);
-  return figure;
+  return make("figure", {}, map, make("figcaption", {}, words), make("small", {}, map.range));
+}
+
+function strongestColumn(matrix, row) {
+  let best = 0;
+  for (let j = 0; j < matrix.cols; j++)
+    if (Math.abs(matrix.at(row, j)) > Math.abs(matrix.at(row, best))) best = j;
+  return best;
 }
 
 function sameDirection(block) {
@@ -154,42 +111,26 @@ function sameDirection(block) {
 }
 
 function choices(id, count, chosen, choose) {
-  const box = byId(id);
-  const buttons = Array.from({ length: count }, (_, place) => {
-    const button = document.createElement("button");
-    [button.textContent, button.id] = [place + 1, `${id}-${place}`];
-    button.setAttribute("aria-pressed", place === chosen);
-    button.addEventListener("click", () => choose(place));
-    return button;
-  });
-  box.replaceChildren(box.firstElementChild, ...buttons);
+  const buttons = Array.from({ length: count }, (_, place) =>
+    choice(`${id}-${place}`, place, place === chosen, () => choose(place)));
+  byId(id).replaceChildren(byId(id).firstElementChild, ...buttons);
 }
 
 function drawLines(line) {
   const groups = [...new Set(state.lines.map(({ group }) => group))];
+  const choose = (other) => () => update({ line: other.id });
   byId("groups").replaceChildren(
     ...groups.map((group) => {
-      const button = document.createElement("button");
-      [button.textContent, button.id] = [group, `group-${group.replace(" ", "-")}`];
-      button.setAttribute("aria-pressed", group === line.group);
       const first = state.lines.find((other) => other.group === group);
-      button.addEventListener("click", () => update({ line: first.id }));
-      return button;
+      const id = `group-${group.replace(" ", "-")}`;
+      return choice(id, group, group === line.group, choose(first));
     }),
   );
   byId("lines").replaceChildren(
     ...["forward", "backward"].map((phase) => {
-      const list = document.createElement("div");
-      list.append(paragraph("direction", [phase]));
-      for (const other of state.lines) {
-        if (other.group !== line.group || other.phase !== phase) continue;
-        const button = document.createElement("button");
-        [button.textContent, button.id] = [other.formula, `line-${other.id}`];
-        button.setAttribute("aria-pressed", other === line);
-        button.addEventListener("click", () => update({ line: other.id }));
-        list.append(button);
-      }
-      return list;
+      const lines = state.lines.filter((o) => o.group === line.group && o.phase === phase);
+      const buttons = lines.map((o) => choice(`line-${o.id}`, o.formula, o === line, choose(o)));
+      return make("div", {}, paragraph("direction", phase), ...buttons);
     }),
   );
 }

@@ -1,4 +1,4 @@
-"""The loss for each attention score moved by a few steps, so that a page alone can show it."""
+"""The loss for each attention score moved by a few steps, for a page without a server."""
 
 import copy
 
@@ -11,11 +11,11 @@ from ...threads import cores, threads
 SLOPE_STEP = 1e-3  # of the central difference
 STEPS = [-1.0, -0.5, -0.1, 0.1, 0.5, 1.0]  # for which a page holds the loss itself
 FEW = 4096  # scores, which take some seconds
-COPIES = 32  # of the image that go through the model at once, each with another score moved
+COPIES = 32  # of the image that go through the model together, each with another score moved
 
 
 class MovedScores(Softmax):
-    """A softmax that adds `changes` to the numbers of its input that `places` names."""
+    """A softmax that first adds `changes` to the entries `places` of its input."""
 
     def __init__(self, places, changes):
         self.places, self.changes = places, changes
@@ -26,7 +26,7 @@ class MovedScores(Softmax):
 
 
 def heads_to_move(trace):
-    """[(block, head), …]: all of them if they have few scores, else the one of most gradient."""
+    """[(block, head), …]: all if they have few scores, else the one with the largest gradient."""
     gradients = [
         trace[f"blocks.{n}.attn.scores"].gradient[0] for n in range(len(trace.layer.blocks))
     ]

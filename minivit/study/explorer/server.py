@@ -1,4 +1,4 @@
-"""A server on this machine alone, which shows the page and moves any number of the pass."""
+"""A server for this machine alone, which shows the page and moves any number of the pass."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from ..nudge import loss_with, nudge
+from ..tracing.nudge import loss_with, nudge
 from .arrays import find, movable
 from .page import page_html
 from .scores import SLOPE_STEP
@@ -21,7 +21,7 @@ HEADERS = {
 
 
 class Refusal(Exception):
-    """A request that is not answered: the status, and a sentence that says why."""
+    """Why a request is refused, and the HTTP status that says so."""
 
     def __init__(self, status, sentence):
         super().__init__(sentence)
@@ -29,17 +29,18 @@ class Refusal(Exception):
 
 
 def serve(trace, data, port=0):
-    """Return a server of the page of a trace, to be run by its serve_forever().
+    """Return a server of the page of a trace; its serve_forever() runs it.
 
-    It listens on 127.0.0.1 alone, at a free port unless one is given (server.server_port), and
-    refuses a request that names another host: a stranger's page could else send one to it.
+    It listens on 127.0.0.1 only, at a free port unless one is given (server.server_port). It
+    refuses requests that name another host or come from another page, as any website could make
+    the browser send them.
 
         GET /         the page
         POST /slope   {"name": "blocks.0.attn.q", "index": [0, 1, 3, 5]} ->
                       {"slope": central difference, "gradient", "gradient_source": of the Record}
         POST /nudge   {"name": …, "index": …, "eps": 0.1} -> {"before", "after": losses}
 
-    A slope or a loss that is no number, as with a variance below zero, is null, and "why" says so.
+    A slope or a loss that is not a number, as for a negative variance, is null; "why" says so.
     """
     page = page_html(data, live=True).encode()
 
@@ -76,7 +77,7 @@ def serve(trace, data, port=0):
             hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
             host, origin = self.headers.get("Host"), self.headers.get("Origin")
             if host not in hosts or origin not in (None, *(f"http://{name}" for name in hosts)):
-                raise Refusal(403, f"only {hosts[0]} is served, to its own page")
+                raise Refusal(403, f"this server answers only {hosts[0]} and its own page")
 
         def page(self):
             if self.path != "/":
@@ -93,36 +94,34 @@ def serve(trace, data, port=0):
                 raise Refusal(411, "expected a Content-Length")
             if int(length) > LARGEST:
                 raise Refusal(413, f"expected at most {LARGEST} bytes, got {length}")
-            fields, find_out = ANSWERS[self.path]
-            answer = find_out(trace, **asked(self.rfile.read(int(length)), fields))
+            fields, function = ANSWERS[self.path]
+            answer = function(trace, **question(self.rfile.read(int(length)), fields))
             return "application/json", json.dumps(answer, allow_nan=False).encode()
 
         def log_message(self, *_):
-            """Leave the terminal to what the demo prints."""
+            """Print nothing for a request."""
 
     return ThreadingHTTPServer(("127.0.0.1", port), Handler)
 
 
-def asked(body, fields):
+def question(body, fields):
     """The fields of a request, {"name": …, "index": …}. Errors: Refusal."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(400, "expected JSON") from None
     if not isinstance(request, dict) or request.keys() != set(fields):
-        raise Refusal(400, f"expected an object of {', '.join(fields)}")
+        raise Refusal(400, f"expected an object with {', '.join(fields)}")
     name, index, eps = request["name"], request["index"], request.get("eps", 0)
     if not isinstance(name, str):
         raise Refusal(400, f"name must be a text, got {name!r}")
-    if not isinstance(index, list) or not all(is_place(number) for number in index):
+    if not isinstance(index, list) or not all(
+        type(place) is int and abs(place) < 2**31 for place in index
+    ):
         raise Refusal(400, f"index must be a list of integers, got {index!r}")
     if type(eps) not in (int, float) or not (math.isfinite(eps) and abs(eps) <= 1e3):
         raise Refusal(400, f"eps must be a number from -1000 to 1000, got {eps!r}")
     return request | {"index": tuple(index)}
-
-
-def is_place(number):
-    return type(number) is int and abs(number) < 2**31
 
 
 def record_of(trace, name, index):
@@ -130,7 +129,7 @@ def record_of(trace, name, index):
     try:
         record = find(trace, name)
         if not movable(record):
-            raise ValueError(f"{name} cannot be moved; the backward makes it, and no loss reads it")
+            raise ValueError(f"{name} cannot be moved, as no loss depends on it")
         if len(index) != record.value.ndim:
             raise IndexError(f"{name} has the shape {record.shape}; got the index {index}")
         record.value[index]  # an IndexError if it is out of bounds
@@ -140,11 +139,11 @@ def record_of(trace, name, index):
 
 
 def slope_of(trace, name, index):
-    """The slope of the loss beside the gradient, and where the gradient is from."""
+    """The slope of the loss, the gradient, and where the gradient comes from."""
     record = record_of(trace, name, index)
-    with np.errstate(all="ignore"):  # what is no number is said to be none
-        found = nudge(trace, record, index, SLOPE_STEP)
-    answer = spoken(found._asdict(), "so near to this number the loss is not a number")
+    with np.errstate(all="ignore"):  # the answer says what is not a number
+        result = nudge(trace, record, index, SLOPE_STEP)
+    answer = jsonable(result._asdict(), "so near to this number the loss is not a number")
     return answer | {"gradient_source": record.gradient_source}
 
 
@@ -153,11 +152,11 @@ def loss_after(trace, name, index, eps):
     record = record_of(trace, name, index)
     with np.errstate(all="ignore"):
         after = loss_with(trace, record, index, eps)
-    return spoken({"before": trace.loss, "after": after}, "with this ε the loss is not a number")
+    return jsonable({"before": trace.loss, "after": after}, "with this ε the loss is not a number")
 
 
-def spoken(answer, why):
-    """The answer, with None for what is no number, and then "why"; JSON has no other way."""
+def jsonable(answer, why):
+    """The answer with None, and "why", for what is not a number; JSON cannot say nan."""
     finite = {name: value if math.isfinite(value) else None for name, value in answer.items()}
     return finite | ({"why": why} if None in finite.values() else {})
 

@@ -24,55 +24,52 @@ function combined(parts, join, value) {
   return {
     symbol: join(parts.map((part) => part.symbol)),
     digits: join(parts.map((part, place) => (place ? enclosed(part.digits) : part.digits))),
-    value: value(...parts.map((part) => part.value)),
+    value: value(parts.map((part) => part.value)),
     cells: parts.flatMap((part) => part.cells),
     sums: parts.flatMap((part) => part.sums),
   };
 }
 
-const times = (...parts) =>
-  combined(
-    parts,
-    (texts) => texts.join(" · "),
-    (...values) => values.reduce((a, b) => a * b),
-  );
-const plus = (...parts) =>
-  combined(
-    parts,
-    (texts) => texts.join(" + "),
-    (...values) => values.reduce((a, b) => a + b),
-  );
-const minus = (...parts) =>
-  combined(
-    parts,
-    (texts) => texts.join(" − "),
-    (...values) => values.reduce((a, b) => a - b),
-  );
-const over = (a, b) =>
-  combined(
-    [a, b],
-    (texts) => texts.join(" / "),
-    (x, y) => x / y,
-  );
-const inside = (a) =>
-  combined(
-    [a],
-    ([text]) => `(${text})`,
-    (value) => value,
-  );
-const called = (name, f, a) => combined([a], ([text]) => `${name}(${text})`, f);
+const operation = (sign, operate) => (...parts) =>
+  combined(parts, (texts) => texts.join(` ${sign} `), (values) => values.reduce(operate));
+const times = operation("·", (a, b) => a * b);
+const plus = operation("+", (a, b) => a + b);
+const minus = operation("−", (a, b) => a - b);
+const over = operation("/", (a, b) => a / b);
+const inside = (a) => combined([a], ([text]) => `(${text})`, ([value]) => value);
+const called = (name, f, a) =>
+  combined([a], ([text]) => `${name}(${text})`, ([value]) => f(value));
 
-/** Σ over letter = 0 … count − 1 of term(letter). */
+const SIGMA = { t: "Σₜ", s: "Σₛ", k: "Σₖ", c: "Σ_c" };
+
+/** Σ over letter = 0 … count − 1 of term(letter): t a query, s a key, c a column, k a class. */
 function sum(letter, count, term) {
   const summands = Array.from({ length: count }, (_, place) => term(place));
   const value = summands.reduce((total, summand) => total + summand.value, 0);
-  const symbol = `Σ${{ i: "ᵢ", j: "ⱼ", c: "𝒸" }[letter]} ${term(letter).symbol}`;
+  const symbol = `${SIGMA[letter]} ${term(letter).symbol}`;
   const one = { symbol, summands, value };
   const cells = summands.flatMap((summand) => summand.cells);
   return { symbol, digits: format(value), value, cells, sums: [one] };
 }
 
-/** The largest summands of a Σ in words, and what the others come to. */
+/** The terms of a matrix product that sums over a letter: a b, or aᵀ b, or a bᵀ. */
+function product(letter, a, b, transposed = "") {
+  const [rows, cols] = [transposed === "a", transposed === "b"];
+  return (i, j) =>
+    sum(letter, rows ? a.rows : a.cols, (c) =>
+      times(rows ? cell(a, c, i) : cell(a, i, c), cols ? cell(b, j, c) : cell(b, c, j)));
+}
+
+/** The terms of a softmax over the row of a matrix. */
+function softmax(letter, scores) {
+  const row = (i) => Array.from({ length: scores.cols }, (_, j) => scores.at(i, j));
+  const exponential = (i, j) =>
+    called("exp", Math.exp, minus(cell(scores, i, j), constant("max", Math.max(...row(i)))));
+  return (i, j) =>
+    over(exponential(i, j), sum(letter, scores.cols, (other) => exponential(i, other)));
+}
+
+/** The largest summands of a Σ in words, and the sum of the others. */
 function written({ summands, value }, most = 5) {
   const sorted = [...summands].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const shown = sorted.slice(0, summands.length <= most + 1 ? summands.length : most);

@@ -86,18 +86,18 @@ def test_the_walk_goes_forward_and_backward_through_all_stops(file):
         seen.append((page.text_content("#walk-text"), *page.evaluate("[state.line, state.block]")))
         assert page.locator("#journey .here").count() == 1
         page.keyboard.press("ArrowRight")
-    there = [(f"forward: block {place + 1}", "att", place) for place in range(depth)]
-    back = [(f"backward: block {place + 1}", "dscores", place) for place in range(depth)][::-1]
+    there = [(f"forward: block {place}", "att", place) for place in range(depth)]
+    back = [(f"backward: block {place}", "dscores", place) for place in range(depth)][::-1]
     assert seen[1 : depth + 1] == there and seen[depth + 3 : -1] == back
     assert [stop[:2] for stop in (seen[0], *seen[depth + 1 : depth + 3], seen[-1])] == [
         ("forward: the image", "tokens"),
-        ("forward: the answer", "p"),
-        ("backward: the answer", "dlogits"),
+        ("forward: the output", "p"),
+        ("backward: the output", "dlogits"),
         ("backward: the pixels", "dpatches"),
     ]
     assert page.evaluate("document.activeElement.id") == "walk"
     page.click("#stop-1")
-    assert page.text_content("#walk-text") == "forward: block 1"
+    assert page.text_content("#walk-text") == "forward: block 0"
     assert page.get_attribute("#line-att", "aria-pressed") == "true"
 
 
@@ -111,7 +111,7 @@ def test_block_head_and_query_are_chosen_by_clicking(file):
     page.locator("#digit").click(position=dict(x=5, y=5))
     first = page.evaluate("FIRST")
     assert page.evaluate("state.query") == first
-    assert "patch 1,1" in page.text_content("#head-words")
+    assert "patch 0,0" in page.text_content("#head-words")
     assert page.evaluate("state.chosenCell.i") == first
     if first:
         page.locator("#digit-cls").click()

@@ -31,7 +31,7 @@ def test_the_file_alone_moves_the_attention_scores(record, file):
     assert number(page.text_content("#nudge-eps-value")) == 1
     assert page.text_content("#nudge-after") != low
     page.click("#line-q")
-    assert "To move any number, run minivit's explorer" in page.text_content("#nudge")
+    assert "The explorer's server can move any number" in page.text_content("#nudge")
 
 
 def test_the_server_moves_any_number(record, url, new_page):
@@ -120,12 +120,12 @@ def test_every_line_can_be_chosen_and_what_cannot_be_moved_says_why(url, new_pag
             until(page, "nudged.source || !nudged.target.name")
     page.wait_for_timeout(500)
     page.on("request", lambda request: asked.append(request.url))
-    for group, line in [("answer", "p"), ("layer-norm", "ln.dnormed_mean")]:
+    for group, line in [("output", "p"), ("layer-norm", "ln.dnormed_mean")]:
         page.click(f"#group-{group}")
         page.wait_for_timeout(200)
         asked.clear()
         page.locator(f"[id='line-{line}']").click()
-        assert "It cannot be moved: the backward makes it" in page.text_content("#nudge")
+        assert "This number cannot be moved" in page.text_content("#nudge")
         assert [url for url in asked if "slope" in url] == []
 
 
@@ -135,7 +135,7 @@ def test_says_where_the_gradient_is_from(url, new_page):
     page.locator("#nudge-gradient").wait_for()
     assert "gradient, from the backward" in page.text_content("#nudge")
     page.click("#group-layer-norm")
-    for line in ("mean", "centered", "var", "rstd", "normed"):
+    for line in ("mean", "centered", "var", "rstd"):
         page.locator(f"[id='line-ln.{line}']").click()
         until(page, "nudged.source")
         says = "gradient, by the complex step: no line of the backward holds it"

@@ -12,16 +12,16 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def square():
-    """A page whose heads are as wide as there are tokens: q is 16 × 16, as the scores are."""
-    return page_html(data_of(traced(DEFAULT, heads=4, depth=1)))
+    """A page where everything is 16: q has the shape of the scores, and so has the weight wo."""
+    return page_html(data_of(traced(DEFAULT, dim=16, heads=1, depth=1)))
 
 
 def test_scores_are_known_by_what_they_are_and_not_by_their_size(square, tmp_path, new_page):
     (tmp_path / "page.html").write_text(square, encoding="utf-8")
     page = new_page((tmp_path / "page.html").as_uri())
     says = {
-        "q": "of patch 2,3", "mix": "of patch 2,3", "dv": "of patch 2,3",
-        "att": "patch 2,3 looks at patch 1,2", "dscores0": "patch 2,3 looks at patch 1,2",
+        "q": "of patch 1,2", "mix": "of patch 1,2", "dv": "of patch 1,2",
+        "att": "patch 1,2 attends to patch 0,1", "dscores0": "patch 1,2 attends to patch 0,1",
         "dw": "", "proj.dw": "",
     }  # fmt: skip
     for line, words in says.items():
@@ -31,17 +31,7 @@ def test_scores_are_known_by_what_they_are_and_not_by_their_size(square, tmp_pat
         said = page.text_content("#sum .number")
         symbol, number = page.locator("#sum .number > *").all_text_contents()
         assert said.replace(symbol, "", 1).replace(number, "", 1).strip() == words, line
-        assert page.evaluate("state.query") == (6 if "looks at" in words else query), line
-
-
-def test_a_weight_with_as_many_rows_as_tokens_belongs_to_no_patch(tmp_path, new_page):
-    data = data_of(traced(DEFAULT, dim=16, heads=2, depth=1))
-    (tmp_path / "page.html").write_text(page_html(data), encoding="utf-8")
-    page = new_page((tmp_path / "page.html").as_uri())
-    for line, words in {"dw": "", "proj.dw": "", "q": "of patch"}.items():
-        page.locator(f"[id='line-{line}']").click()
-        assert words in page.text_content("#sum .number"), line
-        assert words or "patch" not in page.text_content("#sum .number"), line
+        assert page.evaluate("state.query") == (6 if "attends to" in words else query), line
 
 
 def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(tmp_path, new_page):
@@ -50,7 +40,21 @@ def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(tmp_pa
     page = new_page((tmp_path / "page.html").as_uri())
     page.click("#group-pixels")
     page.evaluate("update({ chosen: { symbol: shown[0].matrix.symbol, i: 6, j: 1 } })")
-    assert "of patch 2,3" in page.text_content("#sum .number")
+    assert "of patch 1,2" in page.text_content("#sum .number")
+
+
+def test_a_picture_without_a_label_is_never_said_to_be_something(tmp_path, new_page):
+    record, data = traced(DEFAULT, depth=1), data_of(traced(DEFAULT, depth=1))
+    data |= {"labelled": False, "warnings": ["it touches the edge"]}
+    best = record["logits"].value.argmax()
+    data["label"] = int(best)
+    (tmp_path / "page.html").write_text(page_html(data), encoding="utf-8")
+    page = new_page((tmp_path / "page.html").as_uri())
+    words = page.text_content("#verdict")
+    assert words.startswith(f"The model reads “{best}” (") and "This is" not in words
+    assert f"No label was given, so the loss is that of “{best}”" in words
+    assert page.text_content("#warnings") == "Warning: it touches the edge."
+    assert page.locator(".bars .label").count() == 0
 
 
 @pytest.mark.parametrize("name", ["looks-0", "back-0", "pixels", "map-att", "map-datt", "map-dk"])

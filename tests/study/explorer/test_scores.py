@@ -4,7 +4,7 @@ from minivit.layers import Softmax
 from minivit.study import nudge
 from minivit.study.explorer import scores
 from minivit.study.explorer.scores import SLOPE_STEP, STEPS, heads_to_move, moved_scores
-from minivit.study.nudge import loss_with
+from minivit.study.tracing.nudge import loss_with
 from tests.study.explorer.cases import small_trace
 
 

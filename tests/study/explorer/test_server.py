@@ -12,7 +12,7 @@ import pytest
 from minivit.study import nudge
 from minivit.study.explorer.scores import SLOPE_STEP
 from minivit.study.explorer.server import ANSWERS, LARGEST, serve
-from minivit.study.nudge import loss_with
+from minivit.study.tracing.nudge import loss_with
 from tests.study.explorer.cases import small_data, small_trace, traced
 
 ASKED = {"name": "blocks.1.attn.q", "index": [0, 2, 1, 3], "eps": 0.5}
@@ -131,7 +131,7 @@ def test_only_this_machines_own_page_is_answered(port):
         {"Origin": "null"},
     ):
         status, _, body = request(port, **headers)
-        assert status == 403 and "only 127.0.0.1" in json.loads(body)["error"]
+        assert status == 403 and "answers only 127.0.0.1" in json.loads(body)["error"]
         assert request(port, "GET", "/", **headers)[0] == 403
     assert request(port, Origin=f"http://127.0.0.1:{port}")[0] == 200
     with serve(small_trace(), small_data()) as server:
@@ -143,10 +143,10 @@ def test_only_this_machines_own_page_is_answered(port):
     [
         ("no", "expected JSON"),
         ("[" * 2000, "expected JSON"),
-        ("[]", "expected an object of name, index, eps"),
-        (ASKED | {"more": 1}, "expected an object of"),
+        ("[]", "expected an object with name, index, eps"),
+        (ASKED | {"more": 1}, "expected an object with"),
         (ASKED | {"name": 3}, "name must be a text, got 3"),
-        (ASKED | {"name": "nothing"}, "no array is called 'nothing'; near are"),
+        (ASKED | {"name": "nothing"}, "no array is called 'nothing'; similar:"),
         (ASKED | {"name": "images@7"}, "has the versions 0 to"),
         (ASKED | {"name": "blocks.0.attn.dq"}, "cannot be moved"),
         (ASKED | {"index": 3}, "index must be a list of integers, got 3"),

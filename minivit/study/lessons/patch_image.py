@@ -1,14 +1,14 @@
-"""From any picture to the tokens that a Vision Transformer would read, and as a convolution."""
+"""From any image to the tokens that a Vision Transformer reads, and the same as a convolution."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ..layers import LayerNorm, Patches
+from ...layers import LayerNorm, Patches
 
 
 class Embedded(NamedTuple):
-    """What `patch_image` made of images: see there."""
+    """The result of `patch_image`."""
 
     patches: np.ndarray
     embeddings: np.ndarray
@@ -21,7 +21,7 @@ def patch_image(images, patch_size, dim, rng, *, norm=False, grid=False):
     patch_size: P for squares, or height and width (P, Q); they divide H and W
     rng:        a np.random.Generator, which draws the weights
     norm:       layer norm after the projection
-    grid:       leave the embeddings where their patches are, in place of one long list
+    grid:       return the embeddings as a grid, in place of one long list
     Returns Embedded
         patches:    (B, N, P·Q·C), N = (H/P)·(W/Q), row by row
         embeddings: (B, N, D), or as a grid (B, H/P, W/Q, D)
@@ -43,9 +43,9 @@ def patch_image(images, patch_size, dim, rng, *, norm=False, grid=False):
 
 
 def convolve(images, kernels, bias):
-    """A convolution of images (B, H, W, C) whose stride equals its kernels (P, Q, C, D).
+    """Convolve images (B, H, W, C) with kernels (P, Q, C, D), with a stride of the kernels' size.
 
-    The definition, as a sum over the places in a kernel; returns (B, H/P, W/Q, D).
+    By the definition, as a sum over the positions in a kernel; returns (B, H/P, W/Q, D).
     """
     P, Q = kernels.shape[:2]
     return bias + sum(

@@ -20,23 +20,10 @@ def movable(record):
     ]
 
 
-def test_agrees_with_the_backward_at_200_random_names_and_indices():
-    rng = np.random.default_rng(0)
-    record = traced_vit(seed=int(rng.integers(100)))
-    choices = movable(record)
-    phases = set()
-    for _ in range(200):
-        r = choices[rng.integers(len(choices))]
-        index = tuple(rng.integers(size) for size in r.shape)
-        result = nudge(record, r, index)
-        assert agrees(result), (r, index, result)
-        phases.add(r.phase)
-    assert phases == {"forward", "parameter"}
-
-
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 def test_agrees_with_the_backward_at_every_line(pool):
     record = traced_vit(seed=1, pool=pool, depth=1, batch=2)
+    assert {r.phase for r in movable(record)} == {"forward", "parameter"}
     for r in movable(record):
         index = np.unravel_index(np.abs(r.gradient).argmax(), r.shape)
         assert agrees(nudge(record, r, index)), r
@@ -126,18 +113,18 @@ def test_refuses_a_move_by_nothing():
 def test_refuses_to_go_through_a_layer_thousands_of_times():
     record = traced(LayerNorm(9), (600, 8, 9))
     assert record["x"].gradient.shape == (600, 8, 9)  # by hand
-    assert nudge(record, "normed", (1, 2, 3)).gradient == pytest.approx(
-        nudge(record, "normed", (1, 2, 3)).slope, rel=1e-5
+    assert nudge(record, "centered", (1, 2, 3)).gradient == pytest.approx(
+        nudge(record, "centered", (1, 2, 3)).slope, rel=1e-5
     )
     with pytest.raises(ValueError, match="43,200 numbers .* trace fewer images, or nudge"):
-        _ = record["normed"].gradient
+        _ = record["centered"].gradient
 
 
-def test_says_when_another_pass_takes_another_way():
+def test_says_when_the_repeated_pass_takes_another_way():
     class Moody(Dropout):
         passes = 0
 
-        def forward(self, params, x, rng=None):
+        def forward(self, x, rng=None):
             Moody.passes += 1
             if Moody.passes > 2:
                 x = x + 1
@@ -145,5 +132,5 @@ def test_says_when_another_pass_takes_another_way():
             return y, {"mask": 2.0}
 
     record = traced(Moody(0.0), (2, 3))
-    with pytest.raises(ValueError, match="another pass took another way"):
+    with pytest.raises(ValueError, match="the repeated pass computes .* here"):
         nudge(record, "y", (0, 0))

@@ -1,6 +1,6 @@
 import pytest
 
-from minivit.study.statements import statement_at
+from minivit.study.tracing.statements import statement_at
 
 SOURCE = '''\
 def forward(self, params, x):

@@ -1,39 +1,40 @@
 """Move one number of a pass, right after the line that made it, and see what the loss does."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks.inside import has_params
-from ..losses import cross_entropy
-from ..params import Params
+from ...checks.inside import has_params
+from ...losses import cross_entropy
+from ...params import Params
+from .records import Record
 from .tracer import Tracer
 
-MOST = 20_000  # numbers, which take some minutes
+MOST = 20_000  # numbers to differentiate one by one, which takes some minutes
 STEP = 1e-30  # of the complex step, see checks/numeric.py
 
 
 class Nudge(NamedTuple):
-    """slope: the central difference of the loss. gradient: what the trace says, at this number."""
+    """slope: the central difference of the loss. gradient: that of the trace, for this number."""
 
     slope: float
     gradient: float
 
 
-def nudge(trace, name, index, eps=1e-4):
-    """Run the pass again with ±eps at one number; return the slope of the loss and the gradient.
+def nudge(trace: Any, name: str | Record, index: tuple | int, eps: float = 1e-4) -> Nudge:
+    """Repeat the pass with ±eps added to one number; return the loss's slope and the gradient.
 
     Arguments
-        name:  of an array of the forward, the input or a parameter; the number is moved right after
-               the last line that changes the array of this name. Or one of the trace's Records, to
-               choose another line: trace.versions("blocks.1.attn.scores")[0]
+        name:  of a parameter, the input or an array of the forward, which is moved right after the
+               last line that changes it. Or a Record of the trace, to choose another line:
+               trace.versions("blocks.1.attn.scores")[0]
         index: of the number, such as (0, 1, 3, 5)
-    Only this name is moved: if other names stand for the same array, such as x for the branch of a
-    block that begins here and for the way past it, they keep the old numbers.
+    Only this name is moved. Other names of the same array keep the old numbers: x, say, names both
+    the input of a block's branch and the way past it.
 
-    The passes run in float64, whatever the trace was made in. Errors: KeyError for an unknown name;
-    ValueError for what no loss depends on: integers, and what the backward computes; IndexError.
+    The passes run in float64, whatever dtype the trace has. Errors: KeyError for an unknown name;
+    ValueError for what no loss depends on, integers and what the backward computes; IndexError.
     """
     if not eps:
         raise ValueError(f"nudge: eps must not be zero, got {eps!r}")
@@ -71,7 +72,7 @@ def _mover(trace, record, start, index, change):
     def meet(met, array, local):
         if met.number == record.number - start:
             if met.name != record.name:
-                raise ValueError(f"{record.name}: another pass took another way, to {met.name}")
+                raise ValueError(f"{record.name}: the repeated pass computes {met.name} here")
             if record.bound and not record.rewritten:  # its other names keep the old numbers
                 array = local[met.variable] = np.array(array)
             array[index] += change
@@ -82,8 +83,8 @@ def _mover(trace, record, start, index, change):
 def complex_step(trace, record):
     """dLoss/dvalue of a Record by the complex step: exact to rounding, number by number.
 
-    Errors: ValueError where the forward of the layer is not analytic, as with abs(x), and for more
-    than `MOST` numbers, as each takes a pass through the layer.
+    Errors: ValueError if the layer's forward is not analytic, as with abs(x), and for more than
+    `MOST` numbers, as each takes a pass through the layer.
     """
     if record.value.size > MOST:
         raise ValueError(
@@ -116,9 +117,9 @@ def _complex_slope(trace, record, index):
 
 
 def _layer_loss(trace, record, index, change):
-    """The loss as far as the layer of the record makes it: its output times the gradient of that.
+    """The loss as a function of the record's layer alone: Σ of its output · that output's gradient.
 
-    Only the layer's own forward runs again, in float64 or complex128, as the change is.
+    Only the layer's own forward is repeated, in the dtype of `change`, float64 or complex128.
     """
     call = record.call
     while call.parent and call not in trace.pairs:

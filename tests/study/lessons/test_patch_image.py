@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.study.patch_image import convolve, patch_image
+from minivit.study.lessons.patch_image import convolve, patch_image
 
 
 def some(*shape, dtype=np.float32):
@@ -53,19 +53,6 @@ def test_the_projection_is_a_convolution_with_stride_equal_to_kernel():
     bias = some(5, dtype=np.float64)
     kernels = params["w"].reshape(P, Q, 3, 5)
     np.testing.assert_allclose(convolve(images, kernels, bias), embeddings + bias, atol=1e-12)
-
-
-def test_convolve_is_pytorchs():
-    torch = pytest.importorskip("torch")
-    images, kernels, bias = some(2, 6, 8, 3), some(2, 4, 3, 5), some(5)
-    expected = torch.nn.functional.conv2d(
-        torch.tensor(images.transpose(0, 3, 1, 2)),
-        torch.tensor(kernels.transpose(3, 2, 0, 1)),
-        torch.tensor(bias),
-        stride=(2, 4),
-    ).numpy()
-    found = convolve(images, kernels, bias).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 
 import minivit
 from minivit.checks.faults import faults
-from minivit.study import bug_hunt
-from minivit.study.bug_hunt import Hunt
+from minivit.study.lessons import bug_hunt
+from minivit.study.lessons.bug_hunt import Hunt
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (100, 28, 28), np.uint8)
@@ -33,7 +33,7 @@ def test_a_seed_decides_and_every_bug_is_drawn():
     [
         ("softmax_diagonal", "softmax\nname  shape"),
         ("scale_forgotten", "structure\nok     evaluation is deterministic"),
-        ("weights_assigned", "1 problem(s) besides; a hint says which"),
+        ("weights_assigned", "and 1 more problem; the second hint says which"),
     ],
 )
 def test_symptoms_are_shown_without_the_cause(name, shown):
@@ -50,7 +50,7 @@ def test_hints_tell_more_and_more():
     assert "which belong to k" in cause
     assert names.count("\n") == bug_hunt.CHOICES
     assert f"\nkeys_not_transposed: {found.fault.bug}" in names
-    assert lines == "These lines should stand there:\nxp.matmul(dscores.mT, q, out=dk)"
+    assert lines == "The correct lines are:\nxp.matmul(dscores.mT, q, out=dk)"
     assert found.hint() is None
     assert found.hints_given == 4
     assert "WRONG" not in hunt("uphill").hint()
@@ -69,7 +69,7 @@ def test_the_source_has_the_bug_while_it_is_looked_at():
 
 def test_the_source_tells_the_bug_by_its_lines_alone():
     found = hunt("loss_not_divided")
-    there = found.source("losses.cross_entropy").splitlines()
+    there = found.source("losses.cross_entropy.cross_entropy").splitlines()
     right = inspect.getsource(minivit.cross_entropy).splitlines()
     assert [line for line in right if line not in there] == ["    dlogits /= B"]
     assert [line for line in there if line not in right] == []
@@ -77,7 +77,7 @@ def test_the_source_tells_the_bug_by_its_lines_alone():
 
 def test_the_curves_stand_side_by_side():
     *lines, remark = hunt("clipped_by_the_square").curves().splitlines()
-    assert remark.startswith("To the last digit the same") or len(lines) == 12
+    assert remark.startswith("The losses are equal to the last digit") or len(lines) == 12
     lines = hunt("warmup_from_zero").curves().splitlines()
     assert len(lines) == 1 + 12
     assert lines[0].split() == ["step", "without", "the", "bug", "with", "it"]

@@ -1,0 +1,1 @@
+"""Following a pass line by line: every array, the line that made it, and its gradient."""

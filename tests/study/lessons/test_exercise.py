@@ -1,0 +1,50 @@
+"""An exercise shows everything but the solution."""
+
+import ast
+import inspect
+
+import pytest
+
+import minivit
+from minivit.checks.cases import CASES
+from minivit.layers import Linear, Softmax
+from minivit.study.lessons.exercise import EXERCISES, exercise, put_into
+from minivit.study.lessons.grading import load_answer
+from tests.study.lessons.answers import written
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_exercise_is_python_without_the_solution(name):
+    text = exercise(name, "the command that grades")
+    ast.parse(text)
+    assert "\n    the command that grades\n" in text and "\nimport numpy as np\n" in text
+    layer = CASES[name].make.func
+    assert text.count("\nclass ") == text.count(f"\nclass {layer.__name__}:") == 1
+    lines = [line.strip() for line in inspect.getsource(layer.backward).splitlines()[1:]]
+    forward = inspect.getsource(layer.forward)
+    solution = [line for line in lines if (" = " in line or "+=" in line) and line not in forward]
+    assert solution and not any(line in text for line in solution)
+    paragraphs = inspect.getdoc(layer).split("\n\n")
+    assert all(part not in text for part in paragraphs if "dx = " in part)
+
+
+def test_shapes_and_tasks_are_stated():
+    text = exercise("layernorm", "")
+    assert "#   cache      normed (2, 3, 7), rstd (2, 3, 1)" in text
+    assert '#   add to     grads["w"] (7,), grads["b"] (7,)' in text
+    assert "Add the\ngradient of each parameter to its array in `grads`" in text
+    assert 'raise NotImplementedError("write the backward of LayerNorm here")' in text
+    assert "from minivit.layers.sums import mean_features, sum_features, sum_rows" in text
+    assert "grads" not in exercise("softmax", "")
+
+
+def test_the_answer_takes_the_place_of_every_layer_of_its_kind(tmp_path):
+    model = minivit.ViT(
+        image_size=4, patch_size=2, channels=1, dim=6, depth=3, heads=2, mlp_dim=5, classes=3
+    )
+    answer = load_answer(written(tmp_path, "softmax"), "softmax")
+    assert put_into(model, answer) == 3
+    assert all(type(block.attn.softmax) is answer for block in model.blocks)
+    assert put_into(model, load_answer(written(tmp_path, "linear"), "linear")) == 3 * 4 + 2
+    assert not isinstance(model.head, Linear)
+    assert type(minivit.ViT(**model.config).blocks[0].attn.softmax) is Softmax
