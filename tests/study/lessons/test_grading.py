@@ -137,6 +137,12 @@ def test_an_answer_cannot_forge_its_grade(tmp_path, body, change, message):
     assert message in problem
 
 
+def test_a_forged_report_does_not_hide_a_gradient_that_is_assigned(tmp_path):
+    body = 'grads["pos"][...] = dy.sum(axis=0)\nreturn dy.copy()'
+    _, problem = grade(written(tmp_path, "positions", body, after(FORGED)), "positions")
+    assert problem == "its gradients are wrong"
+
+
 def test_an_answer_that_never_ends_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "SECONDS", 5)
     _, problem = grade(written(tmp_path, "softmax", "while True:\n    pass"), "softmax")
