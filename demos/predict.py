@@ -61,7 +61,8 @@ def predict(options):
         write_file(options.attention, figures.png(figure))
         print(f"Written: {options.attention}", file=sys.stderr)
     if drawn and not options.json:
-        propose("see why", "explore", options.run, "--image", options.images[0])
+        demo = "explore" if classifier.model.config["channels"] == 1 else "attention_backprop"
+        propose("see what the model does, number by number", demo, options.run)
     return 0 if len(drawn) == len(answers) else 2
 
 
