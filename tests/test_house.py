@@ -50,7 +50,8 @@ def imports_of(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) + 1 - node.level] if node.level else []
-            yield ".".join([*base, *([node.module] if node.module else [])])
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from (".".join([*base, module]) for module in modules)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks.cases import CASES
 from ..checks.gradcheck import gradcheck
-from ..checks.inside import backward_of, sublayers
+from ..checks.inside import backward_of, forward_of, sublayers
 from ..checks.numeric import random_params
-from ..checks.protocol import forward_of
+from ..checks.suite import CASES
 
 NONE = ("identity", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "vit")  # nothing to write
 EXERCISES = [name for name in CASES if name not in NONE]

@@ -18,7 +18,7 @@ import minivit
 from minivit.checks.numeric import random_params
 from minivit.layers import Dropout, Linear, Patches
 from minivit.study import trace
-from minivit.study.statements import statement_at
+from minivit.study.tracing.statements import statement_at
 
 ENGINE = Path(minivit.__file__).parent
 OTHERS = ["models/encoder.py", "models/vit.py", "losses/cross_entropy.py"]

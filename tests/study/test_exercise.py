@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.checks.cases import CASES
+from minivit.checks.suite import CASES
 from minivit.layers import Linear, Softmax
 from minivit.study.exercise import EXERCISES, NotRight, exercise, grade, load_answer, put_into
 
