@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.layers import Dropout
 
 SMALL = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=12, depth=2, heads=2, mlp_dim=5, classes=3
@@ -23,12 +24,53 @@ def failures(model):
     [("learned", "pre"), (None, "pre"), ("sincos1d", "pre"), ("sincos2d", "post")],
 )
 def test_right_models_have_every_property(pool, positions, norm, seed):
+    rate = [0.0, 0.01, 0.1, 0.5, 0.9][seed]
     model = minivit.ViT(
-        **SMALL, pool=pool, positions=positions, norm=norm, dropout=0.1, drop_path=0.1
+        **SMALL, pool=pool, positions=positions, norm=norm, dropout=rate, drop_path=rate / 2
     )
     findings = minivit.structure(model, seed=seed)
     assert findings.ok, findings
     assert ("positions matter" in {f.name for f in findings}) == (positions is not None)
+
+
+def drop_all(dropout):
+    """A branch that is dropped in every step of training."""
+    dropout.forward = lambda x, rng=None: (x if rng is None else 0 * x, {"mask": None})
+
+
+class NotScaled(Dropout):
+    def forward(self, x, rng=None):
+        y, cache = super().forward(x, rng)
+        return (y if rng is None else y * (1 - self.rate)), cache
+
+
+def not_scaled(dropout):
+    dropout.__class__ = NotScaled
+
+
+def no_first_image(dropout):
+    """The mean of all images stays, but the first one never gets through."""
+    count = np.array([0, 4 / 3, 4 / 3, 4 / 3])[:, None, None]
+    dropout.forward = lambda x, rng=None: (x if rng is None else x * count, {"mask": None})
+
+
+def dropped_for_good(dropout):
+    dropout.path_rate = 1.0  # as no constructor would allow: 0 / 0
+
+
+@pytest.mark.parametrize("break_it", [drop_all, not_scaled, no_first_image, dropped_for_good])
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+@pytest.mark.parametrize("place", ["dropout", "blocks.0.drop1", "blocks.1.drop2"])
+def test_every_dropout_must_keep_the_mean(place, rate, break_it):
+    model = minivit.ViT(**SMALL, dropout=rate, drop_path=rate)
+    dropouts = {"dropout": model.dropout}
+    for number, block in enumerate(model.blocks):
+        dropouts |= {f"blocks.{number}.drop{i}": getattr(block, f"drop{i}") for i in (1, 2)}
+    assert all(type(dropout) is Dropout for dropout in dropouts.values())
+    break_it(dropouts[place])
+    observed = failures(model)
+    assert observed.keys() == {"dropout keeps the mean"}
+    assert observed["dropout keeps the mean"].startswith(f"{place} turns 1 into ")
 
 
 def test_a_batch_that_is_mixed_is_seen():
