@@ -187,15 +187,18 @@ def _why(name, direction, slope, slopes, report, largest):
     if not np.isfinite(slope):
         return "not finite"
     central = slopes.central(name, direction)
-    left, right = slopes.one_sided(name, direction)
+    left, right = slopes.one_sided(name, direction, step=1e-6)
+    further_left, further_right = slopes.one_sided(name, direction, step=1e-5)
     scale = max(map(abs, (central, left, right, slope)))
-    if abs(left - right) > 1e-2 * scale and abs(left + right - 2 * central) <= 1e-2 * scale:
+    rounding = 10 * EPS * (abs(float(slopes.value())) + largest) / 1e-6  # at the smallest step
+    # At a kink the slope jumps by the same at any step; on a curve, in proportion to the step.
+    jump, further = right - left, further_right - further_left
+    if abs(jump) > 1e-2 * scale + rounding and abs(further - jump) < 0.1 * abs(jump):
         report.problem(
             f"the loss has a kink in {name}: its slope is {left:.6g} on one side and {right:.6g} "
             "on the other; check at another x"
         )
         return "a kink"
-    rounding = ROUNDING["central"] * largest
     if report.method == "complex" and abs(central - slope) > 1e-4 * scale + rounding:
         report.problem(
             f"forward is not analytic in {name}: central differences give {central:.6g}, the "

@@ -8,11 +8,15 @@ import pytest
 
 import minivit
 from minivit import layers
-from minivit.checks.faults import faults, planted
+from minivit.checks.faults import Fault, faults, planted
 from minivit.checks.suite import CASES, check
 from minivit.layers import MLP, Attention, LayerNorm, Linear, Softmax
 
 X = np.random.default_rng(0).standard_normal((2, 7, 15))
+DIAGONAL = """
+-dscores = self.softmax.backward(datt, cache["softmax"])
++dscores = datt * att * (1 - att)
+"""
 
 
 def changed(layer, **methods):
@@ -111,6 +115,34 @@ def test_only_the_arrays_with_a_wrong_gradient_are_named(mode):
     # The bias of the keys stays right: its gradient is zero, whatever the scale.
     wrong = {name for name, verdict in verdicts(report).items() if verdict == "WRONG"}
     assert wrong == {"x", "qkv.w"}
+
+
+@pytest.mark.parametrize(
+    "change, expected, seed",
+    [
+        ("-xp.matmul(dscores.mT, q, out=dk)\n+xp.matmul(dscores, q, out=dk)", "k", 7),
+        ("-xp.matmul(dscores.mT, q, out=dk)\n+xp.matmul(dscores, q, out=dk)", "k", 10),
+        (DIAGONAL, "q and k", 17),
+        (DIAGONAL, "q and k", 36),
+    ],
+)
+def test_rounding_where_the_slope_is_zero_is_no_kink(change, expected, seed):
+    """The bias of the keys has no gradient; differences of the loss there are rounding alone."""
+    fault = Fault("odd", "", "", "", "", {"layers.attention.Attention.backward": change})
+    x = np.random.default_rng(seed).standard_normal((2, 5, 6))
+    with planted(fault):
+        report = minivit.gradcheck(Attention(6, 2), x, seed=seed)
+    assert report.problems == []
+    assert verdicts(report)["qkv.b"] == "WRONG"
+    assert f"which belong to {expected}" in str(report)
+
+
+def test_the_top_of_a_curve_is_no_kink():
+    x = np.array([0.1, 0.4, 0.7, 1.1, np.pi / 2 + 1e-7])
+    layer = Function(np.sin, lambda x: np.cos(x) + (x > 1.5))
+    report = minivit.gradcheck(layer, x)
+    assert verdicts(report) == {"x": "WRONG"}
+    assert report.problems == []
 
 
 def test_a_model_of_a_million_parameters_can_be_checked_along_directions():
