@@ -25,6 +25,7 @@ class Mismatch:
     x_shape: of the layer's input, (B, T, D) or the like
     name:    of the array whose gradient it is, such as "qkv.w"
     forward, backward: {name: array} of the two passes, to recognise terms by
+    heads:   of the layer, if it has any, to recognise √d by
     """
 
     analytic: np.ndarray
@@ -33,6 +34,7 @@ class Mismatch:
     name: str = "x"
     forward: dict = dataclasses.field(default_factory=dict)
     backward: dict = dataclasses.field(default_factory=dict)
+    heads: int | None = None
 
 
 def diagnose(mismatch):
@@ -78,16 +80,17 @@ def _factor(m):
 
 def name_of_factor(factor, m):
     """A factor by the name of what it is likely to be: 1/B, √d, −1, …"""
-    sizes = {"B": m.x_shape[0], "D": m.x_shape[-1]} if m.x_shape else {}
+    sizes = {"B": m.x_shape[0]} if m.x_shape else {}
+    roots = {}
     if len(m.x_shape) == 3:
-        sizes |= {"T": m.x_shape[1], "B·T": m.x_shape[0] * m.x_shape[1]}
+        B, T, D = m.x_shape
+        sizes |= {"D": D, "T": T, "B·T": B * T}
+        roots = {"√D": D, "√d": D // m.heads} if m.heads else {"√D": D}
     known = {"−1": -1.0, "2": 2.0, "½": 0.5}
     for name, size in sizes.items():
         known |= {f"{name} = {size}": size, f"1/{name} = 1/{size}": 1 / size}
-    for d in range(2, sizes.get("D", 1) + 1):  # the width of a head divides D
-        if sizes["D"] % d == 0:
-            root = "√D" if d == sizes["D"] else "√d"
-            known |= {f"{root} = √{d}": math.sqrt(d), f"1/{root} = 1/√{d}": 1 / math.sqrt(d)}
+    for name, size in roots.items():
+        known |= {f"{name} = √{size}": size**0.5, f"1/{name} = 1/√{size}": size**-0.5}
     names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=1e-6)]
     return " or ".join(names) or f"{factor:.6g}"
 

@@ -27,8 +27,8 @@ def explain(report, pairs, layer, slopes, entries):
     entries: the size of the largest array that is looked at whole
     """
     forward, backward = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
-    known = dict(x_shape=slopes.x.shape, forward=forward, backward=backward)
-    mismatch = functools.partial(Mismatch, **known)
+    known = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
+    mismatch = functools.partial(Mismatch, **known, forward=forward, backward=backward)
     upstream = list(upstream_gradients(layer, slopes, entries))
     wrong = [each for each in upstream if not fits(*each[1:])]
     if wrong:

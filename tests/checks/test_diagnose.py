@@ -21,13 +21,13 @@ SHAPE = (3, 4, 12)  # B, T, D of the input
         (0 * RIGHT, RIGHT, "it is zero where it should not be"),
         (np.where(RIGHT[2, 3] == RIGHT, np.inf, RIGHT), RIGHT, "not finite, first at [2, 3]"),
         (-RIGHT, RIGHT, "it is −1 times"),
-        (2 * RIGHT, RIGHT, "it is 2 or √d = √4 times"),
+        (2 * RIGHT, RIGHT, "it is 2 times"),
         (RIGHT / 3, RIGHT, "it is 1/B = 1/3 times"),
         (RIGHT * 3, RIGHT, "it is B = 3 times"),
         (RIGHT / 4, RIGHT, "it is 1/T = 1/4 times"),
         (RIGHT / 12, RIGHT, "it is 1/D = 1/12 or 1/B·T = 1/12 times"),
-        (RIGHT * 6**0.5, RIGHT, "it is √d = √6 times"),
-        (RIGHT / 6**0.5, RIGHT, "it is 1/√d = 1/√6 times"),
+        (RIGHT / 12**0.5, RIGHT, "it is 1/√D = 1/√12 times"),
+        (RIGHT * 6**0.5, RIGHT, "it is 2.44949 times"),
         (0.371 * RIGHT, RIGHT, "it is 0.371 times"),
         (SQUARE.T, SQUARE, "it is the transpose of"),
         (RIGHT.T.reshape(5, 7), RIGHT, "it is the transpose, reshaped"),
@@ -37,7 +37,7 @@ SHAPE = (3, 4, 12)  # B, T, D of the input
         (RIGHT * (np.arange(7) < 4), RIGHT, "4 of 7 slices along axis 1 are right; the wrong ones"),
         (RIGHT + RIGHT.mean(axis=1, keepdims=True), RIGHT, "a constant along axis 1"),
         (RIGHT + 1, RIGHT, "a constant along axis 1"),
-        (RIGHT * [1, 1, 1, 1, 2, 2, 2], RIGHT, "ones are [4, 5, 6]; there, it is 2 or"),
+        (RIGHT * [1, 1, 1, 1, 2, 2, 2], RIGHT, "ones are [4, 5, 6]; there, it is 2 times"),
         (np.vstack([RIGHT[:3], 0 * RIGHT[3:]]), RIGHT, "ones are [3, 4]; there, it is zero"),
         (BLOCKS[:, [3, 4, 5, 0, 1, 2, 6, 7, 8]], BLOCKS,
          "blocks of 3 (heads?) are in the order [1, 0, 2]"),
@@ -53,6 +53,25 @@ SHAPE = (3, 4, 12)  # B, T, D of the input
 )  # fmt: skip
 def test_the_cause_of_a_wrong_array(wrong, right, expected):
     assert expected in diagnose(Mismatch(wrong, right, SHAPE))
+
+
+@pytest.mark.parametrize(
+    "factor, x_shape, heads, name",
+    [
+        (5**0.5, (2, 7, 15), 3, "√d = √5"),
+        (3**0.5, (2, 7, 15), 3, "1.73205"),  # no width of a head here, though it divides D
+        (5**0.5, (2, 7, 15), None, "2.23607"),
+        (1 / 4, (2, 7, 32), 2, "1/√d = 1/√16"),
+        (2, (2, 3, 12), 3, "2 or B = 2 or √d = √4"),
+        (12**0.5, (2, 3, 12), 1, "√D = √12 or √d = √12"),
+        (7**0.5, (2, 3, 5, 7), None, "2.64575"),  # scores or images: the last axis is not D
+    ],
+)
+def test_a_factor_is_called_after_the_width_of_a_head_only_if_it_is_one(
+    factor, x_shape, heads, name
+):
+    mismatch = Mismatch(factor * RIGHT, RIGHT, x_shape, heads=heads)
+    assert diagnose(mismatch) == f"it is {name} times what it should be, in every entry"
 
 
 def test_a_sample_shows_zeros_and_factors_alone():
