@@ -4,10 +4,9 @@ import sys
 
 import numpy as np
 
-from minivit.checks.cases import CASES
 from minivit.checks.faults import faults, planted
-from minivit.checks.suite import CHECKS
-from minivit.checks.sweep import step_sweep
+from minivit.checks.numeric import step_sweep
+from minivit.checks.suite import CASES, CHECKS
 from minivit.files import write_file
 from minivit.study import figures
 
@@ -31,11 +30,11 @@ def arguments(argv=None):
     options = parser.parse_args(argv)
     if options.sweep and (options.fault or options.layer not in (None, *CASES)):
         parser.error("--sweep draws a layer as it is: give --layer LAYER, or neither")
-    asked = {"method", "mode", "seed"} & {
+    changed = {"method", "mode", "seed"} & {
         name for name, value in vars(options).items() if value != parser.get_default(name)
     }
-    if asked and options.layer not in (None, *CASES):
-        parser.error(f"--{min(asked)} is for layers, and {options.layer} is none")
+    if changed and options.layer not in (None, *CASES):
+        parser.error(f"--{min(changed)} is for layers, and {options.layer} is none")
     return options
 
 
@@ -44,7 +43,7 @@ def main(argv=None):
 
 
 def run(options):
-    """Do what was asked for; return 1 if a check is not right, else 0."""
+    """Run the checks that the options name; return 1 if one is not right, else 0."""
     if options.list_faults:
         print(
             "\n".join(
@@ -69,8 +68,8 @@ def check(names, options):
     wrong = []
     for name in names:
         # Only checks of gradients have a method and a mode.
-        asked = dict(method=options.method, mode=options.mode, seed=options.seed)
-        report = CHECKS[name](**(asked if name in CASES else {}))
+        how = dict(method=options.method, mode=options.mode, seed=options.seed)
+        report = CHECKS[name](**(how if name in CASES else {}))
         print(f"{name}\n{report}\n")
         wrong += [] if report.ok else [name]
     print(f"NOT RIGHT: {', '.join(wrong)}" if wrong else f"All right: {', '.join(names)}")

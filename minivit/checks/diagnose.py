@@ -1,41 +1,44 @@
 """The most likely cause of a wrong gradient, in one sentence with its evidence.
 
 Every cause is a guess at what the wrong gradient is *instead* of the right one: its transpose, a
-multiple of it, the same numbers in other places, all of it but one term. A guess that fits to five
-digits in every entry is hardly chance. The causes are tried from the plainest to the subtlest.
+multiple of it, the same numbers in other places, all of it but one term (terms.py). A guess that
+fits to five digits in every entry is hardly chance. The causes are tried from the plainest to the
+subtlest.
 """
 
+import dataclasses
 import itertools
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import terms
-from .fits import fits
+from .numeric import fits
 from .report import UNKNOWN
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Mismatch:
     """A wrong gradient and what is known about it.
 
     analytic, numeric: the gradient as written, and as it should be, of one shape
-    x_shape:  of the layer's input, (B, T, D) or the like, to give a name to factors
-    name:     of the array whose gradient it is, such as "qkv.w"
+    x_shape: of the layer's input, (B, T, D) or the like
+    name:    of the array whose gradient it is, such as "qkv.w"
     forward, backward: {name: array} of the two passes, to recognise terms by
+    heads:   of the layer, if it has any, to recognise √d by
     """
 
     analytic: np.ndarray
     numeric: np.ndarray
     x_shape: tuple
     name: str = "x"
-    forward: dict = field(default_factory=dict)
-    backward: dict = field(default_factory=dict)
+    forward: dict = dataclasses.field(default_factory=dict)
+    backward: dict = dataclasses.field(default_factory=dict)
+    heads: int | None = None
 
 
 def diagnose(mismatch):
-    """Return the cause as a sentence; the last resort is to say that it is not known."""
+    """Return the cause as a sentence, or UNKNOWN."""
     return (
         _first(mismatch, _zero, _not_finite, _should_be_zero, _factor, *ARRANGEMENTS, *PARTS)
         or UNKNOWN
@@ -53,7 +56,7 @@ def _first(mismatch, *causes):
 
 def _zero(m):
     if not m.analytic.any():
-        return "it is zero where it should not be: nothing is passed back to here"
+        return "it is zero where it should not be: no gradient gets here"
 
 
 def _should_be_zero(m):
@@ -63,30 +66,31 @@ def _should_be_zero(m):
 
 def _not_finite(m):
     if not np.isfinite(m.analytic).all():
-        bad = np.argwhere(~np.isfinite(m.analytic))[0].tolist()
-        return f"it is not finite, first at {bad}: a division by zero or an overflow"
+        first = np.argwhere(~np.isfinite(m.analytic))[0].tolist()
+        return f"it is not finite, first at {first}: a division by zero or an overflow"
 
 
 def _factor(m):
     factor = float((m.analytic * m.numeric).sum()) / (float((m.numeric**2).sum()) or 1.0)
     if math.isclose(factor, 1, rel_tol=1e-6) and fits(m.analytic, m.numeric):
-        return "it is right to a few digits only: float32 somewhere, or a constant cut short"
+        return "it is right to a few digits only: float32 somewhere, or a rounded constant"
     if factor and m.numeric.size > 1 and fits(m.analytic, factor * m.numeric):
-        return f"it is {name_of_factor(factor, m.x_shape)} times what it should be, in every entry"
+        return f"it is {name_of_factor(factor, m)} times what it should be, in every entry"
 
 
-def name_of_factor(factor, x_shape):
+def name_of_factor(factor, m):
     """A factor by the name of what it is likely to be: 1/B, √d, −1, …"""
-    sizes = {"B": x_shape[0], "D": x_shape[-1]} if x_shape else {}
-    if len(x_shape) == 3:
-        sizes |= {"T": x_shape[1], "B·T": x_shape[0] * x_shape[1]}
+    sizes = {"B": m.x_shape[0]} if m.x_shape else {}
+    roots = {}
+    if len(m.x_shape) == 3:
+        B, T, D = m.x_shape
+        sizes |= {"D": D, "T": T, "B·T": B * T}
+        roots = {"√D": D, "√d": D // m.heads} if m.heads else {"√D": D}
     known = {"−1": -1.0, "2": 2.0, "½": 0.5}
     for name, size in sizes.items():
         known |= {f"{name} = {size}": size, f"1/{name} = 1/{size}": 1 / size}
-    for d in range(2, sizes.get("D", 1) + 1):  # the width of a head divides D
-        if sizes["D"] % d == 0:
-            root = "√D" if d == sizes["D"] else "√d"
-            known |= {f"{root} = √{d}": math.sqrt(d), f"1/{root} = 1/√{d}": 1 / math.sqrt(d)}
+    for name, size in roots.items():
+        known |= {f"{name} = √{size}": size**0.5, f"1/{name} = 1/√{size}": size**-0.5}
     names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=1e-6)]
     return " or ".join(names) or f"{factor:.6g}"
 
@@ -105,16 +109,16 @@ def _moved(m):
         turned = m.numeric.transpose(axes)
         order = [axis for axis in axes if shape[axis] > 1]
         if order != sorted(order) and fits(m.analytic, turned.reshape(shape)):
-            return f"its axes changed places, as by transpose{axes} before a reshape"
+            return f"its axes are in the wrong order, as after transpose{axes} and a reshape"
     if not fits(np.sort(m.analytic, axis=None), np.sort(m.numeric, axis=None)):
         return None
     for axis in range(m.numeric.ndim):
-        rows = np.moveaxis(m.numeric, axis, 0).reshape(shape[axis], -1)
-        found = np.moveaxis(m.analytic, axis, 0).reshape(shape[axis], -1)
-        order = [int(np.abs(rows - row).max(axis=1).argmin()) for row in found]
-        if fits(found, rows[order]):
-            return f"the slices along axis {axis} are permuted: they stand in {_order(order)}"
-    return "the right numbers stand in the wrong places: a reshape, or heads in another order"
+        right = np.moveaxis(m.numeric, axis, 0).reshape(shape[axis], -1)
+        rows = np.moveaxis(m.analytic, axis, 0).reshape(shape[axis], -1)
+        order = [int(np.abs(right - row).max(axis=1).argmin()) for row in rows]
+        if fits(rows, right[order]):
+            return f"the slices along axis {axis} are permuted: {_order(order)}"
+    return "its numbers are right but in the wrong places: a reshape, or heads in the wrong order"
 
 
 def _order(order):
@@ -123,31 +127,28 @@ def _order(order):
         blocks = [order[start : start + size] for start in range(0, len(order), size)]
         if all(block == list(range(block[0], block[0] + size)) for block in blocks):
             firsts = [block[0] // size for block in blocks]
-            return f"blocks of {size} (heads?), in the order {firsts}"
-    return f"the order {order}"
+            return f"blocks of {size} (heads?) are in the order {firsts}"
+    return f"they are in the order {order}"
 
 
 def _one_mask(m):
     """The zeros of a random mask, in other places than the forward's."""
-    kept, should = m.analytic != 0, m.numeric != 0
-    both = kept & should
-    elsewhere = both.any() and (kept & ~should).any() and (should & ~kept).any()
+    passed, should_pass = m.analytic != 0, m.numeric != 0
+    both = passed & should_pass
+    elsewhere = both.any() and (passed & ~should_pass).any() and (should_pass & ~passed).any()
     if elsewhere and fits(m.analytic[both], m.numeric[both]):
-        return (
-            "the numbers are right, but the zeros are in other places: forward and backward "
-            "disagree on a random mask"
-        )
+        return "its zeros are in the wrong places: forward and backward use different masks"
 
 
 def _summed_too_far(m):
-    """A sum or mean over an axis that should have been kept, broadcast back over it."""
+    """A sum or mean over an axis that should stay, broadcast back over it."""
     all_axes = tuple(range(m.numeric.ndim))
     for axes in [*((axis,) for axis in all_axes), all_axes]:
         for word, total in (("summed", m.numeric.sum), ("averaged", m.numeric.mean)):
             flat = np.broadcast_to(total(axis=axes, keepdims=True), m.numeric.shape)
             if math.prod(m.numeric.shape[axis] for axis in axes) > 1 and fits(m.analytic, flat):
                 where = f"axis {axes[0]}" if len(axes) == 1 else "all its axes"
-                return f"it is {word} over {where} too, along which it should differ"
+                return f"it is {word} over {where} and should not be"
 
 
 def _rows(m):
@@ -159,37 +160,30 @@ def _rows(m):
         wrong = np.flatnonzero(~right)
         if right.any() and len(wrong):
             parts = [np.take(a, wrong, axis=axis) for a in (m.analytic, m.numeric)]
-            inner = Mismatch(*parts, m.x_shape)
-            cause = _first(inner, _zero_part, _should_be_zero, _factor, *ARRANGEMENTS)
+            inner = dataclasses.replace(m, analytic=parts[0], numeric=parts[1])
+            cause = _first(inner, _zero, _should_be_zero, _factor, *ARRANGEMENTS)
             return (
-                f"only {right.sum()} of {len(right)} slices along axis {axis} are right; wrong are "
-                f"{_places(wrong, len(right), m.name)}" + (f"; in these, {cause}" if cause else "")
+                f"only {right.sum()} of {len(right)} slices along axis {axis} are right; the wrong "
+                f"ones are {_places(wrong, len(right), m.name)}"
+                + (f"; there, {cause}" if cause else "")
             )
-
-
-def _zero_part(m):
-    if not m.analytic.any():
-        return "it is zero"
 
 
 def _places(wrong, size, name):
     """Indices in short; those of q, k and v by name."""
+    numbers = str(wrong.tolist())
+    if len(wrong) > 8:
+        numbers = f"{str(wrong[:8].tolist())[:-1]}, …]"
     if "qkv" in name and size % 3 == 0:
         letters = [letter for i, letter in enumerate("qkv") if (wrong // (size // 3) == i).any()]
-        return f"{_short(wrong)}, which belong to {' and '.join(letters)}"
-    return _short(wrong)
-
-
-def _short(numbers):
-    numbers = numbers.tolist()
-    return str(numbers) if len(numbers) <= 8 else f"{str(numbers[:8])[:-1]}, …]"
+        return f"{numbers}, which belong to {' and '.join(letters)}"
+    return numbers
 
 
 ARRANGEMENTS = (_transposed, _moved, _one_mask)
 PARTS = (
     _rows,
     _summed_too_far,
-    terms.factor_along,
     terms.missing_factor,
     terms.missing_term,
     terms.other_product,

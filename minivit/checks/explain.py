@@ -1,88 +1,111 @@
-"""The cause of a wrong gradient, found with all that can be asked of the layer.
+"""Explain a wrong gradient with everything that the layer shows when it runs.
 
-First the gradient itself is looked at (`diagnose`). Where that says nothing, the layer is tried
-under other circumstances: with the loss of one image or one number alone, with a parameter that has
-no effect, with a small input. A circumstance in which the gradient is right says where it is not.
+First come the gradients that the layer passes to the layers inside it: where the first of them is
+wrong, what follows is wrong for that reason. Then comes each wrong gradient itself (`diagnose`).
+Where that says nothing, the layer is tried under other circumstances: with the loss of one image or
+one number alone, with parameters of one, with a small input. A circumstance in which the gradient
+is right shows where it is wrong.
 """
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
 
+from ..params import Params
 from .diagnose import Mismatch, diagnose, diagnose_sample
-from .fits import fits
-from .handed import handed_on
-from .inside import arrays_of, backward_of
+from .inside import arrays_of, backward_of, replaced, watched
+from .numeric import Slopes, directions_of, fits
 from .report import UNKNOWN
-from .slopes import Slopes, directions_of
 
 
 def explain(report, pairs, layer, slopes, entries):
-    """Give the wrong rows of a report their cause; no layer inside is wrong by itself.
+    """Give the wrong rows of a report their cause; no layer inside may be wrong on its own.
 
-    pairs:   {name: (analytic, numeric)} the slopes that a row was made from
-    entries: the largest array that is looked at whole
+    pairs:   {name: (analytic, numeric)} the slopes behind each row
+    entries: the size of the largest array that is looked at whole
     """
-    known = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
-    handed = list(handed_on(layer, slopes, entries))
-    wrong = [each for each in handed if not fits(*each[1:])]
+    forward, backward = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
+    known = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
+    mismatch = functools.partial(Mismatch, **known, forward=forward, backward=backward)
+    upstream = list(upstream_gradients(layer, slopes, entries))
+    wrong = [each for each in upstream if not fits(*each[1:])]
     if wrong:
         name, analytic, numeric = wrong[0]
-        anothers = [
+        owners = [
             other
-            for other, _, should in handed
-            if analytic.shape == should.shape and fits(analytic, should)
+            for other, _, right in upstream
+            if analytic.shape == right.shape and fits(analytic, right)
         ]
-        cause = f"it is what {anothers[0]} should be handed" if anothers else None
-        cause = cause or diagnose(Mismatch(analytic, numeric, slopes.x.shape, name, *known))
-        report.handed = f"{name} is handed a wrong gradient by {type(layer).__name__}: {cause}"
-    spoilt = [f"{name}." for name, _, _ in wrong]  # what comes after it is wrong for that reason
+        cause = f"it is the gradient that {owners[0]} should receive" if owners else None
+        cause = cause or diagnose(mismatch(analytic, numeric, name=name))
+        report.upstream = f"{name} receives a wrong gradient from {type(layer).__name__}: {cause}"
+    behind = tuple(f"{name}." for name, _, _ in wrong)  # wrong because of what they receive
     for place, row in enumerate(report.rows):
-        follows = wrong and (row.name == "x" or row.name.startswith(tuple(spoilt)))
+        follows = wrong and (row.name == "x" or row.name.startswith(behind))
         if row.verdict == "WRONG" and not follows:
-            cause = _cause(row, pairs[row.name], layer, slopes, known)
+            cause = _cause(row, pairs[row.name], layer, slopes, mismatch)
             if cause != UNKNOWN or not wrong:
                 report.rows[place] = dataclasses.replace(row, cause=cause)
 
 
-def _cause(row, pairs, layer, slopes, known):
+def upstream_gradients(layer, slopes, entries):
+    """Yield (name, dy, dy as it should be) of the layers inside, in the order of the backward.
+
+    The dy that a layer passes to one inside must be the gradient of the loss with respect to the
+    output of that one; the numerical gradient comes from adding something to that output. Layers
+    that are not called just once each way, or whose output has more than `entries` numbers, are
+    left out.
+    """
+    with watched(layer) as calls:
+        _, cache = slopes.forward(slopes.params, slopes.x)
+        backward_of(layer)(slopes.params, slopes.dy, cache, slopes.params.zeros_like())
+    for name in dict.fromkeys(call.name for call in calls if call.method == "backward"):
+        own = [call for call in calls if call.name == name]
+        if [call.method for call in own] != ["forward", "backward"]:
+            continue
+        (y, _), dy = own[0].result, own[1].array
+        if y.shape == dy.shape and dy.size <= entries:
+            yield name, dy, _gradient_of_output(own[0].sub, y.shape, slopes)
+
+
+def _gradient_of_output(sub, shape, slopes):
+    """The gradient of the loss with respect to the output of a layer inside."""
+    params = Params({"all": slopes.params.nest, "added": np.zeros(shape)})
+
+    def forward(params, x):
+        def add(real, *arguments, **options):
+            y, cache = real(*arguments, **options)
+            return y + params["added"], cache
+
+        with replaced(sub, "forward", add):
+            return slopes.forward(params["all"], x)
+
+    return Slopes(forward, params, slopes.x, slopes.dy, slopes.loss).gradient("added")
+
+
+def _cause(row, pairs, layer, slopes, mismatch):
     full = row.index is not None and row.checked == math.prod(row.shape)
     analytic, numeric = np.reshape(pairs, (2, *(row.shape if full else [-1])))
-    mismatch = Mismatch(analytic, numeric, slopes.x.shape, row.name, *known)
-    cause = diagnose(mismatch) if full else diagnose_sample(mismatch)
-    if full and cause == UNKNOWN:
+    if not full:
+        return diagnose_sample(mismatch(analytic, numeric, name=row.name))
+    cause = diagnose(mismatch(analytic, numeric, name=row.name))
+    if cause == UNKNOWN:
         cause = _of_a_part(row.name, analytic, slopes) or _diagonal(row.name, analytic, slopes)
         cause = cause or _right_elsewhere(row.name, layer, slopes) or UNKNOWN
     return cause
 
 
-def _gradient(name, slopes):
-    """The numerical gradient of an array, whole."""
-    array = slopes.array(name)
-    directions = directions_of(array, "full", array.size, None)
-    slope = [float(slopes.central(name, direction)) for _, direction in directions]
-    return np.reshape(slope, array.shape)
-
-
 def _of_a_part(name, gradient, slopes):
     """The cause, if the gradient of a parameter is that of one image, token or row alone."""
-    dy = slopes.dy
-    parts = [  # what it is that of, which part of dy that is, over what it should be summed
-        ("image", lambda place: (place,), "the batch"),
-        ("token", lambda place: (slice(None), place), "the tokens"),
-        ("row", lambda place: (place, place), "batch and tokens"),
-    ]
-    for part, chosen, all_of_them in parts:
-        for which, place in {"first": 0, "last": -1}.items():
-            if name == "x" or dy.ndim <= len(chosen(place)):
-                continue
-            alone = np.zeros_like(dy)
-            alone[chosen(place)] = dy[chosen(place)]
-            if fits(gradient, _gradient(name, slopes.with_dy(alone))):
-                return (
-                    f"it is that of the {which} {part} alone: it must be summed over {all_of_them}"
-                )
+    for which, i in {"first": 0, "last": -1}.items():
+        for part, chosen in {"image": (i,), "token": (slice(None), i), "row": (i, i)}.items():
+            dy = np.zeros_like(slopes.dy)
+            if name != "x" and len(chosen) < dy.ndim:
+                dy[chosen] = slopes.dy[chosen]
+                if fits(gradient, slopes.with_dy(dy).gradient(name)):
+                    return f"it is the gradient of the {which} {part} alone, not of all of them"
 
 
 def _diagonal(name, gradient, slopes):
@@ -95,8 +118,8 @@ def _diagonal(name, gradient, slopes):
         own[index] = slopes.with_dy(dy * direction).central("x", direction)
     if fits(gradient, own):
         return (
-            "only the diagonal of the Jacobian is there: each number's effect on its own output, "
-            "not that on the others in its row"
+            "it uses only the diagonal of the Jacobian: the effect of each number on its own "
+            "output, not on the others in its row"
         )
 
 
@@ -111,15 +134,15 @@ def _right_elsewhere(name, layer, slopes):
         except Exception:
             continue
         gradient = dx if name == "x" else dict(grads.named())[name]
-        if fits(gradient, _gradient(name, Slopes(slopes.forward, params, x, dy, None))):
+        if fits(gradient, Slopes(slopes.forward, params, x, dy, None).gradient(name)):
             return f"it is right {circumstance}"
 
 
 def _circumstances(params, x):
     if x.ndim > 1 and len(x) > 1:
-        yield "for a single image: look at what joins the images of a batch", params, x[:1]
+        yield "for a single image: look at what mixes the images of a batch", params, x[:1]
     if x.ndim > 2 and x.shape[1] > 1:
-        yield "for a single token: look at what joins the tokens of an image", params, x[:, :1]
+        yield "for a single token: look at what mixes the tokens of an image", params, x[:, :1]
     for name, leaf in params.named():
         if leaf.ndim == 1:
             ones = params.astype(np.float64)

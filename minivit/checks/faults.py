@@ -2,7 +2,7 @@
 
 A fault is a change of a few lines, in the form of a diff (faults.toml). `planted(fault)` gives the
 functions that it changes new code, for as long as a `with` lasts: every layer, everywhere, then has
-the bug, as if somebody had just made it.
+the bug.
 """
 
 import contextlib
@@ -12,20 +12,19 @@ import inspect
 import linecache
 import textwrap
 import tomllib
-import types
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A bug, and what must be said about it.
+    """A bug, and what a check must say about it.
 
-    bug:    what was done, in a sentence
+    bug:    its description, in a sentence
     source: where it happened in public, or "constructed"
     check:  the check that finds it, by its name in `suite.CHECKS`
     says:   what that check's report must contain: the cause
-    change: {"layers.softmax.Softmax.backward": diff}, the lines to take out (-) and put in (+)
+    change: {"layers.softmax.Softmax.backward": diff}, the lines to remove (-) and to insert (+)
     """
 
     name: str
@@ -51,17 +50,16 @@ def faults():
 def planted(fault):
     """While this lasts, the engine has the fault. Not for use beside other threads.
 
-    Errors: ValueError if the lines to change do not stand in the source.
+    Errors: ValueError if the lines to remove are not in the source, or are in it twice.
     """
-    new = [(function_at(place), diff) for place, diff in fault.change.items()]
-    new = [(function, changed(function, diff, fault.name)) for function, diff in new]
-    kept = [function.__code__ for function, _ in new]
+    changes = [(function_at(place), diff) for place, diff in fault.change.items()]
+    codes = [(f, f.__code__, changed(f, diff, fault.name)) for f, diff in changes]
     try:
-        for function, code in new:
+        for function, _, code in codes:
             function.__code__ = code
         yield
     finally:
-        for (function, _), code in zip(new, kept, strict=True):
+        for function, code, _ in codes:
             function.__code__ = code
 
 
@@ -70,12 +68,12 @@ def function_at(place):
     parts = f"minivit.{place}".split(".")
     for end in range(len(parts), 0, -1):
         with contextlib.suppress(ModuleNotFoundError):
-            found = importlib.import_module(".".join(parts[:end]))
-            return functools.reduce(getattr, parts[end:], found)
+            module = importlib.import_module(".".join(parts[:end]))
+            return functools.reduce(getattr, parts[end:], module)
 
 
 def changed(function, diff, name):
-    """The code of the function with the diff's hunks, which empty lines part, carried out."""
+    """The code of the function after the diff, whose hunks are separated by empty lines."""
     source = textwrap.dedent(inspect.getsource(function))
     for hunk in diff.strip("\n").split("\n\n"):
         source = _replaced(source, hunk, name)
@@ -90,7 +88,7 @@ def _replaced(source, hunk, name):
     places = [i for i in range(len(lines)) if stripped[i : i + len(out)] == out]
     if len(places) != 1 or not out:
         raise ValueError(
-            f"fault {name}: {out} stand {len(places)} times in the source, expected once"
+            f"fault {name}: {out} occurs {len(places)} times in the source, expected once"
         )
     (start,) = places
     indent = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
@@ -101,15 +99,11 @@ def _replaced(source, hunk, name):
 
 def compiled(function, source, name):
     """The code object of the function's new source, with the same closure (`super()` needs one)."""
-    names = ", ".join(function.__code__.co_freevars)
-    source = f"def closure({names}):\n{textwrap.indent(source, '    ')}"
+    names = function.__code__.co_freevars
+    body = textwrap.indent(source, "    ")
+    source = f"def closure({', '.join(names)}):\n{body}\n    return {function.__name__}"
     filename = f"<{function.__qualname__} with {name}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    code = compile(source, filename, "exec")
-    for wanted in ("closure", function.__name__):
-        (code,) = [
-            constant
-            for constant in code.co_consts
-            if isinstance(constant, types.CodeType) and constant.co_name == wanted
-        ]
-    return code
+    namespace = dict(function.__globals__)
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace["closure"](*names).__code__

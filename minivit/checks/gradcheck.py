@@ -1,4 +1,4 @@
-"""Compare a layer's hand-written gradients with numerical ones, and say what was found."""
+"""Compare a layer's hand-written gradients with numerical ones, array by array."""
 
 import math
 from collections.abc import Callable
@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from ..params import Params
-from .compare import TOLERANCE, judge, measure, report_noise, unknown
 from .explain import explain
-from .inside import inputs_of_sublayers
-from .numeric import random_params
-from .protocol import forward_of, gradients_of, output_of, refuse, without_rng
-from .report import Report
-from .slopes import Slopes, directions_of
+from .inside import Loss, forward_of, watched
+from .numeric import Slopes, directions_of, random_params
+from .protocol import gradients_of, output_of, refuse, without_rng
+from .report import Report, Row
+
+TOLERANCE = {"complex": 1e-12, "central": 1e-7}  # relative to the largest of the array's gradient
+ROUNDING = {"complex": 1e-14, "central": 1e-9}  # relative to the largest of all gradients
+EPS = float(np.finfo(np.float64).eps)
 
 
 def gradcheck(
@@ -30,24 +32,25 @@ def gradcheck(
     """Check the gradients of anything that follows the layer protocol; return a Report.
 
     Arguments
-        layer:   has init, forward and backward, such as `minivit.layers.Attention(15, 3)`
+        layer:   an object with init, forward and backward, or only the last two if it has no
+                 parameters, such as `minivit.layers.Attention(15, 3)`
         x:       its input, of any float dtype; the check runs in float64
         loss:    y -> (loss, dy), such as `lambda y: minivit.cross_entropy(y, labels)`; without it,
                  the loss is Σ y · dy with a random dy
         params:  Params to check at; without them, random ones (never the initial values)
         method:  "complex", the complex step, exact to rounding; or "central" differences
-        mode:    "full" compares entry by entry, in arrays of more than `entries` numbers a random
-                 sample of so many; "directional" compares slopes along random directions
-        seed:    of all that is random, also of what the layer draws: a forward that takes `rng`
-                 is checked as in training, with the same draws in every pass
-    Errors: ValueError for another method, mode or number of entries; TypeError for what is no
-    layer, input or parameters; and what the layer itself raises.
+        mode:    "full" compares entry by entry, and in arrays of more than `entries` numbers a
+                 random sample; "directional" compares slopes along random directions
+        seed:    of all random numbers, including those that the layer draws: a forward that takes
+                 `rng` is checked as in training, with the same draws in every pass
+    Errors: ValueError for an unknown method or mode or no entries; TypeError for what is not a
+    layer, input, loss or parameters; and whatever the layer itself raises.
 
     The gradient g of an array a is right if, for every direction u, Σ g · u is the slope of the
-    loss along u. An entry is the direction that is 1 there and else 0.
+    loss along u. An entry is the direction that is 1 there and 0 elsewhere.
 
-    Where something is wrong, the layers inside are checked by themselves, down to the smallest one
-    that is wrong alone; the report names it and the most likely cause.
+    If something is wrong, the layers inside are checked on their own, down to the smallest one that
+    is wrong; the report names it and the most likely cause.
     """
     if method not in TOLERANCE or mode not in ("full", "directional") or entries < 1:
         raise ValueError(
@@ -66,18 +69,20 @@ def gradcheck(
 def _checked(layer, x, loss, params, report, seed, entries):
     rng = np.random.default_rng(seed)
     if x.dtype != np.float64:
-        report.notes.append(f"x is {x.dtype}; checked in float64, as it has too few digits")
+        report.notes.append(f"x is {x.dtype}, which has too few digits: checked in float64")
         x = x.astype(np.float64)
-    params = random_params(layer, rng) if params is None else _given(params, report)
-    if quiet := without_rng(layer):
-        report.notes.append(f"checked as in evaluation, as it gets no rng: {', '.join(quiet)}")
+    params = random_params(layer, rng) if params is None else _as_float64(params, report)
+    if names := without_rng(layer):
+        report.notes.append(
+            f"these get no rng and are checked as in evaluation: {', '.join(names)}"
+        )
 
     forward = forward_of(layer, seed)
     y = output_of(forward, params, x, report)
     if y is not None:
-        dy = np.asarray(loss(y)[1] if loss else rng.standard_normal(y.shape))
+        dy = _dy_of(loss, y) if loss else rng.standard_normal(y.shape)
         if dy.size > 1 and np.ptp(dy) == 0:
-            report.notes.append("dy is the same everywhere, which softmax and layer norm ignore")
+            report.notes.append("dy is constant, which hides errors in softmax and layer norm")
         slopes = Slopes(forward, params, x, dy, loss)
         gradients = gradients_of(layer, forward, params, x, dy, report)
         numeric = _compare(gradients, slopes, report, entries, rng)
@@ -89,51 +94,129 @@ def _checked(layer, x, loss, params, report, seed, entries):
     return report
 
 
-def _given(params, report):
+def _as_float64(params, report):
     """The caller's parameters in float64; notes those that may hide errors."""
-    same = [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
-    if same:
-        report.notes.append(
-            f"the same number everywhere, which hides errors behind it: {', '.join(same)}"
-        )
+    constant = [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
+    if constant:
+        report.notes.append(f"constant parameters hide errors: {', '.join(constant)}")
     return params.astype(np.float64)
+
+
+def _dy_of(loss, y):
+    result = loss(y)
+    if not isinstance(result, tuple) or len(result) != 2 or np.shape(result[1]) != y.shape:
+        shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else result
+        raise TypeError(
+            f"gradcheck: loss must return two things, its value and a gradient dy of shape "
+            f"{y.shape}; got {shapes}"
+        )
+    return np.asarray(result[1])
 
 
 def _compare(gradients, slopes, report, entries, rng):
     """Add a Row for each array to the report; return {name: (analytic, numeric) slopes}."""
-    arrays = {"x": slopes.x, **dict(slopes.params.named())}
-    measured = {}
-    for name, gradient in gradients.items():
-        array = arrays[name]
-        if gradient.shape != array.shape:
-            report.problem(
-                f"the gradient of {name} is {gradient.shape}, but {name} is {array.shape}"
-            )
-        elif array.size:
-            directions = directions_of(array, report.mode, entries, rng)
-            measured[name] = measure(name, array, gradient, directions, slopes, report)
-    found = [each.numeric for each in measured.values() if each]
-    largest = max((float(np.abs(a).max()) for a in [slopes.dy, *found]), default=0.0)
+    arrays, pairs = {"x": slopes.x, **dict(slopes.params.named())}, {}
     if report.method == "central":
-        report_noise(slopes, report)
-    pairs = {}
-    for name, each in measured.items():
-        if each is None:
-            report.rows.append(unknown(name, arrays[name].shape))
-            continue
-        row, numeric = judge(each, slopes, report, largest if np.isfinite(largest) else 0.0)
-        report.rows.append(row)
-        pairs[name] = each.analytic, numeric
+        _report_noise(slopes, report)
+    sizes = [np.abs(array).max(initial=0) for array in [slopes.dy, *gradients.values()]]
+    largest = float(max(filter(np.isfinite, sizes), default=0))
+    for name, gradient in gradients.items():
+        shape = arrays[name].shape
+        if gradient.shape != shape:
+            report.problem(
+                f"the gradient of {name} has shape {gradient.shape}, but {name} has shape {shape}"
+            )
+        elif gradient.size:
+            directions = list(directions_of(gradient, report.mode, entries, rng))
+            row, pairs[name] = _judge(name, gradient, directions, slopes, report, largest)
+            report.rows.append(row)
     sampled = [r.name for r in report.rows if 0 < r.checked < math.prod(r.shape)]
     if sampled and report.mode == "full":
-        report.notes.append(f"only {entries} entries were drawn of: {', '.join(sampled)}")
+        report.notes.append(f"only {entries} random entries were checked of: {', '.join(sampled)}")
     return pairs
 
 
+def _judge(name, gradient, directions, slopes, report, largest):
+    """Return the Row of one array, and its slopes along the directions, as written and measured.
+
+    largest: of all gradients; the rounding of a pass is in proportion to it
+    """
+    analytic = np.array([float((gradient * direction).sum()) for _, direction in directions])
+    slope = getattr(slopes, report.method)
+    try:
+        numeric = np.array([float(slope(name, direction)) for _, direction in directions])
+    except (TypeError, np.exceptions.ComplexWarning) as why:
+        report.problem(f'forward or loss is not analytic ({why}); use method="central"')
+        blank = Row(name, gradient.shape, math.nan, None, math.nan, math.nan, "unknown", 0)
+        return blank, (analytic, None)
+    scale = float(np.abs([analytic, numeric]).max())
+    rounding = ROUNDING[report.method] * largest
+    allowed = TOLERANCE[report.method] * scale + rounding
+    if report.method == "central":
+        for place in np.flatnonzero(~(np.abs(analytic - numeric) <= allowed)):
+            _, direction = directions[place]
+            numeric[place] = slopes.best_central(name, direction, analytic[place], numeric[place])
+    differences = np.abs(analytic - numeric)
+    worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
+    error = float(differences[worst] / scale) if scale else 0.0
+    index, direction = directions[worst]
+    if scale <= rounding:
+        verdict = "structurally zero"
+    elif differences[worst] <= allowed:
+        verdict = "ok"
+    else:
+        verdict = _why(name, direction, numeric[worst], slopes, report, largest)
+    numbers = float(analytic[worst]), float(numeric[worst])
+    row = Row(name, gradient.shape, error, index, *numbers, verdict, len(directions))
+    return row, (analytic, numeric)
+
+
+def _report_noise(slopes, report):
+    """Report that the loss is too large for differences of it to show its slopes."""
+    value = abs(float(slopes.value()))
+    noise = 10 * EPS * value / 1e-3  # at the largest of the steps
+    if noise > 1e-6 * np.abs(slopes.dy).max(initial=0):
+        report.problem(
+            f"the loss is about {value:.3g}, so rounding moves its numerical slopes by "
+            f'{noise:.1g}: check at a smaller x, or with method="complex"'
+        )
+
+
+def _why(name, direction, slope, slopes, report, largest):
+    """The verdict on a difference: a wrong gradient, or a forward that cannot be compared so."""
+    if not np.isfinite(slope):
+        return "not finite"
+    central = slopes.central(name, direction)
+    left, right = slopes.one_sided(name, direction, step=1e-6)
+    further_left, further_right = slopes.one_sided(name, direction, step=1e-5)
+    scale = max(map(abs, (central, left, right, slope)))
+    rounding = 10 * EPS * (abs(float(slopes.value())) + largest) / 1e-6  # at the smallest step
+    # At a kink the slope jumps by the same at any step; on a curve, in proportion to the step.
+    jump, further = right - left, further_right - further_left
+    if abs(jump) > 1e-2 * scale + rounding and abs(further - jump) < 0.1 * abs(jump):
+        report.problem(
+            f"the loss has a kink in {name}: its slope is {left:.6g} on one side and {right:.6g} "
+            "on the other; check at another x"
+        )
+        return "a kink"
+    if report.method == "complex" and abs(central - slope) > 1e-4 * scale + rounding:
+        report.problem(
+            f"forward is not analytic in {name}: central differences give {central:.6g}, the "
+            f'complex step {slope:.6g}; use method="central"'
+        )
+        return "not analytic"
+    return "WRONG"
+
+
 def _find_culprits(layer, forward, params, x, loss, options, report):
-    """Put the smallest layers inside that are wrong by themselves into report.culprits."""
-    for name, sub, sub_x in inputs_of_sublayers(layer, forward, params, x, loss):
-        found = gradcheck(sub, sub_x, **options)
-        if not found.ok:
-            deeper = {f"{name}.{path}": culprit for path, culprit in found.culprits.items()}
-            report.culprits |= deeper or {name: found}
+    """Put the smallest layers inside that are wrong on their own into report.culprits."""
+    with watched(layer) as calls:
+        y, _ = forward(params, x)
+    inside = [(call.name, call.sub, call.array) for call in calls if not call.others]
+    if loss:
+        inside.append(("loss", Loss(loss), y))
+    for name, sub, sub_x in inside:
+        inner = gradcheck(sub, sub_x, **options)
+        if not inner.ok:
+            deeper = {f"{name}.{path}": culprit for path, culprit in inner.culprits.items()}
+            report.culprits |= deeper or {name: inner}

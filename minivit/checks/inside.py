@@ -1,56 +1,13 @@
-"""What is inside a layer, found from outside: the arrays of a pass, and the sub-layers."""
+"""A layer seen from outside: how to call it, the layers inside it, and the arrays of a pass."""
 
 import contextlib
 import copy
 import functools
+import inspect
 import sys
+from typing import NamedTuple
 
 import numpy as np
-
-
-def arrays_of(layer, forward, params, x, dy):
-    """The named arrays of one pass: {name: array} of the forward, {name: array} of the backward.
-
-    Of the forward: dy, x, y, the layer's own parameters, its own entries of the cache, and its
-    local variables as they stood at its end. Of the backward: its local variables, likewise. An
-    array that has several names has the first of them.
-    """
-    (y, cache), local = _call(layer.forward, forward, params, x)
-    known = {}
-    _add(known, {"dy": dy, "x": x, "y": y}, params.nest, cache, local)
-    backward = backward_of(layer)
-    _, local = _call(
-        layer.backward, backward, params, dy, copy.deepcopy(cache), params.zeros_like()
-    )
-    both = dict(known)
-    _add(both, local)
-    return known, {name: array for name, array in both.items() if name not in known}
-
-
-def _add(known, *more):
-    """Add the arrays of dicts, but for those that are there under another name."""
-    for named in more:
-        for name, array in named.items() if isinstance(named, dict) else ():
-            real = isinstance(array, np.ndarray) and array.dtype.kind == "f"
-            if real and not any(np.array_equal(array, other) for other in known.values()):
-                known.setdefault(name, array)
-
-
-def _call(watched, function, *arguments):
-    """Return function(*arguments), and the local variables of `watched` when it returned."""
-    code = getattr(watched, "__code__", None)
-    kept = {}
-
-    def watch(frame, event, _):
-        if event == "return" and frame.f_code is code:
-            kept.update(frame.f_locals)
-
-    profiler = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        return function(*arguments), kept
-    finally:
-        sys.setprofile(profiler)
 
 
 def has_params(layer):
@@ -58,71 +15,29 @@ def has_params(layer):
     return hasattr(layer, "init")
 
 
+def takes_rng(layer):
+    return "rng" in inspect.signature(layer.forward).parameters
+
+
+def forward_of(layer, seed):
+    """The forward of a layer, with parameters or without, as forward(params, x).
+
+    A layer that draws random numbers draws the same ones in every pass.
+    """
+    draws = takes_rng(layer)
+
+    def forward(params, x):
+        rng = {"rng": np.random.default_rng(seed)} if draws else {}
+        return layer.forward(params, x, **rng) if has_params(layer) else layer.forward(x, **rng)
+
+    return forward
+
+
 def backward_of(layer):
-    """The backward of a layer as backward(params, dy, cache, grads), with parameters or without."""
+    """The same of its backward, as backward(params, dy, cache, grads)."""
     if has_params(layer):
         return layer.backward
     return lambda params, dy, cache, grads: layer.backward(dy, cache)
-
-
-def sublayers(layer):
-    """Yield (name, layer) of all that a layer holds, in lists, tuples and dicts too."""
-    for name, held in getattr(layer, "__dict__", {}).items():
-        yield from _layers_in(name, held)
-
-
-def _layers_in(path, held):
-    """The same of one attribute; a dict's keys stand for themselves, as in the parameters."""
-    if isinstance(held, dict):
-        for key, item in held.items():
-            yield from _layers_in(str(key), item)
-    elif isinstance(held, (list, tuple)):
-        for place, item in enumerate(held):
-            yield from _layers_in(f"{path}.{place}", item)
-    elif hasattr(held, "forward") and hasattr(held, "backward"):
-        yield path, held
-
-
-@contextlib.contextmanager
-def replaced(layer, method, wrapper):
-    """While this lasts, layer.method is wrapper(layer.method)."""
-    own, real = vars(layer).get(method), getattr(layer, method)
-    setattr(layer, method, functools.wraps(real)(wrapper(real)))
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(layer, method)
-        else:
-            setattr(layer, method, own)
-
-
-def inputs_of_sublayers(layer, forward, params, x, loss=None):
-    """Return [(name, sub-layer, its input in a forward pass), …] in order; a loss is the last.
-
-    Layers with a second input beside x are left out: the protocol has none.
-    """
-    inputs = []
-
-    def keep_input(name, sub):
-        def wrapper(real):
-            def forward_of_sub(*arguments, **more):
-                x, *rest = arguments[has_params(sub) :]
-                if not any(isinstance(other, np.ndarray) for other in [*rest, *more.values()]):
-                    inputs.append((name, sub, x.copy()))
-                return real(*arguments, **more)
-
-            return forward_of_sub
-
-        return wrapper
-
-    with contextlib.ExitStack() as stack:
-        for name, sub in sublayers(layer):
-            stack.enter_context(replaced(sub, "forward", keep_input(name, sub)))
-        y, _ = forward(params, x)
-    if loss:
-        inputs.append(("loss", Loss(loss), y))
-    return inputs
 
 
 class Loss:
@@ -137,3 +52,114 @@ class Loss:
 
     def backward(self, dy, cache):
         return dy * cache["dx"]
+
+
+def sublayers(layer):
+    """Yield (name, layer) for every attribute that is a layer, or a list, tuple or dict of layers.
+
+    A place in a list becomes part of the name, "blocks.1"; a dict's key is the whole name, as in
+    the parameters.
+    """
+    for name, value in getattr(layer, "__dict__", {}).items():
+        yield from _layers_in(name, value)
+
+
+def _layers_in(name, value):
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _layers_in(str(key), item)
+    elif isinstance(value, (list, tuple)):
+        for place, item in enumerate(value):
+            yield from _layers_in(f"{name}.{place}", item)
+    elif hasattr(value, "forward") and hasattr(value, "backward"):
+        yield name, value
+
+
+@contextlib.contextmanager
+def replaced(layer, method, substitute):
+    """While this lasts, layer.method(…) is substitute(the real method, …)."""
+    own, real = vars(layer).get(method), getattr(layer, method)
+
+    @functools.wraps(real)
+    def replacement(*arguments, **options):
+        return substitute(real, *arguments, **options)
+
+    setattr(layer, method, replacement)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(layer, method)
+        else:
+            setattr(layer, method, own)
+
+
+class Call(NamedTuple):
+    """A call of a layer inside: what went in, x or dy, any further arrays, and what came out."""
+
+    name: str
+    sub: object
+    method: str  # "forward" or "backward"
+    array: np.ndarray
+    others: list
+    result: object
+
+
+@contextlib.contextmanager
+def watched(layer):
+    """While this lasts, collect every Call of the layers inside."""
+    calls = []
+
+    def watch(name, sub, method, real, *arguments, **options):
+        array, *others = arguments[has_params(sub) :]
+        array = np.array(array)  # as it is now
+        others = [each for each in [*others, *options.values()] if isinstance(each, np.ndarray)]
+        result = real(*arguments, **options)
+        calls.append(Call(name, sub, method, array, others, result))
+        return result
+
+    with contextlib.ExitStack() as stack:
+        for name, sub in sublayers(layer):
+            for method in ("forward", "backward"):
+                watcher = functools.partial(watch, name, sub, method)
+                stack.enter_context(replaced(sub, method, watcher))
+        yield calls
+
+
+def arrays_of(layer, forward, params, x, dy):
+    """The named arrays of one pass: {name: array} of the forward, {name: array} of the backward.
+
+    Forward: dy, x, y, the layer's own parameters, its own entries of the cache, and its local
+    variables as it returns. Backward: its local variables, likewise. An array with several names
+    goes by the first of them.
+    """
+    codes = [getattr(method, "__code__", None) for method in (layer.forward, layer.backward)]
+    local = {}
+
+    def watch(frame, event, _):
+        if event == "return" and frame.f_code in codes:
+            local[frame.f_code] = dict(frame.f_locals)
+
+    profiler = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        y, cache = forward(params, x)
+        backward_of(layer)(params, dy, copy.deepcopy(cache), params.zeros_like())
+    finally:
+        sys.setprofile(profiler)
+    in_forward, in_backward = (local.get(code, {}) for code in codes)
+    known = _new([{"dy": dy, "x": x, "y": y}, params.nest, cache, in_forward], {})
+    return known, _new([in_backward], known)
+
+
+def _new(nests, known):
+    """The float arrays of dicts, except those that are known, by name or value, or come twice."""
+    new = {}
+    for nest in nests:
+        for name, array in nest.items() if isinstance(nest, dict) else ():
+            others = known | new
+            if name in others or not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+                continue
+            if not any(np.array_equal(array, other) for other in others.values()):
+                new[name] = array
+    return new

@@ -1,9 +1,15 @@
-"""Numerical derivatives, and random parameters under which a comparison means something."""
+"""Numerical derivatives: three rules, the slopes of a layer's loss, and when two slopes agree."""
+
+import functools
+import warnings
 
 import numpy as np
 
 from ..params import Params
-from .inside import has_params
+from .inside import backward_of, forward_of, has_params
+
+DIRECTIONS = 2  # of each array, in directional mode; an error shows in almost every direction
+FITS = 1e-5  # relative; central differences are at least that exact
 
 
 def random_params(layer, rng):
@@ -12,13 +18,10 @@ def random_params(layer, rng):
     Initial values would hide errors: layer norm's w = 1 and zero biases, head and class token.
     Matrices drawn from N(0, 1) would saturate the softmax.
     """
-    nest = layer.init(rng, np.float64) if has_params(layer) else {}
-    params = Params(nest).astype(np.float64)
+    params = Params(layer.init(rng, np.float64) if has_params(layer) else {}).astype(np.float64)
     for name, leaf in params.named():
-        scale = (
-            leaf.shape[0] ** -0.5 if name.endswith("w") and leaf.ndim == 2 and leaf.size else 0.5
-        )
-        leaf[...] = scale * rng.standard_normal(leaf.shape)
+        matrix = name.endswith("w") and leaf.ndim == 2 and leaf.size
+        leaf[...] = (leaf.shape[0] ** -0.5 if matrix else 0.5) * rng.standard_normal(leaf.shape)
         if leaf.ndim == 1 and name.endswith("w"):
             leaf += 1  # of a layer norm
     return params
@@ -30,27 +33,8 @@ def central_difference(objective, array, direction, step=1e-5):
     Its error is about step² (the curvature of f) plus 1e-16 / step (rounding): a V with its lowest
     point near 1e-5, where about ten digits are right.
     """
-    kept = array.copy()
-    array += step * direction
-    above = objective()
-    array[...] = kept - step * direction
-    below = objective()
-    array[...] = kept
+    below, above = _around(objective, array, direction, step)
     return (above - below) / (2 * step)
-
-
-def complex_step(objective, array, direction, step=1e-30):
-    """Im f(a + i·step·u) / step, the slope along u, exact to rounding; `array` is complex.
-
-    f(a + i·h·u) = f(a) + i·h·f'(a) u − …, so the imaginary part holds the slope alone: nothing is
-    subtracted, nothing cancels, and h can be as small as one likes (Squire and Trapp 1998). It asks
-    for an analytic f: no abs, no comparison of values, no cast to real.
-    """
-    kept = array.copy()
-    array += 1j * step * direction
-    slope = objective().imag / step
-    array[...] = kept
-    return slope
 
 
 def one_sided(objective, array, direction, step=1e-6):
@@ -58,10 +42,132 @@ def one_sided(objective, array, direction, step=1e-6):
 
     They differ where f has a kink, and no gradient check means anything there.
     """
-    kept, here = array.copy(), objective()
+    here = objective()
+    below, above = _around(objective, array, direction, step)
+    return (here - below) / step, (above - here) / step
+
+
+def _around(objective, array, direction, step):
+    """f(a − step·u) and f(a + step·u)."""
+    start = array.copy()
     array += step * direction
     above = objective()
-    array[...] = kept - step * direction
+    array[...] = start - step * direction
     below = objective()
-    array[...] = kept
-    return (here - below) / step, (above - here) / step
+    array[...] = start
+    return below, above
+
+
+def complex_step(objective, array, direction, step=1e-30):
+    """Im f(a + i·step·u) / step, the slope along u, exact to rounding; `array` is complex.
+
+    f(a + i·h·u) = f(a) + i·h·f'(a) u − …, so the imaginary part holds the slope alone: nothing is
+    subtracted, nothing cancels, and h can be as small as one likes (Squire and Trapp 1998). It
+    needs an analytic f: no abs, no comparison of values, no cast to real.
+    """
+    start = array.copy()
+    array += 1j * step * direction
+    slope = objective().imag / step
+    array[...] = start
+    return slope
+
+
+class Slopes:
+    """Numerical slopes of a layer's loss: slopes.complex("fc1.w", direction), slopes.central(…).
+
+    The loss is Σ y · dy, or loss(y)[0] if there is one.
+    """
+
+    def __init__(self, forward, params, x, dy, loss):
+        self.forward, self.params, self.x, self.dy, self.loss = forward, params, x, dy, loss
+        self.copies = {  # the arrays that are moved along a direction and put back
+            dtype: (params.astype(dtype), x.astype(dtype)) for dtype in (np.float64, np.complex128)
+        }
+
+    def _slope(self, rule, dtype, name, direction, **step):
+        def objective():
+            return self._loss(*self.copies[dtype])
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            return rule(objective, self._array(name, dtype), direction, **step)
+
+    complex = functools.partialmethod(_slope, complex_step, np.complex128)
+    central = functools.partialmethod(_slope, central_difference, np.float64)
+    one_sided = functools.partialmethod(_slope, one_sided, np.float64)
+
+    def with_dy(self, dy):
+        """The slopes of another loss, Σ y · dy."""
+        return Slopes(self.forward, self.params, self.x, dy, None)
+
+    def best_central(self, name, direction, analytic, slope):
+        """Of `slope` and central differences at other steps, the one closest to `analytic`.
+
+        Where the loss is strongly curved, or its slope small, the usual step is not at the bottom
+        of the V. A wrong slope fits at no step.
+        """
+        steps = (1e-3, 1e-4, 1e-6, 1e-7)
+        others = [float(self.central(name, direction, step=step)) for step in steps]
+        return min([slope, *others], key=lambda other: abs(other - analytic))
+
+    def gradient(self, name):
+        """The whole gradient of an array, by central differences."""
+        array = self._array(name, np.float64)
+        directions = directions_of(array, "full", array.size, None)
+        slopes = [float(self.central(name, direction)) for _, direction in directions]
+        return np.reshape(slopes, array.shape)
+
+    def value(self):
+        """The loss itself."""
+        return self._loss(*self.copies[np.float64])
+
+    def _loss(self, params, x):
+        y, _ = self.forward(params, x)
+        return self.loss(y)[0] if self.loss else (y * self.dy).sum()
+
+    def _array(self, name, dtype):
+        params, x = self.copies[dtype]
+        return x if name == "x" else dict(params.named())[name]
+
+
+def directions_of(array, mode, entries, rng):
+    """Pairs (index or None, direction): single entries, or random directions of length 1."""
+    if mode == "directional":
+        for _ in range(DIRECTIONS):
+            direction = rng.standard_normal(array.shape)
+            yield None, direction / np.linalg.norm(direction)
+        return
+    places = np.arange(array.size)
+    if array.size > entries:
+        places = np.sort(rng.choice(places, entries, replace=False))
+    for place in places:
+        direction = np.zeros(array.shape)
+        direction.flat[place] = 1
+        yield np.unravel_index(place, array.shape), direction
+
+
+def fits(a, b):
+    """Whether a equals b, to the precision of numerical slopes."""
+    scale = np.abs(b).max(initial=0)
+    return bool(scale > 0 and np.abs(a - b).max() <= FITS * scale)
+
+
+def step_sweep(layer, x, steps, *, loss=None, seed=0):
+    """Return {"central": errors, "complex": errors}, the relative error at each of the steps.
+
+    It compares the slope of the loss along one random direction of the input x with the
+    hand-written gradient, which `gradcheck` holds to 1e-12. `loss` is as in `gradcheck`.
+    """
+    rng = np.random.default_rng(seed)
+    params, x = random_params(layer, rng), np.asarray(x, np.float64)
+    direction = rng.standard_normal(x.shape)
+    forward = forward_of(layer, seed)
+    y, cache = forward(params, x)
+    dy = loss(y)[1] if loss else rng.standard_normal(y.shape)
+    dx = backward_of(layer)(params, dy, cache, params.zeros_like())
+    truth = (dx * direction).sum()
+    slopes = Slopes(forward, params, x, dy, loss)
+    return {
+        method: np.array([abs(slope("x", direction, step=h) - truth) for h in steps]) / abs(truth)
+        for method, slope in {"central": slopes.central, "complex": slopes.complex}.items()
+    }

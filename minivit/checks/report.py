@@ -1,8 +1,11 @@
-"""What a gradient check found, as rows and as a printed table."""
+"""The results of checks: compared gradients (Report) and checked properties (Findings)."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-UNKNOWN = "the cause is not known: no multiple, rearrangement, part or term of what it should be"
+import numpy as np
+
+UNKNOWN = "cause unknown: not a multiple, rearrangement, part or term of the right gradient"
 
 
 @dataclass(frozen=True)
@@ -10,9 +13,9 @@ class Row:
     """The comparison of one array's gradient: the input x, or a parameter by its dotted name.
 
     error:   the largest difference, relative to the largest number in the array's gradient
-    index:   where it is; None for a slope along a random direction
-    checked: how many entries, or directions, were compared
-    cause:   what most likely went wrong, in a sentence; None if nothing did, or in a sample
+    index:   its place in the array; None for a slope along a random direction
+    checked: the number of entries, or directions, that were compared
+    cause:   the most likely cause of a wrong gradient, in a sentence; else None
     """
 
     name: str
@@ -32,13 +35,14 @@ class Row:
 
 @dataclass
 class Report:
-    """What `gradcheck` found.
+    """The result of `gradcheck`.
 
     rows:     a Row for each array
-    notes:    what made the comparison worth less
-    problems: what made it worthless, or is wrong in the layer as a whole
-    culprits: {path: Report} of the smallest layers inside that are wrong by themselves
-    handed:   where none is, which of them is the first to be handed a wrong gradient, and why
+    notes:    what weakens the comparison
+    problems: what invalidates the comparison, or is wrong in the layer as a whole
+    culprits: {path: Report} of the smallest layers inside that are wrong on their own
+    upstream: if there are none, which layer inside is the first to receive a wrong gradient from
+              the layer around it, and why, in a sentence; else None
     ok:       every gradient is right, and there is no problem
     """
 
@@ -48,10 +52,10 @@ class Report:
     notes: list = field(default_factory=list)
     problems: list = field(default_factory=list)
     culprits: dict = field(default_factory=dict)
-    handed: str | None = None
+    upstream: str | None = None
 
     def problem(self, text):
-        """Note, once, what makes the comparison worthless or the layer wrong as a whole."""
+        """Add a problem, once."""
         if text not in self.problems:
             self.problems.append(text)
 
@@ -60,22 +64,21 @@ class Report:
         return bool(self.rows) and not self.problems and all(row.ok for row in self.rows)
 
     def explanation(self):
-        """What went wrong and most likely why, in one line for each array that shows it."""
-        lines = [self.handed] if self.handed else []
-        causes = {}  # those of one cause in one line, those without any last
-        for row in sorted(self.rows, key=lambda row: row.cause == UNKNOWN):
+        """The most likely causes, a line for each; arrays with the same cause share one."""
+        lines = [self.upstream] if self.upstream else []
+        causes = {}
+        for row in sorted(self.rows, key=lambda row: row.cause == UNKNOWN):  # unknown ones last
             if row.cause:
                 causes.setdefault(row.cause, []).append(row.name)
         lines += [f"{_short(names)}: {cause}" for cause, names in causes.items()]
         for path, report in self.culprits.items():
             why = report.explanation() + report.problems
-            lines += [f"{path}, wrong by itself: {line}" for line in why]
+            lines += [f"{path} is wrong on its own: {line}" for line in why]
         return lines
 
     def table(self):
-        """The rows as text: what was found, without what is made of it."""
-        head = ("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")
-        table = [head]
+        """The rows as text, without their causes."""
+        table = [("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")]
         for row in self.rows:
             where = "a direction" if row.index is None else str([int(i) for i in row.index])
             numbers = f"{row.error:.1e}", where, f"{row.analytic:.6g}", f"{row.numeric:.6g}"
@@ -89,7 +92,9 @@ class Report:
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         wrong = [row.name for row in self.rows if not row.ok]
         if self.ok:
-            lines.append(f"All {len(self.rows)} gradients agree ({self.method}, {self.mode}).")
+            one = len(self.rows) == 1
+            agree = "The gradient agrees" if one else f"All {len(self.rows)} gradients agree"
+            lines.append(f"{agree} ({self.method}, {self.mode}).")
         elif wrong:
             lines.append(f"Not right: {_short(wrong)}.")
         return "\n".join(lines)
@@ -100,31 +105,30 @@ def _short(names):
     return ", ".join(names[:4] if more else names) + more
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One property: its name, whether it holds, and what was seen."""
+class Finding(NamedTuple):
+    """One property: its name, whether it holds, and what was observed if it does not."""
 
     name: str
     ok: bool
-    seen: str
+    observed: str
 
 
-@dataclass
-class Findings:
-    """What `structure` found. ok: every property holds."""
+class Findings(list):
+    """A list of Finding. ok: every property holds."""
 
-    found: list = field(default_factory=list)
+    def add(self, name, ok, observed):
+        self.append(Finding(name, bool(ok), observed))
 
-    def add(self, name, ok, seen):
-        self.found.append(Finding(name, bool(ok), seen))
+    def expect(self, name, values, expected, tolerance=1e-6):
+        """Add the property that a number, or every number of an array, is as expected."""
+        ratios = np.ravel(values / np.asarray(expected))
+        worst = ratios[np.argmax(abs(ratios - 1))]
+        self.add(name, abs(worst - 1) <= tolerance, f"{worst:.4g} times what it should be")
 
     @property
     def ok(self):
-        return all(finding.ok for finding in self.found)
+        return all(finding.ok for finding in self)
 
     def __str__(self):
-        return "\n".join(
-            f"{'ok   ' if finding.ok else 'WRONG'}  {finding.name}"
-            + ("" if finding.ok else f" ({finding.seen})")
-            for finding in self.found
-        )
+        lines = [f"ok     {f.name}" if f.ok else f"WRONG  {f.name} ({f.observed})" for f in self]
+        return "\n".join(lines)

@@ -1,8 +1,8 @@
 """What no gradient check can see: a forward and a backward that agree, and are both wrong.
 
-Attention over the heads in place of the tokens, a softmax over the queries, positions that are not
-added, dropout that is alive in evaluation: each has a gradient that is right, of the wrong thing.
-What gives them away are properties that every Vision Transformer has.
+Attention over the heads instead of the tokens, a softmax over the queries, positions that are not
+added, dropout that is alive in evaluation: each has the right gradient of the wrong thing. They
+break properties that every Vision Transformer has.
 """
 
 import copy
@@ -13,74 +13,67 @@ from ..layers import Identity
 from ..losses import cross_entropy
 from ..models import ViT
 from ..params import Params
+from .inside import sublayers, takes_rng
 from .numeric import random_params
 from .report import Findings
+
+DRAWS = 1000  # of each dropout
+RATE = 0.5  # at which a dropout is tried if its own rate is zero
 
 
 def structure(model: ViT, seed: int = 0) -> Findings:
     """Check the properties of a `ViT`; return Findings, one for each.
 
-    Runs a few images through the model, in float64, at random parameters and at the initial ones.
+    Runs a few images through the model, in float64, at random parameters and at the initial ones,
+    and every dropout in the model many times, at its rates (or at rates of 0.5 where they are 0).
     """
     rng = np.random.default_rng(seed)
     params = random_params(model, rng)
     patches = model.patches
-    shape = (3, patches.height, patches.width, patches.channels)
-    images = rng.standard_normal(shape)
+    images = rng.standard_normal((3, patches.height, patches.width, patches.channels))
     logits, cache = model.forward(params, images)
     findings = Findings()
 
+    def expect_small(name, error, limit=1e-9):
+        findings.add(name, error < limit, f"off by {error:.1e}")
+
     again, _ = model.forward(params, images)
-    findings.add("evaluation is deterministic", np.array_equal(again, logits), "two passes")
-
+    findings.add("evaluation is deterministic", np.array_equal(again, logits), "two passes differ")
     alone = np.concatenate([model.forward(params, images[i : i + 1])[0] for i in range(3)])
-    error = _difference(alone, logits)
-    findings.add("images of a batch do not touch", error < 1e-9, f"they differ by {error:.1e}")
+    expect_small("images of a batch do not affect each other", _difference(alone, logits))
 
-    rows = [block["attn"]["att"].sum(axis=-1) for block in cache["blocks"]]
-    error = max(abs(row - 1).max() for row in rows)
-    findings.add("attention of a query sums to one", error < 1e-9, f"off by {error:.1e}")
-
-    error = max(_difference(*_attention(block["attn"])) for block in cache["blocks"])
-    findings.add("attention is softmax(q kᵀ / √d)", error < 1e-9, f"off by {error:.1e}")
-
+    attention = [block["attn"] for block in cache["blocks"]]
+    sums = max(abs(each["att"].sum(axis=-1) - 1).max() for each in attention)
+    expect_small("attention weights of a query sum to one", sums)
+    error = max(_difference(each["att"], _attention(each["q"], each["k"])) for each in attention)
+    expect_small("attention is softmax(q kᵀ / √d)", error)
     reach = _reach(model, params, rng)
-    findings.add(
-        "every token reaches every token", reach.all(), f"{(~reach).sum()} of {reach.size} do not"
-    )
+    missing = f"{(~reach).sum()} of {reach.size} pairs do not"
+    findings.add("every token reaches every token", reach.all(), missing)
 
-    error = _identity(model, params, rng)
-    findings.add("branches add to the residual stream", error < 1e-9, f"it changes by {error:.1e}")
-    error = _normalised(model.blocks[0].ln1, rng)
-    findings.add("layer norm leaves mean 0, variance 1", error < 1e-5, f"off by {error:.1e}")
+    expect_small("branches add to the residual stream", _identity(model, params, rng))
+    expect_small("layer norm gives mean 0, variance 1", _normalised(model.blocks[0].ln1, rng), 1e-5)
     token = rng.standard_normal(model.config["dim"])
     pooled, _ = model.pool.forward(np.tile(token, (2, 5, 1)))
-    error = abs(pooled - token).max()
-    findings.add("equal tokens pool to that token", error < 1e-9, f"off by {error:.1e}")
+    expect_small("equal tokens pool to that token", abs(pooled - token).max())
 
-    ones = np.ones((50, 20, 3))
-    mean = model.dropout.forward(ones, rng)[0].mean()
-    findings.add("dropout keeps the mean", abs(mean - 1) < 0.1, f"1 becomes {mean:.2f} on average")
+    shift = next(_shifting_dropouts(model, rng), None)
+    findings.add("dropout keeps the mean", shift is None, shift)
     finite = np.isfinite(_with_large_scores(model, params, images)).all()
     findings.add("large scores do not overflow", finite, "logits are not finite")
 
-    moved, _ = model.forward(params, _swap_patches(images, patches.patch_size))
-    changes = _difference(moved, logits) > 1e-9
     if model.config["positions"] and patches.count > 1:
-        findings.add("positions matter", changes, "two patches change places")
-        still = copy.copy(model)
-        still.pos = Identity()
-        logits, _ = still.forward(params, images)
-        moved, _ = still.forward(params, _swap_patches(images, patches.patch_size))
-        changes = _difference(moved, logits) > 1e-9
-    findings.add("without positions, order does not matter", not changes, "two change places")
+        moves = _difference(*_swapped(model, params, images)) > 1e-9
+        findings.add("positions matter", moves, "two patches can change places")
+    still = copy.copy(model)
+    still.pos = Identity()
+    error = _difference(*_swapped(still, params, images))
+    expect_small("without positions, order does not matter", error)
 
     sizes = _gradient_sizes(model, rng, images)
     worst = max(sizes, key=lambda name: abs(np.log(sizes[name])))
-    sane = 1e-3 < sizes[worst] < 1e3
-    findings.add(
-        "gradients start at a sane size", sane, f"{worst} is {sizes[worst]:.1e} times the median"
-    )
+    observed = f"{worst} is {sizes[worst]:.1e} times the median"
+    findings.add("initial gradients have a sane size", 1e-3 < sizes[worst] < 1e3, observed)
     return findings
 
 
@@ -88,46 +81,29 @@ def _difference(a, b):
     return float(abs(a - b).max() / abs(b).max())
 
 
-def _attention(cache):
-    """The attention that the model used, and the same recomputed by loops over plain formulas."""
-    q, k, att = cache["q"], cache["k"], cache["att"]
-    expected = np.empty(att.shape)
+def _attention(q, k):
+    """The attention weights (B, h, T, T) by loops over plain formulas."""
+    att = np.empty((*q.shape[:3], k.shape[2]))
     for place in np.ndindex(q.shape[:3]):  # image, head, query
-        scores = [q[place] @ key / q.shape[-1] ** 0.5 for key in k[place[:2]]]
-        weights = np.exp(scores)
-        expected[place] = weights / weights.sum()
-    return att, expected
+        weights = np.exp([q[place] @ key / q.shape[-1] ** 0.5 for key in k[place[:2]]])
+        att[place] = weights / weights.sum()
+    return att
 
 
 def _reach(model, params, rng):
     """(T, T) whether a change of token i, before the first block, changes token j after it."""
-    dim = model.config["dim"]
-    x = rng.standard_normal((1, model.tokens, dim))
-    block, block_params = model.blocks[0], params["blocks"][0]
-    before, _ = block.forward(block_params, x)
-    reached = []
-    for token in range(model.tokens):
-        changed = x.copy()
-        changed[0, token] += rng.standard_normal(dim)
-        after, _ = block.forward(block_params, changed)
-        reached.append((abs(after - before)[0] > 1e-12).any(axis=-1))
-    return np.array(reached)
-
-
-def _with_large_scores(model, params, images):
-    """Logits with scores of the attention around a million."""
-    large = params.astype(np.float64)
-    for block in large["blocks"]:
-        block["attn"]["qkv"]["w"] *= 1e3
-    with np.errstate(all="ignore"):
-        return model.forward(large, images)[0]
+    T, D = model.tokens, model.config["dim"]
+    x, change = rng.standard_normal((2, T, D))
+    changed = x + np.eye(T)[:, :, None] * change  # (T, T, D), an image for each token
+    before, after = (model.blocks[0].forward(params["blocks"][0], a)[0] for a in (x[None], changed))
+    return (abs(after - before) > 1e-12).any(axis=-1)
 
 
 def _identity(model, params, rng):
-    """How much a block changes the stream, but for norms in it, if both branches end in zeros."""
+    """How much a block with silent branches changes the stream, beside the layer norms in it."""
     silent = params.astype(np.float64)["blocks"][0]
-    for way_out in (silent["attn"]["proj"], silent["mlp"]["fc2"]):
-        for leaf in way_out.values():
+    for last in (silent["attn"]["proj"], silent["mlp"]["fc2"]):
+        for leaf in last.values():
             leaf[...] = 0
     x = rng.standard_normal((1, model.tokens, model.config["dim"]))
     block, expected = model.blocks[0], x
@@ -143,11 +119,44 @@ def _normalised(ln, rng):
     return max(abs(y.mean(axis=-1)).max(), abs((y**2).mean(axis=-1) - 1).max())
 
 
-def _swap_patches(images, patch_size):
-    """The images with the first and the last patch in each other's place."""
-    swapped, P = images.copy(), patch_size
+def _shifting_dropouts(layer, rng, path=""):
+    """Yield a sentence for each dropout inside that does not turn 1 into 1 on average.
+
+    Each number of four images and all of them together must keep the mean, to six standard errors.
+    """
+    for name, sub in sublayers(layer):
+        yield from _shifting_dropouts(sub, rng, f"{path}{name}.")
+        if takes_rng(sub) and not list(sublayers(sub)):
+            dropout, images = copy.copy(sub), np.ones((4, 2, 3))
+            for rate in ("rate", "path_rate"):
+                if getattr(dropout, rate, None) == 0:
+                    setattr(dropout, rate, RATE)
+            with np.errstate(all="ignore"):
+                draws = np.array([dropout.forward(images, rng)[0] for _ in range(DRAWS)])
+            error = 6 * draws.std() / DRAWS**0.5 + 1e-9  # of one number
+            means = draws.mean(axis=0)
+            worst = means.flat[abs(means - 1).argmax()]
+            # The numbers of an image may drop out together, so all 24 are worth four at least.
+            for mean, allowed in ((means.mean(), error / 2), (worst, error)):
+                if not abs(mean - 1) <= allowed:
+                    yield f"{path}{name} turns 1 into {mean:.2f} on average"
+                    break
+
+
+def _with_large_scores(model, params, images):
+    """Logits with attention scores around a million."""
+    large = params.astype(np.float64)
+    for block in large["blocks"]:
+        block["attn"]["qkv"]["w"] *= 1e3
+    with np.errstate(all="ignore"):
+        return model.forward(large, images)[0]
+
+
+def _swapped(model, params, images):
+    """The logits with the first and the last patch in each other's place, and as they are."""
+    swapped, P = images.copy(), model.patches.patch_size
     swapped[:, :P, :P], swapped[:, -P:, -P:] = images[:, -P:, -P:], images[:, :P, :P]
-    return swapped
+    return [model.forward(params, each)[0] for each in (swapped, images)]
 
 
 def _gradient_sizes(model, rng, images):

@@ -1,54 +1,41 @@
-"""Causes that the arrays of the pass give away: the term or factor that is missing, by its name."""
+"""The term or factor that a wrong gradient lacks, by its name among the arrays of the pass."""
 
 import itertools
+import math
 
 import numpy as np
 
-from .fits import fits
+from .numeric import fits
 
-TERMS = {  # the difference from what is right, as a multiple of a term
+TERMS = {  # the right gradient minus the wrong one, as a multiple of a term
     1: "it lacks the term {name}",
-    -1: "it lacks the term −{name}, or has {name} once too often",
-    2: "the term {name} has the wrong sign, minus for plus",
-    -2: "the term {name} has the wrong sign, plus for minus",
+    -1: "it lacks the term −{name}, or contains {name} once too often",
+    2: "the term {name} has the wrong sign: minus instead of plus",
+    -2: "the term {name} has the wrong sign: plus instead of minus",
 }
-TRIED = 24  # arrays at most, for their triples grow with the third power of that
-
-
-def factor_along(m):
-    """A factor for each feature or for each row, such as a layer norm's w, left out or in twice."""
-    if m.numeric.ndim < 2:
-        return None
-    last, rest = m.numeric.ndim - 1, tuple(range(m.numeric.ndim - 1))
-    for axes, word in ((rest, "feature"), ((last,), "row")):
-        below = (m.numeric**2).sum(axis=axes, keepdims=True)
-        if not below.all() or m.numeric.size == below.size:
-            continue
-        factor = (m.analytic * m.numeric).sum(axis=axes, keepdims=True) / below
-        if fits(m.analytic, factor * m.numeric):
-            for name, array in m.forward.items():
-                if array.size == factor.size and array.all():
-                    flat = array.reshape(factor.shape)
-                    if fits(factor * flat, np.ones_like(factor)):
-                        return f"the factor {name} is missing: each {word} should have its own"
-                    if fits(factor, flat):
-                        return f"the factor {name} is there once too often"
-            return f"each {word} is off by a factor of its own"
+MOST = 24  # arrays to combine; there are 2,600 products of three of them
 
 
 def missing_factor(m):
-    """A factor that is missing, or there twice, number by number, such as a mask."""
+    """A factor such as a mask or a layer norm's w, missing or in twice; by name if known."""
     for name, factor in products(m.forward, m.numeric.shape, 1):
         if fits(m.analytic * factor, m.numeric):
             return f"the factor {name} is missing"
         if fits(m.numeric * factor, m.analytic):
-            return f"the factor {name} is there once too often"
+            return f"the factor {name} appears once too often"
+    last = m.numeric.ndim - 1
+    for axes, word in ((tuple(range(last)), "feature"), ((last,), "row")):
+        size = (m.numeric**2).sum(axis=axes, keepdims=True)
+        if last > 0 and size.all() and size.size < m.numeric.size:
+            factor = (m.analytic * m.numeric).sum(axis=axes, keepdims=True) / size
+            if fits(m.analytic, factor * m.numeric):
+                return f"each {word} is off by a factor of its own"
 
 
 def missing_term(m):
-    """All is right but for one term; its name, where it is one of the pass's arrays."""
+    """One term is wrong; its name, if it is among the arrays of the pass or a product of two."""
     missing = m.numeric - m.analytic
-    known = m.forward | {  # not the result itself, nor what differs from it by nothing
+    known = m.forward | {  # without the wrong gradient itself
         name: array
         for name, array in m.backward.items()
         if array.shape != m.analytic.shape or not fits(array, m.analytic)
@@ -56,29 +43,26 @@ def missing_term(m):
     for name, term in products(known, missing.shape, 2):
         factor = coefficient(missing, term)
         if factor is not None:
-            words = "it lacks {factor:.6g} · {name}"
-            for known_factor, known_words in TERMS.items():
-                if abs(factor - known_factor) < 1e-5:
-                    words = known_words
-            return words.format(name=name, factor=factor)
+            plain = [words for known, words in TERMS.items() if abs(factor - known) < 1e-5]
+            return plain[0].format(name=name) if plain else f"it lacks {factor:.6g} · {name}"
     for axis in reversed(range(missing.ndim)):
         mean = missing.mean(axis=axis, keepdims=True)
         if missing.shape[axis] > 1 and fits(np.broadcast_to(mean, missing.shape), missing):
-            return f"a term is missing or too much that is the same all along axis {axis}: a mean?"
+            return f"a term is missing or wrong: a constant along axis {axis}, such as a mean"
     for name, array in m.forward.items():
         if array.shape == missing.shape and array.ndim > 1 and array.shape[-1] > 2:
             share = (missing * array).sum(-1, keepdims=True) / (array**2).sum(-1, keepdims=True)
             if fits(share * array, missing):
-                return f"a term is missing or wrong that is, in every row, a multiple of {name}"
+                return f"a term is missing or wrong: in every row a multiple of {name}"
 
 
 def other_product(m):
-    """Another product of the pass's arrays was computed than the one that is right."""
+    """The wrong gradient is a product of the pass's arrays, but not the right one."""
     arrays = {name: array for name, array in m.forward.items() if array.ndim > 0}
     computed = _reads_as(m.analytic, arrays)
     if computed:
         right = _reads_as(m.numeric, arrays)
-        return f"what was computed is {computed}" + (f"; it should be {right}" if right else "")
+        return f"it is {computed}" + (f"; it should be {right}" if right else "")
 
 
 def _reads_as(array, arrays):
@@ -88,7 +72,9 @@ def _reads_as(array, arrays):
     ):
         factor = coefficient(array, product)
         if factor is not None:
-            return name if abs(factor - 1) < 1e-5 else f"{factor:.6g} · {name}"
+            if abs(factor - 1) < 1e-5:
+                return name
+            return f"−{name}" if abs(factor + 1) < 1e-5 else f"{factor:.6g} · {name}"
 
 
 def coefficient(array, term):
@@ -101,30 +87,28 @@ def coefficient(array, term):
 
 
 def products(arrays, shape, most):
-    """Yield (name, product) of up to `most` arrays, number by number, that has the shape."""
+    """Yield (name, product) of up to `most` arrays, number by number, broadcast to the shape."""
     names = [
         name
         for name, array in arrays.items()
-        if array.ndim <= len(shape)
+        if array.size > 1
+        and array.ndim <= len(shape)
         and all(a in (1, s) for a, s in zip(array.shape[::-1], shape[::-1], strict=False))
-    ][:TRIED]
+    ][:MOST]
     for count in range(1, most + 1):
-        for chosen in itertools.combinations_with_replacement(names, count):
-            product = np.ones(())
-            for name in chosen:
-                product = product * arrays[name]
-            if product.shape == shape:
-                yield " · ".join(chosen), product
+        for factors in itertools.combinations_with_replacement(names, count):
+            product = math.prod((arrays[name] for name in factors), start=np.ones(shape))
+            yield " · ".join(factors), product
 
 
 def matrix_products(arrays, shape):
     """Yield (name, product) of the matrix products a b, aᵀ b and a bᵀ and sums Σ a of that shape.
 
-    An array of more than two axes is taken as rows; a product of rows gets their axes back.
+    An array of more than two axes counts as a matrix of rows; a product of rows gets the axes back.
     """
     rows = {
         name: array.reshape(-1, array.shape[-1])
-        for name, array in list(arrays.items())[:TRIED]
+        for name, array in list(arrays.items())[:MOST]
         if array.ndim > 1
     }
     for name, a in rows.items():

@@ -161,7 +161,7 @@ def _draw_grid(axes, height, width, patch_size):
 
 
 def step_sweep(steps, errors, name):
-    """The error of numerical derivatives against their step, from `checks.sweep.step_sweep`."""
+    """The error of numerical derivatives against their step, from `checks.numeric.step_sweep`."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     labels = {"central": "central differences", "complex": "complex step"}

@@ -1,10 +1,12 @@
-"""Causes that show only under other circumstances."""
+"""Causes that show only between the layers inside, or under other circumstances."""
 
 import numpy as np
 import pytest
 
 import minivit
-from minivit.layers import GELU, LayerNorm, Linear, Softmax
+from minivit.checks.explain import upstream_gradients
+from minivit.checks.numeric import Slopes, random_params
+from minivit.layers import GELU, LayerNorm, Linear, PreNormBlock, Softmax
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((3, 4, 5))
@@ -48,23 +50,48 @@ class Cubic(GELU):
 @pytest.mark.parametrize(
     "layer, name, cause",
     [
-        (OfOneImage(np.s_[:1]), "w", "it is that of the first image alone"),
-        (OfOneImage(np.s_[-1:]), "b", "it is that of the last image alone"),
-        (
-            OfOneImage(np.s_[:, :1]),
-            "w",
-            "that of the first token alone: it must be summed over the",
-        ),
-        (OfOneImage(np.s_[:, -1:]), "w", "that of the last token alone"),
-        (OfOneImage(np.s_[:1, :1]), "w", "that of the first row alone"),
-        (OfOneImage(np.s_[-1:, -1:]), "w", "that of the last row alone"),
-        (Diagonal(), "x", "only the diagonal of the Jacobian is there"),
+        (OfOneImage(np.s_[:1]), "w", "it is the gradient of the first image alone"),
+        (OfOneImage(np.s_[-1:]), "b", "it is the gradient of the last image alone"),
+        (OfOneImage(np.s_[:, :1]), "w", "first token alone, not of all of them"),
+        (OfOneImage(np.s_[:, -1:]), "w", "of the last token alone"),
+        (OfOneImage(np.s_[:1, :1]), "w", "of the first row alone"),
+        (OfOneImage(np.s_[-1:, -1:]), "w", "of the last row alone"),
+        (Diagonal(), "x", "it uses only the diagonal of the Jacobian"),
         (WithoutW(5), "x", "it is right where w is 1 everywhere"),
-        (BatchMixed(), "x", "it is right for a single image: look at what joins the images"),
+        (BatchMixed(), "x", "it is right for a single image: look at what mixes the images"),
         (Cubic(), "x", "it is right where x is small: look at the terms that grow with x"),
     ],
 )
-def test_the_circumstance_says_the_cause(layer, name, cause):
+def test_the_circumstance_shows_the_cause(layer, name, cause):
     report = minivit.gradcheck(layer, X)
-    (found,) = [row.cause for row in report.rows if row.name == name]
-    assert cause in found
+    assert cause in {row.name: row.cause for row in report.rows}[name]
+
+
+def test_each_layer_inside_receives_the_gradient_of_its_output():
+    layer, x = PreNormBlock(6, 2, 5), RNG.standard_normal((2, 3, 6))
+    slopes = Slopes(layer.forward, random_params(layer, RNG), x, RNG.standard_normal(x.shape), None)
+    upstream = list(upstream_gradients(layer, slopes, entries=1000))
+    assert [name for name, _, _ in upstream] == ["drop2", "mlp", "ln2", "drop1", "attn", "ln1"]
+    for _, dy, expected in upstream:
+        np.testing.assert_allclose(dy, expected, rtol=1e-6, atol=1e-8)
+    assert list(upstream_gradients(layer, slopes, entries=35)) == []
+
+
+class PassesOnTheWrongThing(PreNormBlock):
+    def backward(self, params, dy, cache, grads):
+        dmlp = self.mlp.backward(params["mlp"], dy, cache["mlp"], grads["mlp"])
+        dbranch = self.ln2.backward(params["ln2"], dmlp, cache["ln2"], grads["ln2"])
+        dmid = dbranch + 0.0
+        dattn = self.attn.backward(params["attn"], dmid, cache["attn"], grads["attn"])
+        return dmid + self.ln1.backward(params["ln1"], dattn, cache["ln1"], grads["ln1"])
+
+
+def test_the_first_layer_to_receive_a_wrong_gradient_is_named_with_the_cause():
+    report = minivit.gradcheck(PassesOnTheWrongThing(6, 2, 5), RNG.standard_normal((2, 3, 6)))
+    assert report.upstream == (
+        "attn receives a wrong gradient from PassesOnTheWrongThing: it lacks the term dy"
+    )
+    assert report.culprits == {}
+    causes = {row.name: row.cause for row in report.rows}
+    assert causes["attn.qkv.w"] is None  # wrong for that reason
+    assert report.upstream in str(report)

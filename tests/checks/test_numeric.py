@@ -1,31 +1,41 @@
 import numpy as np
 import pytest
 
-from minivit.checks.numeric import central_difference, complex_step, one_sided, random_params
-from minivit.layers import LayerNorm, Linear
+import minivit
+from minivit.checks.numeric import (
+    Slopes,
+    central_difference,
+    complex_step,
+    directions_of,
+    one_sided,
+    random_params,
+    step_sweep,
+)
+from minivit.layers import Attention, LayerNorm, Linear
 
-X = np.array([0.3, -1.2, 2.0])
-U = np.array([1.0, 0.5, -2.0])
-SLOPE = float((np.cos(X) * U).sum())  # of Σ sin(x)
+RNG = np.random.default_rng(0)
+X, DY = RNG.standard_normal((4, 5)), RNG.standard_normal((4, 3))
+LAYER = Linear(5, 3)
+PARAMS = random_params(LAYER, RNG)
+U = RNG.standard_normal((5, 3))
 
 
-def test_the_three_rules_and_what_they_leave_behind():
-    x = X.copy()
-    assert central_difference(lambda: np.sin(x).sum(), x, U) == pytest.approx(SLOPE, rel=1e-9)
-    left, right = one_sided(lambda: np.sin(x).sum(), x, U)
-    assert (left, right) == (pytest.approx(SLOPE, rel=1e-5), pytest.approx(SLOPE, rel=1e-5))
-    np.testing.assert_array_equal(x, X)
-    z = X.astype(complex)
-    assert complex_step(lambda: np.sin(z).sum(), z, U) == pytest.approx(SLOPE, rel=1e-15)
-    np.testing.assert_array_equal(z, X)
+def test_the_three_rules_leave_the_array_as_it_was():
+    start, direction = np.array([0.3, -1.2, 2.0]), np.array([1.0, 0.5, -2.0])
+    slope = float((np.cos(start) * direction).sum())  # of Σ sin(x)
+    x, z = start.copy(), start.astype(complex)
+    assert central_difference(lambda: np.sin(x).sum(), x, direction) == pytest.approx(slope, 1e-9)
+    sides = one_sided(lambda: np.sin(x).sum(), x, direction)
+    assert sides == (pytest.approx(slope, rel=1e-5),) * 2
+    assert complex_step(lambda: np.sin(z).sum(), z, direction) == pytest.approx(slope, rel=1e-15)
+    np.testing.assert_array_equal(x, start)
+    np.testing.assert_array_equal(z, start)
 
 
 def test_the_sides_of_a_kink_differ():
     x = np.zeros(1)
-    assert one_sided(lambda: np.abs(x).sum(), x, np.ones(1)) == (
-        pytest.approx(-1),
-        pytest.approx(1),
-    )
+    sides = one_sided(lambda: np.abs(x).sum(), x, np.ones(1))
+    assert sides == (pytest.approx(-1), pytest.approx(1))
 
 
 def test_random_parameters_are_all_random_and_of_a_sane_size():
@@ -34,7 +44,59 @@ def test_random_parameters_are_all_random_and_of_a_sane_size():
     assert params["w"].std() == pytest.approx(400**-0.5, rel=0.02)
     assert params["b"].std() == pytest.approx(0.5, rel=0.1)
     of_norm = random_params(LayerNorm(500), np.random.default_rng(0))["w"]
-    assert (of_norm.mean(), of_norm.std()) == (
-        pytest.approx(1, abs=0.1),
-        pytest.approx(0.5, rel=0.1),
-    )
+    assert of_norm.mean() == pytest.approx(1, abs=0.1)
+    assert of_norm.std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_slopes_along_a_direction_by_every_method():
+    slopes = Slopes(LAYER.forward, PARAMS, X, DY, None)
+    expected = float(((X.T @ DY) * U).sum())
+    assert slopes.complex("w", U) == pytest.approx(expected, rel=1e-14)
+    assert slopes.central("w", U) == pytest.approx(expected, rel=1e-8)
+    assert slopes.one_sided("w", U) == (pytest.approx(expected, rel=1e-6),) * 2
+    assert slopes.value() == pytest.approx(float((LAYER.forward(PARAMS, X)[0] * DY).sum()))
+    assert slopes.with_dy(2 * DY).complex("w", U) == pytest.approx(2 * expected, rel=1e-14)
+    np.testing.assert_allclose(slopes.gradient("w"), X.T @ DY, rtol=1e-8)
+
+
+def test_slopes_of_a_loss():
+    def loss(y):
+        return minivit.cross_entropy(y, [0, 2, 1, 1])
+
+    slopes = Slopes(LAYER.forward, PARAMS, X, DY, loss)
+    expected = float(((X.T @ loss(LAYER.forward(PARAMS, X)[0])[1]) * U).sum())
+    assert slopes.complex("w", U) == pytest.approx(expected, rel=1e-13)
+
+
+def test_the_best_central_difference_is_nearest_to_the_slope_if_that_is_right():
+    slopes = Slopes(lambda params, x: (np.sin(1e3 * x), {}), PARAMS, X, np.ones((4, 5)), None)
+    one = np.zeros((4, 5))
+    one[1, 2] = 1
+    right = 1e3 * np.cos(1e3 * X[1, 2])
+    usual = slopes.central("x", one)
+    best = slopes.best_central("x", one, right, usual)
+    assert abs(best - right) < 0.1 * abs(usual - right)
+    assert abs(slopes.best_central("x", one, 1.1 * right, usual) - right) < 1e-2 * abs(right)
+
+
+def test_directions_are_single_entries_a_sample_or_random():
+    every = list(directions_of(X, "full", 20, None))
+    assert [index for index, _ in every] == list(np.ndindex(4, 5))
+    assert all(u.sum() == u[index] == 1 for index, u in every)
+    drawn = list(directions_of(X, "full", 7, RNG))
+    assert len({index for index, _ in drawn}) == 7
+    for index, direction in directions_of(X, "directional", 20, RNG):
+        assert index is None
+        assert np.linalg.norm(direction) == pytest.approx(1)
+        assert (direction != 0).all()
+
+
+def test_central_differences_make_a_v_and_the_complex_step_has_no_step_to_choose():
+    x = np.random.default_rng(0).standard_normal((2, 7, 15))
+    steps = 10.0 ** np.arange(-14, 1)
+    errors = step_sweep(Attention(15, 3), x, steps)
+    best = errors["central"].argmin()
+    assert 1e-7 <= steps[best] <= 1e-3
+    assert errors["central"][best] < 1e-8
+    assert errors["central"][0] > 1e3 * errors["central"][best] < errors["central"][-1]
+    assert (errors["complex"][steps <= 1e-8] < 1e-13).all()

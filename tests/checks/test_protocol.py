@@ -1,10 +1,9 @@
-"""What a layer may not do, each by a layer that does it."""
+"""What a layer may not do; more of it is in the catalogue, see test_faults.py."""
 
 import numpy as np
 import pytest
 
 import minivit
-from minivit.checks.protocol import forward_of
 from minivit.layers import Dropout, Linear
 
 X = np.random.default_rng(0).standard_normal((3, 2, 5))
@@ -35,34 +34,6 @@ class ReturnsNothing(Linear):
         super().backward(params, dy, cache, grads)
 
 
-class DrawsAnew(Linear):
-    def backward(self, params, dy, cache, grads):
-        return super().backward(params, dy * np.random.default_rng().random(), cache, grads)
-
-
-class OnSelf(Linear):
-    def forward(self, params, x):
-        self.x = x
-        return super().forward(params, x)
-
-    def backward(self, params, dy, cache, grads):
-        return super().backward(params, dy, {"x": self.x}, grads)
-
-
-class Assigns(Linear):
-    def backward(self, params, dy, cache, grads):
-        grads["w"][...] = 0
-        return super().backward(params, dy, cache, grads)
-
-
-class Replaces(Linear):
-    def backward(self, params, dy, cache, grads):
-        new = {name: np.zeros_like(leaf) for name, leaf in grads.nest.items()}
-        dx = super().backward(params, dy, cache, new)
-        grads["w"] = new["w"]
-        return dx
-
-
 class SmallDx(Linear):
     def backward(self, params, dy, cache, grads):
         return super().backward(params, dy, cache, grads).astype(np.float32)
@@ -76,23 +47,19 @@ class Coarse(Linear):
 @pytest.mark.parametrize(
     "layer, problem",
     [
-        (Replaces(5, 3), "grads 'w' is replaced; backward must add to it, with +="),
-        (SmallDx(5, 3), "backward makes float32 of float64"),
-        (Coarse(5, 3), "forward does not notice changes of 1e-10: it has float32 inside"),
+        (SmallDx(5, 3), "backward returns float32 for float64"),
+        (Coarse(5, 3), "forward does not notice changes of 1e-10"),
         (ChangesParams(5, 3), "forward changes params in place"),
         (ChangesParamsInBackward(5, 3), "backward changes params in place"),
         (ChangesTheCache(5, 3), "backward changes the cache in place"),
         (ReturnsNothing(5, 3), "backward returns NoneType; it must return dx"),
-        (DrawsAnew(5, 3), "two backward passes differ: backward must use what forward drew"),
-        (OnSelf(5, 3), "another forward pass before backward changes the gradients"),
-        (Assigns(5, 3), "grads 'w' is assigned; backward must add to it, with +="),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_breaks_the_protocol_is_named(layer, problem):
     report = minivit.gradcheck(layer, X)
     assert not report.ok
-    assert any(found.startswith(problem) for found in report.problems), report
+    assert any(each.startswith(problem) for each in report.problems), report
     assert f"PROBLEM: {problem}" in str(report)
 
 
@@ -114,9 +81,10 @@ class OnlyY(Linear):
         (NoBackward(), X, {}, "NoBackward has no backward; expected a layer"),
         (3, X, {}, "int has no forward and no backward"),
         (OnlyY(5, 3), X, {}, "forward returns ndarray; it must return two things"),
-        (Linear(5, 3), np.ones((2, 5), int), {}, "x is int64 of shape .* expected floats"),
+        (Linear(5, 3), np.ones((2, 5), int), {}, "x is int64 of shape .* integers have no slope"),
         (Linear(5, 3), np.ones((0, 5)), {}, r"x is float64 of shape \(0, 5\); .* at least one"),
         (Linear(5, 3), X, dict(params={"w": 1}), "params is dict; expected minivit.Params"),
+        (Linear, X, {}, r"Linear is a class; expected a layer, such as Linear\(…\)"),
     ],
 )
 def test_what_is_no_layer_input_or_parameters_is_refused(layer, x, options, message):
@@ -135,7 +103,7 @@ class Thinned(Linear):
 def test_a_layer_inside_that_gets_no_rng_is_noted():
     report = minivit.gradcheck(Thinned(), X)
     assert report.ok
-    assert report.notes == ["checked as in evaluation, as it gets no rng: parts.0, parts.1.0"]
+    assert report.notes == ["these get no rng and are checked as in evaluation: parts.0, parts.1.0"]
 
 
 class Cached:
@@ -168,14 +136,3 @@ class InFloat32(Linear):
 def test_no_false_alarm(layer):
     x = np.random.default_rng(0).uniform(0.2, 0.8, (3, 2, 5))
     assert minivit.gradcheck(layer, x).ok
-
-
-def test_a_forward_that_draws_is_checked_as_in_training():
-    layer = Dropout(0.5, 0.3)
-    forward = forward_of(layer, seed=3)
-    y, _ = forward({}, X)
-    assert 0 < (y == 0).mean() < 1
-    np.testing.assert_array_equal(forward({}, X)[0], y)
-    assert (forward_of(layer, seed=4)({}, X)[0] != y).any()
-    assert minivit.gradcheck(layer, X).ok
-    assert forward_of(Linear(5, 3), seed=3).__name__ == "forward"

@@ -1,20 +1,19 @@
-"""That every check is right is in test_faults.py; here, that the suite is whole."""
+"""The suite is whole, and every property that it checks can fail."""
 
 import numpy as np
+import pytest
 
+import minivit
 from minivit import layers
-from minivit.checks.cases import CASES, check
-from minivit.checks.suite import CHECKS
+from minivit.checks import optimizers, suite
+from minivit.checks.faults import Fault, faults, planted
+from minivit.checks.suite import CASES, CHECKS, check
+from minivit.training.batches import batches
 
 
 def test_every_layer_is_checked():
     checked = {type(case.make()).__name__ for case in CASES.values()}
     assert set(layers.__all__) <= checked
-
-
-def test_a_case_has_a_new_layer_every_time():
-    assert CASES["linear"].make() is not CASES["linear"].make()
-    assert CHECKS.keys() > CASES.keys()
 
 
 def test_sizes_of_a_case_differ_from_each_other():
@@ -26,3 +25,106 @@ def test_the_seed_decides_on_the_input():
     values = [check("gelu", seed=seed).rows[0].numeric for seed in (0, 0, 1)]
     assert values[0] == values[1] != values[2]
     assert np.isfinite(values).all()
+
+
+ADAM = "-p -= self.lr * m_hat / (xp.sqrt(v_hat) + self.eps)\n"
+CLIP = "-grads.flat *= xp.minimum(1.0, max_norm / unit / (norm + 1e-6 / unit))\n"
+LINEAR, COSINE = "optim.warmup_linear", "optim.warmup_cosine"
+BROKEN = [  # check, place, lines, the first property that fails
+    ("structure", "layers.layernorm.LayerNorm.forward",
+     "-rstd = 1 / xp.sqrt(var + self.eps)\n+rstd = 2 / xp.sqrt(var + self.eps)",
+     "layer norm gives"),
+    ("structure", "layers.pool.FirstToken.forward",
+     "-y = x[:, 0].copy()\n+y = 2 * x[:, 0]", "equal tokens pool"),
+    ("structure", "layers.mlp.MLP.init",
+     '-return {"fc1": self.fc1.init(rng, dtype), "fc2": self.fc2.init(rng, dtype)}\n'
+     '+nest = {"fc1": self.fc1.init(rng, dtype), "fc2": self.fc2.init(rng, dtype)}\n'
+     '+nest["fc2"]["w"] *= 1e-9\n+return nest', "initial gradients"),
+    ("sgd", "optim.SGD.update", "-self.velocity += g\n+self.velocity += 2 * g", "the first step"),
+    ("sgd", "optim.SGD.update",
+     "-p -= self.lr * self.velocity\n+p -= self.lr * self.velocity * (g != 0)", "the third step"),
+    ("adam", "optim.Adam.update", "-self.m += (1 - beta1) * g\n+self.m += g", "the first step"),
+    ("adam", "optim.Adam.update", ADAM + "+p -= self.lr * m_hat / (v_hat + self.eps)",
+     "the first step has"),
+    ("adam", "optim.Adam.update", "-beta1, beta2 = self.betas\n+beta2, beta1 = self.betas",
+     "both averages"),
+    ("adam", "optim.Adam.update", ADAM + "+p -= self.lr * m_hat / xp.sqrt(v_hat + self.eps**2)",
+     "eps is outside"),
+    ("adamw", "optim.AdamW.update",
+     "-p -= (self.lr * self.decay) * (self.decays * p)\n+p -= self.decay * (self.decays * p)",
+     "a matrix decays"),
+    ("muon", "optim.Muon.update", "-w -= size * step\n+w += size * step", "a step goes downhill"),
+    ("muon", "optim.Muon.update",
+     "-size = self.lr * math.sqrt(max(1, d_out / d_in))\n+size = 2 * self.lr", "a step of qkv"),
+    ("clipping", "optim.clip_by_global_norm", CLIP + "+grads.flat *= 0.5", "a large gradient"),
+    ("clipping", "optim.clip_by_global_norm", CLIP + "+grads.flat *= max_norm / norm / unit",
+     "a small gradient"),
+    ("schedules", COSINE, "-return peak * (step + 1) / (warmup + 1)\n+return peak",
+     "it rises during"),
+    ("schedules", LINEAR, "-return peak * (steps - step) / (steps - warmup)\n+return peak",
+     "it falls after"),
+    ("schedules", COSINE,
+     "-return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))\n"
+     "+return 1.1 * peak * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2",
+     "it peaks at"),
+    ("schedules", COSINE,
+     "-return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))\n"
+     "+return peak * (2 - (step - warmup) / steps) / 2", "the last rate"),
+    ("average", "optim.EMA.update",
+     "-decay = min(self.decay, (1 + self.t) / (10 + self.t))\n+decay = self.decay",
+     "the first update"),
+    ("average", "optim.EMA.update", "-self.t += 1\n+self.t += 1\n+self.source.flat += 1e-3",
+     "it follows"),
+    ("training_step", "training.step.shard_pass",
+     "-shard_loss += loss * share\n+shard_loss += loss", "shards change nothing"),
+    ("training_step", "training.step.loss_and_gradients",
+     "-return sum(losses), sum(right) / B\n+return sum(losses), sum(right)", "a step computes"),
+    ("training_step", "losses.cross_entropy.cross_entropy",
+     "-loss = (losses / B).sum()\n+loss = losses.mean() + 0.1", "a new model has"),
+    ("training_step", "layers.positions.Positions.backward",
+     '-grads["pos"] += dy.sum(axis=0)', "every parameter learns"),
+    ("batches", "classifier.Classifier._logits",
+     "-return self.model.forward(self.params, normalized, keep=False)[0]\n"
+     "+return self.model.forward(self.params, normalized, np.random.default_rng(), keep=False)[0]",
+     "evaluation draws nothing"),
+]  # fmt: skip
+
+
+def failures(name, place, lines):
+    with planted(Fault("broken", "", "", name, "", {place: lines})):
+        return [finding.name for finding in CHECKS[name]() if not finding.ok]
+
+
+@pytest.mark.parametrize("name, place, lines, expected", BROKEN)
+def test_a_property_fails_where_its_formula_is_broken(name, place, lines, expected):
+    assert failures(name, place, lines)[0].startswith(expected)
+
+
+def test_every_property_can_fail():
+    changes = [(name, {place: lines}) for name, place, lines, _ in BROKEN]
+    changes += [(fault.check, fault.change) for fault in faults().values()]
+    never = {(name, each.name) for name in CHECKS.keys() - CASES.keys() for each in CHECKS[name]()}
+    for name, change in changes:
+        if name not in CASES:
+            with planted(Fault("broken", "", "", name, "", change)):
+                never -= {(name, each.name) for each in CHECKS[name]() if not each.ok}
+    assert never == {("batches", "a seed determines the order")}  # see below
+
+
+def test_an_adam_that_looks_at_the_size_of_gradients_fails():
+    class Plain(minivit.Adam):
+        def update(self, p, g):
+            super().update(p, g)
+            p -= 1e-3 * self.lr * np.sign(g) * (abs(g) > 100)
+
+    failed = [finding.name for finding in optimizers.adam(Plain) if not finding.ok]
+    assert failed == ["the size of the gradient does not matter"]
+
+
+def test_a_seed_that_decides_nothing_is_seen():
+    def make(split, *, epochs, batch_size, seed):
+        seed = int(np.random.default_rng().integers(10**9))
+        return batches(split, epochs=epochs, batch_size=batch_size, seed=seed)
+
+    failed = [finding.name for finding in suite.run_batches(make) if not finding.ok]
+    assert failed == ["a seed determines the order"]

@@ -6,7 +6,7 @@ prime, none is square: a transposition or a wrong axis cannot hide.
 
 from typing import Any, NamedTuple
 
-from minivit.checks.cases import CASES as CHECKED
+from minivit.checks.suite import CASES as CHECKED
 
 
 class Case(NamedTuple):

@@ -9,9 +9,8 @@ import warnings
 
 import numpy as np
 
-from ...checks.cases import CASES
 from ...checks.faults import faults, function_at, planted
-from ...checks.suite import CHECKS
+from ...checks.suite import CASES, CHECKS
 from ...classifier import Classifier
 from ...data.digits import Split
 from ...data.normalize import Normalize
@@ -104,7 +103,7 @@ class Hunt:
         report = self._report()
         if self.fault.check in CASES:
             return "\n".join(report.explanation() + report.problems)
-        return "\n".join(f"{found.name}: {found.seen}" for found in report.found if not found.ok)
+        return "\n".join(f"{each.name}: {each.observed}" for each in report if not each.ok)
 
     def _names(self):
         bugs = [f"{name}: {faults()[name].bug}" for name in self.choices]

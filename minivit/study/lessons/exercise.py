@@ -6,10 +6,9 @@ import textwrap
 
 import numpy as np
 
-from ...checks.cases import CASES
-from ...checks.inside import sublayers
+from ...checks.inside import forward_of, sublayers
 from ...checks.numeric import random_params
-from ...checks.protocol import forward_of
+from ...checks.suite import CASES
 
 NONE = ("identity", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "vit")  # nothing to write
 EXERCISES = [name for name in CASES if name not in NONE]

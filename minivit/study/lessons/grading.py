@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...checks.cases import CASES
 from ...checks.gradcheck import gradcheck
-from ...checks.inside import backward_of
-from ...checks.protocol import forward_of
+from ...checks.inside import backward_of, forward_of
+from ...checks.suite import CASES
 from .exercise import example
 
 SECONDS = 60  # until an answer that is still running is stopped

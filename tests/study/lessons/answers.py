@@ -3,7 +3,7 @@
 import inspect
 import textwrap
 
-from minivit.checks.cases import CASES
+from minivit.checks.suite import CASES
 from minivit.study.lessons.exercise import exercise
 
 

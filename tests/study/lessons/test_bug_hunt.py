@@ -56,7 +56,7 @@ def test_hints_tell_more_and_more():
     assert "WRONG" not in hunt("uphill").hint()
     of_findings = hunt("uphill")
     assert [of_findings.hint() for _ in range(2)][1].startswith(
-        "the first step is lr · velocity: it"
+        "the first step is lr · velocity: -1"
     )
 
 

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import minivit
-from minivit.checks.cases import CASES
+from minivit.checks.suite import CASES
 from minivit.layers import Linear, Softmax
 from minivit.study.lessons.exercise import EXERCISES, exercise, put_into
 from minivit.study.lessons.grading import load_answer

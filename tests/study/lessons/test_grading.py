@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minivit.checks.cases import CASES
+from minivit.checks.suite import CASES
 from minivit.study.lessons import grading
 from minivit.study.lessons.exercise import EXERCISES
 from minivit.study.lessons.grading import grade, judge, run_answer
