@@ -61,7 +61,7 @@ def predict(options):
         write_file(options.attention, figures.png(figure))
         print(f"Written: {options.attention}", file=sys.stderr)
     if drawn and not options.json:
-        propose("see why", "explore", options.run, "--image", options.images[0])
+        propose("see why", "explore", options.run, "--image", printable(options.images[0]))
     return 0 if len(drawn) == len(answers) else 2
 
 

@@ -5,16 +5,9 @@ import minivit
 from minivit.optim.muon import is_inner_matrix, orthogonalised
 
 SMALL = dict(
-    image_size=4,
-    patch_size=2,
-    channels=1,
-    dim=6,
-    depth=2,
-    heads=2,
-    mlp_dim=9,
-    classes=3,
+    image_size=4, patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=9, classes=3,
     pool="cls",
-)
+)  # fmt: skip
 
 
 def case(dtype=np.float64):
@@ -88,7 +81,7 @@ def test_follows_a_re_derivation_from_the_singular_values_over_five_steps(device
             np.testing.assert_allclose(leaf, model[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-def test_takes_the_matrices_of_the_blocks_alone():
+def test_orthogonalises_only_the_matrices_of_the_blocks():
     params, _ = case()
     inner = [name for name, leaf in params.named() if is_inner_matrix(name, leaf)]
     layers = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
@@ -98,7 +91,7 @@ def test_takes_the_matrices_of_the_blocks_alone():
 
 
 def test_equals_pytorch_loosely():
-    """PyTorch's own orthogonalises in bfloat16, of which three digits are left."""
+    """PyTorch's own orthogonalises in bfloat16, which leaves three digits."""
     torch = pytest.importorskip("torch")
     params, rng = case(np.float32)
     optimizer, grads = minivit.Muon(params), params.zeros_like()

@@ -162,11 +162,13 @@ def test_notices_a_replaced_leaf():
         optimizer.step(params.zeros_like())
 
 
-def test_refuses_gradients_of_another_model():
+def test_refuses_gradients_of_another_model_or_an_array():
     params, _ = start()
     other = minivit.Params({"w": np.zeros((2, 2))})
     with pytest.raises(ValueError, match="4 gradients for 20 parameters"):
         minivit.SGD(params, 0.1).step(other)
+    with pytest.raises(TypeError, match="expected the gradients as Params, .* got ndarray"):
+        minivit.SGD(params, 0.1).step(params.flat)
 
 
 @pytest.mark.parametrize("schedule", [minivit.warmup_linear, minivit.warmup_cosine])
@@ -212,13 +214,24 @@ def test_refuses_to_clip_to_a_norm_that_is_not_positive(limit):
         minivit.clip_by_global_norm(start()[0], limit)
 
 
-def test_clipping_keeps_direction_dtype_and_zero():
-    grads = start()[0].astype(np.float32)
-    before = grads.flat.copy()
-    norm = minivit.clip_by_global_norm(grads, 1.0)
-    assert norm == pytest.approx(np.linalg.norm(before), rel=1e-6)
-    assert np.linalg.norm(grads.flat) == pytest.approx(1, rel=1e-5)
-    np.testing.assert_allclose(grads.flat, before / norm, rtol=1e-5)
+@pytest.mark.parametrize("size", [1, 1e-3, 9e14, 9e17, 3e19, 3e36])
+def test_clipping_keeps_direction_and_dtype_of_gradients_of_any_size(size, device):
+    """The squares of a thousand float32 numbers of 9e17, added up, are no longer a float32."""
+    rng = np.random.default_rng(0)
+    before = size * rng.uniform(0.5, 1, 1000)
+    grads = minivit.Params({"w": before.astype(np.float32)}).to(device)
+    norm = minivit.clip_by_global_norm(grads, 1e-3)
     assert (grads.flat.dtype, norm.dtype) == (np.float32, np.float32)
+    assert float(norm) == pytest.approx(np.linalg.norm(before), rel=1e-6)
+    expected = 1e-3 * before / np.linalg.norm(before)
+    np.testing.assert_allclose(to_device(grads.flat, "cpu"), expected, rtol=1e-4)
+
+
+def test_clipping_leaves_zero_and_does_not_hide_what_is_not_finite():
+    grads = start()[0].astype(np.float32)
     assert minivit.clip_by_global_norm(grads.zero(), 1.0) == 0
     assert not grads.flat.any()
+    for value in (np.nan, np.inf, -np.inf):
+        grads.zero()["b"][2] = value
+        with np.errstate(invalid="ignore"):
+            assert not np.isfinite(minivit.clip_by_global_norm(grads, 1.0))

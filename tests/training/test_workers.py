@@ -20,7 +20,8 @@ from minivit.training.workers import workers
 from tests.training.test_step import case
 model, params, images, labels = case()
 with workers(2, model, params) as run:
-    loss_and_gradients(model, params, images, labels, params.zeros_like(), shards=2, run=run)
+    grads, rngs = params.zeros_like(), [None, None]
+    loss_and_gradients(model, params, images, labels, grads, rngs=rngs, run=run)
     import multiprocessing
     print(multiprocessing.active_children()[0].pid, flush=True)
     input()
@@ -33,8 +34,7 @@ GUARDED = 'if __name__ == "__main__":' + textwrap.indent(SCRIPT, "    ")
 @pytest.fixture(scope="module")
 def crew():
     """Three workers' run, of a model with dropout, and a batch."""
-    model, params, images, labels = case()
-    model = minivit.ViT(**{**model.config, "dropout": 0.5})
+    model, params, images, labels = case(dropout=0.5)
     with workers(3, model, params) as run:
         yield run, model, params, images, labels
 
@@ -43,17 +43,17 @@ def pids():
     return {process.pid for process in multiprocessing.active_children()}
 
 
-def both(crew, **options):
+def both(crew, shards, **options):
     """(loss, accuracy, gradients) of the workers, and of this process alone."""
     run, model, params, images, labels = crew
     for more in [dict(run=run), {}]:
         grads = params.zeros_like()
         grads.flat += 7
-        rngs = [np.random.default_rng(number) for number in range(options["shards"])]
-        found = loss_and_gradients(
+        rngs = [np.random.default_rng(number) for number in range(shards)]
+        loss, accuracy = loss_and_gradients(
             model, params, images, labels, grads, rngs=rngs, smoothing=0.1, **options, **more
         )
-        yield *found, grads.flat
+        yield loss, accuracy, grads.flat
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3])
@@ -73,7 +73,7 @@ def test_one_seed_gives_one_step_to_the_last_bit(crew):
 
 
 @pytest.mark.parametrize("place", [0, 6])  # in the first shard, in the last
-def test_an_error_in_a_shard_is_raised_and_the_workers_go_on(crew, place):
+def test_an_error_in_a_shard_is_raised_and_the_workers_carry_on(crew, place):
     run, model, params, images, labels = crew
     wrong = labels.copy()
     wrong[place] = 3
@@ -91,7 +91,7 @@ def test_refuses_another_model_or_more_shards_than_workers(crew):
         list(both(crew, shards=4))
 
 
-def test_they_end_with_the_block_and_do_not_hear_ctrl_c():
+def test_they_end_with_the_block_and_ignore_ctrl_c():
     before = pids()
     model, params, images, labels = case()
     with workers(2, model, params) as run:
@@ -102,12 +102,12 @@ def test_they_end_with_the_block_and_do_not_hear_ctrl_c():
     assert pids() == before
 
 
-def test_a_killed_worker_is_named_so():
+def test_a_killed_worker_is_reported():
     before = pids()
     model, params, images, labels = case()
     with (
         workers(2, model, params) as run,
-        pytest.raises(ChildProcessError, match="a worker process is gone: killed"),
+        pytest.raises(ChildProcessError, match="a worker process is gone: it was killed"),
     ):
         list(both((run, model, params, images, labels), shards=2))
         os.kill((pids() - before).pop(), signal.SIGKILL)
@@ -151,7 +151,7 @@ def test_ctrl_c_in_the_terminal_reaches_the_process_that_leads_alone(tmp_path):
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
-def test_after_an_exchange_that_broke_off_there_is_no_other(monkeypatch):
+def test_no_exchange_follows_one_that_broke_off(monkeypatch):
     monkeypatch.setattr(Interrupted, "sent", 0)
     model, params, images, labels = case()
     with workers(2, model, params) as run:
@@ -186,20 +186,20 @@ def complain(images):
     raise Unsendable(1, 2)
 
 
-def test_an_error_that_cannot_be_sent_is_told_of(crew):
+def test_an_error_that_cannot_be_sent_is_reported(crew):
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"Unsendable\(1\)"):
             list(both(crew, shards=2, prepare=complain))
 
 
-def test_a_script_without_its_main_guard_is_told_so(tmp_path):
+def test_a_script_without_its_main_guard_is_told_what_it_lacks(tmp_path):
     _, errors = started(tmp_path, SCRIPT).communicate(timeout=60)
-    assert 'lacks its `if __name__ == "__main__":`' in errors.splitlines()[-1]
+    assert 'the main script lacks `if __name__ == "__main__":`' in errors.splitlines()[-1]
 
 
 def test_what_cannot_be_sent_is_refused(crew):
     _, model, params, *_ = crew
-    with pytest.raises(TypeError, match="cannot be sent .* One shard needs no worker"):
+    with pytest.raises(TypeError, match="cannot receive .* One shard needs no worker"):
         list(both(crew, shards=2, prepare=lambda images: images))
 
     class Own(minivit.ViT):
