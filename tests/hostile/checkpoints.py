@@ -1,7 +1,7 @@
 """Runs to resume, with checkpoints that are torn, forged, foreign or not even files."""
 
-import json
 import os
+import shutil
 import struct
 
 import numpy as np
@@ -54,14 +54,6 @@ def replaced(make):
     return give
 
 
-def flipped(share):
-    def change(data):
-        place = int(share * len(data))
-        return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
-
-    return change
-
-
 def forged(text):
     """A checkpoint with the right sum and a text that minivit never wrote."""
 
@@ -78,11 +70,6 @@ def of_another_run(path, _):
     path_of(other, 3).rename(path)
 
 
-def half_floats(_):
-    header = json.dumps({"w": dict(dtype="BF16", shape=[2], data_offsets=[0, 4])}).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(4)
-
-
 def length(number):
     """The length of the header, in the first eight bytes, is said to be another."""
     return lambda data: struct.pack("<Q", number) + data[8:]
@@ -90,26 +77,20 @@ def length(number):
 
 NEWEST = [
     *((f"cut at {share}", spoilt(lambda data, share=share: data[: int(share * len(data))]),
-       r"step-00000003.safetensors is damaged \(") for share in (0, 0.001, 0.1, 0.5, 0.99)),
-    ("the last byte is missing", spoilt(lambda data: data[:-1]), r"3.safetensors is damaged \("),
+       r"step-00000003.safetensors is damaged \(") for share in (0, 0.1, 0.99)),
     ("a byte too many", spoilt(lambda data: data + b"\0"), r"3.safetensors is damaged \("),
-    ("zeros", spoilt(lambda data: bytes(len(data))), r"3.safetensors is damaged \("),
     ("a tail of zeros, as after a power cut",
      spoilt(lambda data: data[:-64] + bytes(64)), r"is damaged \(the SHA-256 sum of its contents"),
-    *((f"a bit flipped at {share}", spoilt(flipped(share)), r"3.safetensors is ")
-      for share in (0.0, 0.01, 0.2, 0.5, 0.9)),
     *((f"a header of {number} bytes", spoilt(length(number)), r"3.safetensors is damaged \(")
-      for number in (0, 1, 10**5, 2**40, 2**64 - 1)),
+      for number in (0, 10**5, 2**64 - 1)),
     ("a web page", spoilt(lambda _: b"<html>404 Not Found</html>"), r"3.safetensors is damaged \("),
     ("weights alone", spoilt(lambda _: safetensors.numpy.save({"w": np.zeros(3)})),
      "3.safetensors is not a checkpoint of minivit$"),
-    ("bfloat16", spoilt(half_floats), "3.safetensors holds numbers of a type unknown to NumPy"),
     ("of another run", replaced(of_another_run), "belongs to another run, which was"),
     *((f"forged: {text[:30]}", spoilt(forged(text)), "is not a checkpoint of minivit [(]")
       for text in ("", "[]", "{}", '{"run": 1}', '{"run": 1, "state": 2}', "[" * 10**5)),
     ("a folder", replaced(lambda path, _: path.mkdir()), "is not a file"),
     ("a pipe", replaced(lambda path, _: os.mkfifo(path)), "is not a file"),
-    ("a device", replaced(lambda path, _: path.symlink_to("/dev/zero")), "is not a file"),
     ("a link to nowhere", replaced(lambda path, _: path.symlink_to("no")), "is not a file"),
     ("not to be read", replaced(lambda path, data: (path.write_bytes(data), path.chmod(0))),
      r"cannot be read .*Permission denied"),
@@ -127,28 +108,20 @@ def with_training_json(data):
 
 def without_a_good_one(place):
     run = begun(place)
-    for number in (2, 3):
-        path_of(run, number).write_bytes(b"")
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"")
     return run
 
 
 def without_any(place):
     run = begun(place)
-    for number in (2, 3):
-        path_of(run, number).unlink()
-    return run
-
-
-def a_file_for_checkpoints(place):
-    run = without_any(place)
-    (run / "checkpoints").rmdir()
-    (run / "checkpoints").touch()
+    shutil.rmtree(run / "checkpoints")
     return run
 
 
 RUNS = [
     *((f"training.json: {data[:9]!r}", with_training_json(data), "training.json is damaged: ")
-      for data in (b"", b"{", b"\xff\xff", b'{"options": 1', b"[]", b"3", b"[" * 10**5)),
+      for data in (b"", b"\xff\xff", b'{"options": 1', b"[]", b"[" * 10**5)),
     ("training.json of another run", with_training_json(b'{"seed": 4}'),
      "no usable checkpoint: .*3.safetensors belongs to another run.*2.safetensors belongs to"),
     ("no training.json", lambda place: place.folder,
@@ -158,7 +131,6 @@ RUNS = [
     ("no good one", without_a_good_one,
      "3.safetensors is damaged .*2.safetensors is damaged .*Start a new run$"),
     ("none", without_any, "checkpoints holds no usable checkpoint: there is none. Start a new"),
-    ("a file for the folder", a_file_for_checkpoints, "holds no usable checkpoint: there is none"),
 ]  # fmt: skip
 
 ROWS = [Row(what, newest, give, message) for what, give, message in NEWEST]
