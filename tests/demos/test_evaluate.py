@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import evaluate, train_images, training
+from demos import evaluate, train_images
 from minivit.data.folders import class_files, split_files
 from minivit.data.images import load_pixels
 from tests.data.idx import few_digits, mnist, write_digits
@@ -60,9 +60,9 @@ def test_a_table_and_the_worst_mistakes(capsys):
 
 def test_classes_are_matched_by_their_names(capsys):
     save_untrained("backward", DIGITS[::-1])
-    report = evaluated(capsys, "backward", "digits")
     labels, predictions = mnist().test.labels[:50], answers(mnist().test.images[:50], "backward")
-    assert report["accuracy"] == pytest.approx((9 - predictions == labels).mean())
+    accuracy = (9 - predictions == labels).mean()
+    assert evaluated(capsys, "backward", "digits")["accuracy"] == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize("name", ["training.json", "result.json"])  # the latter of older runs
@@ -97,10 +97,9 @@ TRAINING = ["--patch-size=4", "--dim=12", "--depth=1", "--heads=3", "--mlp-dim=8
 
 
 @pytest.fixture
-def held_out(monkeypatch):
+def held_out(untested):
     """The 2 + 2 + 2 of 60 shapes that a run on them held out: {class: paths}."""
     held_out = split_files(write_shapes("shapes", 20), np.random.default_rng(3))["test"]
-    monkeypatch.setattr(training, "test", lambda *_: None)
     sizes = ["--image-size", "12", "16", "--shards", "1", "--seed", "3"]
     assert train_images.main(["shapes", *TRAINING, *sizes]) == 0
     return held_out
@@ -154,24 +153,21 @@ def test_an_older_run_that_did_not_record_what_it_held_out_says_so(capsys):
     assert evaluate.main([COLOURS]) == 2
     (message,) = capsys.readouterr().err.splitlines()
     assert message.endswith("did not record what it held out; give a folder of other images")
-    write_shapes("parted/train", 2)
-    write_shapes("parted/test", 3, seed=2)
-    assert images_in(evaluated(capsys, COLOURS, "parted")) == 9
 
 
 @pytest.mark.usefixtures("held_out")
-def test_of_other_folders_all_images_or_those_for_tests(capsys):
+def test_of_other_folders_it_sees_all_images_or_those_for_tests(capsys):
+    write_shapes("parted/train", 2)
+    for_tests = class_files(write_shapes("parted/test", 3, seed=2))
+    report = evaluated(capsys, COLOURS, "parted")
+    assert (images_in(report), report["accuracy"]) == (9, accuracy_of(for_tests))
     all_images = class_files(write_shapes("others", 4, seed=1))
     Path("others/square/bad.png").write_bytes(b"no image")
     assert evaluate.main([COLOURS, "others", "--json"]) == 0
     printed = capsys.readouterr()
     report = json.loads(printed.out)
     assert (images_in(report), report["accuracy"]) == (12, accuracy_of(all_images))
-    assert printed.err.count("evaluate: left out: others/square/bad.png is no") == 1
-    write_shapes("parted/train", 2)
-    for_tests = class_files(write_shapes("parted/test", 3, seed=2))
-    report = evaluated(capsys, COLOURS, "parted")
-    assert (images_in(report), report["accuracy"]) == (9, accuracy_of(for_tests))
+    assert printed.err.count("evaluate: left out: others/square/bad.png is not an image") == 1
 
 
 def test_a_run_on_digits_sees_photos_of_digits_as_predict_does(capsys):

@@ -114,15 +114,6 @@ def test_a_pass_copies_nothing_and_waits_for_nothing(changes):
         assert traffic(stand_in.counts, before) == (0, 0, 0)
 
 
-def test_dropout_draws_its_masks_on_the_cpu():
-    with installed() as stand_in:
-        progress, train, _ = case("cuda", dropout=0.2)
-        images = stand_in.asarray(train.images[:8].astype(np.float32)[..., None])
-        before = stand_in.counts.bytes_in
-        progress.classifier.model.forward(progress.params, images, np.random.default_rng(0))
-        assert stand_in.counts.bytes_in - before == (1 + 2 * 2) * 8 * 6 * 12  # bools, (B, T, D)
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_run_resumes_to_the_last_bit_wherever_it_was_started(device, optimizer, tmp_path):
     def stop(step, **options):
