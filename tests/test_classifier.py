@@ -131,14 +131,6 @@ def test_weights_are_found_by_their_names_whatever_their_order(tmp_path):
     np.testing.assert_array_equal(again.params.flat, classifier.params.flat)
 
 
-def test_one_with_other_parameters_shares_the_rest():
-    classifier = oblong()
-    other = classifier.with_params(classifier.params.zeros_like())
-    assert not other.logits(some(3, 4, 6)).any()
-    assert (other.model, other.classes) == (classifier.model, classifier.classes)
-    assert classifier.params.flat.any()
-
-
 def test_no_training_code_is_imported(tmp_path):
     oblong().save(tmp_path)
     code = (
@@ -175,14 +167,6 @@ def test_reads_the_digit_in_a_picture_as_mnist_draws_it(path):
     np.testing.assert_array_equal(pixels, expected)
     assert warnings == its_warnings == []
     assert classifier.predict(pixels[None]).shape == (1, 10)
-
-
-def test_warns_of_what_is_unlike_every_digit(tmp_path):
-    cross = np.full((100, 100), 255, np.uint8)
-    cross[45:55, 10:90] = cross[10:90, 45:55] = 0
-    cv2.imwrite(str(tmp_path / "cross.png"), cross)
-    (warning,) = untrained().read(tmp_path / "cross.png")[1]
-    assert warning.startswith("the most similar digit of MNIST is only ")
 
 
 def picture(path):

@@ -40,14 +40,6 @@ def test_any_number_of_shards_gives_the_gradients_of_the_batch(shards, dtype, to
     np.testing.assert_allclose(flat, grads.flat, rtol=0, atol=tolerance * abs(grads.flat).max())
 
 
-def test_a_batch_of_one_image():
-    model, params, images, labels = case(batch=1)
-    loss, accuracy = loss_and_gradients(model, params, images, labels, params.zeros_like())
-    logits, _ = model.forward(params, images)
-    assert loss == pytest.approx(minivit.cross_entropy(logits, labels)[0], rel=1e-12)
-    assert accuracy in (0, 1)
-
-
 @pytest.mark.parametrize(
     "numbers, sizes", [(1, [1] * 7), (100, [1, 2, 2, 2]), (10**6, [3, 4])], ids=str
 )
