@@ -44,7 +44,7 @@ def evaluate(options):
     classifier = minivit.Classifier.load(options.run, device)
     started = started_with(options.run)
     source = options.data or started.get("options", {}).get("data")
-    if source is None:
+    if not isinstance(source, str):
         raise ValueError(
             f"{options.run} does not say what it was trained on; give DATA, such as mnist"
         )
@@ -105,12 +105,18 @@ def images_in(folder, started, classifier):
     were held out.
     """
     held_out = started.get("images", {}).get("held_out")
-    if held_out and is_of_run(folder, started):
+    is_own = is_of_run(folder, started)
+    if held_out and is_own:
         files = {
             name: [str(Path(folder, path)) for path in paths] for name, paths in held_out.items()
         }
     elif parts_in(folder):
         files = split_files(folder, np.random.default_rng(0))["test"]
+    elif is_own:
+        raise ValueError(
+            f"the run was trained on {folder} by an older version, which did not record what it "
+            "held out; give a folder of other images"
+        )
     else:
         files = class_files(folder)
     if not files:
@@ -123,14 +129,15 @@ def images_in(folder, started, classifier):
 
 def is_of_run(folder, started):
     """Whether a folder is the one that a run was trained on, or has the same files."""
-    options = started["options"]
-    if Path(folder).resolve() == Path(options["data"]).resolve():
+    options, images = started.get("options", {}), started.get("images", {})
+    own = options.get("data")
+    if own and Path(folder).resolve() == Path(own).resolve():
         return True
     try:
-        parts = split_files(folder, np.random.default_rng(options["seed"]))
+        parts = split_files(folder, np.random.default_rng(options.get("seed", 0)))
     except ValueError:  # nothing can be trained on it
         return False
-    return files_sum(parts, folder) == started["images"]["sum"]
+    return files_sum(parts, folder) == images.get("checksum")
 
 
 def as_text(measured, labels, logits, classes):

@@ -65,7 +65,7 @@ def load(options):
     held_out = {name: [] for name in images.classes}
     for path, label in zip(images.test.images.paths, images.test.labels, strict=True):
         held_out[images.classes[label]].append(os.path.relpath(path, options.data))
-    started = {"images": counts | {"sum": images.sum, "held_out": held_out}}
+    started = {"images": counts | {"checksum": images.sum, "held_out": held_out}}
     return training.Data(*splits.values(), images.classes, started), rng
 
 

@@ -11,7 +11,7 @@ from minivit.data.digits import hold_out
 from . import training, training_options
 from .options import parser_of, propose, status
 
-RECIPES = {  # what is tuned to a data set, on its validation images alone
+RECIPES = {  # tuned to each data set, on its validation images alone
     "mnist": dict(
         run="mnist",
         epochs=12,

@@ -37,7 +37,7 @@ class Data(NamedTuple):
 def train(demo, options, load):
     """Start a run or resume one; train, test, and leave a complete folder, which is returned.
 
-    load(options) -> (Data, the generator that draws the model's first weights). The device is no
+    load(options) -> (Data, the generator that draws the model's first weights). The device is not a
     setting of a run, which may be resumed on another.
     """
     device = usable_device(options.device)
@@ -74,7 +74,7 @@ def set_up(options, load, device):
     classifier = minivit.Classifier(model, params, normalize, data.classes)
     progress = Progress(classifier, OPTIMIZERS[options.optimizer](params, options.lr))
     started = {"options": vars(options), "preparation": dataclasses.asdict(normalize)}
-    return data, progress, started | data.started
+    return data, progress, data.started | started
 
 
 def train_and_test(demo, options, run, progress, data, device):
@@ -107,7 +107,7 @@ def train_and_test(demo, options, run, progress, data, device):
 
 @contextlib.contextmanager
 def explained(folder, resume):
-    """Add to what ends the `with` early that the folder is good, and the command that resumes."""
+    """Add to an error inside the `with` that the folder is still good, and how to resume."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -120,7 +120,7 @@ def explained(folder, resume):
 
 
 def test(folder, options, progress, data, device, shards):
-    """Look at the test images, once; write and print what a person wants to know at the end."""
+    """Test the best classifier, once; write and print what a person wants to know at the end."""
     from minivit.study import figures  # here, as workers import this module, but never draw
     from minivit.study.report import confusion_table, draw_test
 

@@ -26,8 +26,8 @@ def add_options(parser, quick, **defaults):
     add("--heads", type=int, default=2, help="heads of the attention")
     add("--mlp-dim", type=int, default=128, help="width of the MLPs")
     add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
-    add("--dropout", type=float, default=0.0, help="share of numbers left out while training")
-    add("--drop-path", type=float, default=0.0, help="share of branches left out, last block")
+    add("--dropout", type=float, default=0.0, help="share of activations dropped in training")
+    add("--drop-path", type=float, default=0.0, help="share of branches dropped in the last block")
     add(
         "--augment",
         nargs="*",
@@ -38,17 +38,17 @@ def add_options(parser, quick, **defaults):
     quick_help = f"{quick} epochs: less accurate, in about a quarter of the time"
     add("--quick", dest="epochs", action="store_const", const=quick, help=quick_help)
     add("--batch-size", type=int, default=250, help="images in a step")
-    add("--optimizer", choices=OPTIMIZERS, default="muon", help="how the weights move")
+    add("--optimizer", choices=OPTIMIZERS, default="muon", help="rule that updates the weights")
     add(
         "--lr",
         type=float,
         help="peak learning rate; without one 0.02 for muon (3e-3 for its AdamW), 6e-3 for adamw "
         "and adam, 0.2 for sgd",
     )
-    shards_help = "processes over which a step is split; on a GPU it is not"
+    shards_help = "processes that share the work of a step; on a GPU there is one"
     add("--shards", type=int, default=cores(), help=shards_help)
     add_device(parser)
-    add("--seed", type=seed, default=0, help="of all that is random")
+    add("--seed", type=seed, default=0, help="of all random numbers")
     add("--run", help="name of the run's folder in runs/")
     add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
     every_help = "steps between checkpoints; there is one after each epoch too"
@@ -58,7 +58,7 @@ def add_options(parser, quick, **defaults):
 
 
 def parsed(parser, argv):
-    """The options, if they can be; else it ends as argparse does."""
+    """Return the options; end as argparse does if they cannot work."""
     options = parser.parse_args(argv)
     alone = ["--resume", options.resume, "--device", options.device]
     if options.resume and options != parser.parse_args(alone):

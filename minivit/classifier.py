@@ -1,4 +1,4 @@
-"""A trained model with everything that it takes to ask it, in memory and on disk.
+"""A trained model and everything that it takes to use it, in memory and on disk.
 
 runs/mnist/weights.safetensors     the parameters
 runs/mnist/config.json             the model's arguments, the normalisation, the class names
@@ -6,6 +6,7 @@ runs/mnist/config.json             the model's arguments, the normalisation, the
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from .models.micro_batch import images_at_once
 from .params import Params
 
 SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "patch_size", "channels")
-MOST_NUMBERS = 2**28  # that one image may take, as pixels, as tokens or as attention
+MOST_NUMBERS = 2**28  # of one image: its pixels, tokens or attention
 DIGITS = [str(digit) for digit in range(10)]
 
 
@@ -42,7 +43,7 @@ class Classifier:
         normalize: raw images -> float images, such as Normalize
         classes:   the names of the K classes
 
-    It has no state that changes, so threads may share one.
+    Nothing in it changes, so threads may share it.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Classifier:
         images: uint8, as the model was trained on: an array (n, H, W) or (n, H, W, C), or an
                 iterable of single images. Only a few are taken at once, so an iterable may yield
                 more than memory holds
-        mapper: `map`, or the one of `threads`, which works on several batches side by side
+        mapper: `map`, or that of `threads`, which works on several batches in parallel
         Errors: ValueError for images of another shape, TypeError for anything but uint8.
         """
         parts = list(mapper(self._logits, self._batches(images)))
@@ -75,8 +76,13 @@ class Classifier:
         return probabilities
 
     def evaluate(self, split: Split, mapper: Callable = map) -> tuple[float, float, np.ndarray]:
-        """Return the loss in nats, the accuracy from 0 to 1, and the logits (n, K) of a Split."""
+        """Return the loss in nats, the accuracy from 0 to 1, and the logits (n, K) of a Split.
+
+        Both are nan without images. Errors: those of `logits` and `cross_entropy`.
+        """
         logits = self.logits(split.images, mapper)
+        if len(logits) == 0:
+            return math.nan, math.nan, logits
         loss, _ = cross_entropy(logits, split.labels)
         accuracy = np.mean(logits.argmax(axis=-1) == split.labels)
         return float(loss), float(accuracy), logits
@@ -108,14 +114,14 @@ class Classifier:
         return H, W, C
 
     def read(self, source: str | os.PathLike) -> tuple[np.ndarray, list[str]]:
-        """Read a picture, from a file or URL, as the model was trained on it.
+        """Read a picture from a file or URL, in the form that the model was trained on.
 
-        For a model of MNIST's digits the digit is found and drawn as MNIST draws it; for any other,
-        it is the middle of the picture at the model's size, in colour or grey.
-        Returns pixels (H, W, C) uint8, and warnings, sentences why they may mislead.
+        For a model of MNIST's digits, the digit is found and drawn as in MNIST. For any other, the
+        middle of the picture is brought to the model's size, in colour or grey.
+        Returns pixels (H, W, C) uint8, and warnings: sentences that say why they may mislead.
         Errors: those of `load_pixels`.
         """
-        from .data.images import load_pixels  # here, as everything else does without OpenCV
+        from .data.images import load_pixels  # here, as only this method needs OpenCV
         from .data.scans import read_digit
 
         if self.reads_digits:
@@ -165,16 +171,18 @@ class Classifier:
             normalize = Normalize(**config["preparation"])
             classes = _class_names(config["classes"], model.config["classes"])
         except KeyError as error:
-            raise ValueError(f"{config_file} describes no model: it has no {error}") from error
+            raise ValueError(
+                f"{config_file} does not describe a model: it has no {error}"
+            ) from error
         except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"{config_file} describes no model: {error}") from error
+            raise ValueError(f"{config_file} does not describe a model: {error}") from error
         params = Params(model.init(np.random.default_rng(0), weights.flat.dtype))
         _fill(params, weights, weights_file)
         return cls(model, params.to(device), normalize, classes)
 
 
 def _expect_no_larger(sizes, weights):
-    """Refuse a model that is larger than its weights before it is made, which takes memory."""
+    """Refuse a model that is larger than its weights, before memory is taken for it."""
     if not isinstance(sizes, dict):
         raise ValueError(f"expected its sizes by name, got {str(sizes)[:40]}")
     dim, depth, heads, mlp_dim, classes, patch_size, channels = positive_integers(
@@ -192,8 +200,7 @@ def _expect_no_larger(sizes, weights):
     tokens = height * width // patch_size**2
     if max(height * width * channels, tokens * dim, tokens**2 * heads) > MOST_NUMBERS:
         raise ValueError(
-            f"images of {height:,} x {width:,} pixels, {tokens:,} patches, are more than memory "
-            "holds"
+            f"images of {height:,} x {width:,} pixels, {tokens:,} patches, are too large"
         )
 
 

@@ -19,8 +19,8 @@ def write_file(path, data):
     """
     path = Path(path)
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}{ASIDE}"
-    try:
-        file = open(aside, "xb")  # with the mode that the umask gives, as `tempfile` would not
+    with errors_name(path):
+        file = open(aside, "xb")  # its mode follows the umask; that of `tempfile` would not
         try:
             with file:
                 file.write(data)
@@ -31,6 +31,13 @@ def write_file(path, data):
             os.unlink(aside)
             raise
         flush_folder(path.parent)
+
+
+@contextlib.contextmanager
+def errors_name(path):
+    """Let an OSError inside the `with` name this file, whatever it named before."""
+    try:
+        yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
@@ -51,7 +58,7 @@ def read_json(path):
         raise ValueError(f"{path} is damaged: it is larger than {LARGEST_JSON:,} bytes")
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError) as error:  # of the encoding or of JSON; nested too deep
+    except (ValueError, RecursionError) as error:  # bad UTF-8 or JSON; nested too deep
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged: expected a JSON object, got {str(value)[:40]}")
@@ -63,10 +70,11 @@ def locked(folder, wait=False):
     """Keep every other process that asks for it out of a folder, inside the `with`.
 
     The operating system holds the lock, on the file .lock in the folder, and frees it when this
-    process ends, however it ends. Where a file system has no locks, nobody is kept out.
+    process ends, however it ends. Where nothing can be locked, since the file system has no locks
+    or nothing may be written, nobody is kept out.
     Errors: OSError if another process has the lock; with `wait`, it waits for that process.
     """
-    import filelock  # here: few need it
+    import filelock  # here, as few need it
 
     lock = filelock.FileLock(Path(folder, ".lock"), blocking=wait)
     try:
@@ -75,7 +83,7 @@ def locked(folder, wait=False):
         raise OSError(
             f"another process is at work in {folder}; wait until it ends, or stop it"
         ) from None
-    except NotImplementedError:  # no locks here
+    except (OSError, NotImplementedError):  # no locks here
         pass
     try:
         yield
@@ -88,7 +96,7 @@ def write_arrays(path, arrays, metadata=None):
 
     metadata: {name: text}, kept in the header of the file
     """
-    import safetensors.numpy  # here: few need it
+    import safetensors.numpy  # here, as few need it
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_file(path, safetensors.numpy.save(arrays, metadata))
@@ -103,9 +111,9 @@ def read_arrays(path):
 
     path = Path(path)
     if not path.is_file():  # opening a pipe would wait for ever
-        raise ValueError(f"{path} is damaged (it is not a file)")
+        raise ValueError(f"{path} is not a file")
     try:
-        open(path, "rb").close()  # says why it cannot be; safetensors says there was none
+        open(path, "rb").close()  # says why it cannot be opened; safetensors says it is missing
         with safetensors.safe_open(path, framework="numpy") as file:
             names = file.keys()
             return file.metadata() or {}, {name: file.get_tensor(name) for name in names}

@@ -82,7 +82,7 @@ class Params:
         return self.of(self.flat.astype(dtype))
 
     def to(self, device: str) -> Self:
-        """Return a copy on another device, "cpu" or "cuda"; self, if all are there already.
+        """Return a copy on another device, "cpu" or "cuda"; self if it is there already.
 
         Errors: ValueError for any other device; those of `backend.cuda`.
         """
@@ -99,14 +99,21 @@ class Params:
     def save(self, path: str | os.PathLike) -> None:
         """Write the parameters as a safetensors file under their dotted names.
 
-        Errors: OSError naming the file; whatever stood there before still does.
+        Errors: OSError naming the file; whatever stood there before still does. TypeError for
+        anything but float32 and float64.
         """
+        if self.flat.dtype not in (np.float32, np.float64):
+            raise TypeError(
+                f"{self.flat.dtype} parameters cannot be saved, only float32 or float64"
+            )
         arrays = dict(self.to("cpu").named())
         write_arrays(path, arrays, {"order": json.dumps(list(arrays))})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Return the Params of a file that `save` wrote, or of any safetensors file of such names.
+        """Return the Params in a file of `save`, or in any safetensors file with dotted names.
+
+        A group whose names are 0, 1, 2, … becomes a list.
 
         Errors: ValueError naming the file if it is damaged, or does not hold float32 or float64
         numbers, all of one type.
@@ -120,9 +127,11 @@ class Params:
             )
         try:
             order = json.loads(metadata.get("order", "null")) or sorted(arrays)
+            if sorted(order) != sorted(arrays):
+                raise ValueError("the order of its arrays names others than it holds")
             return cls(_nested({name: arrays[name] for name in order}))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ValueError(f"{path} is damaged: its names are not those of a nest") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
 
     def mask(self, predicate: Callable[[str, Array], bool]) -> Array:
         """Return a (n,) vector of flat's dtype: 1 where `predicate(name, view)` holds, else 0."""
@@ -159,17 +168,18 @@ def _leaves(nest, prefix=""):
             yield f"{prefix}{key}", value
 
 
-def _nested(named):
+def _nested(named, prefix=""):
     """{"blocks.0.w": array, …} -> {"blocks": [{"w": array}], …}: what `_leaves` takes apart."""
     groups = {}
     for name, array in named.items():
-        first, _, rest = name.partition(".")
-        groups.setdefault(first, {})[rest] = array
+        first, dot, rest = name.partition(".")
+        groups.setdefault(first, {})[dot + rest] = array
     nest = {}
     for key, group in groups.items():
         if "" in group and len(group) > 1:
-            raise ValueError(f"{key!r} is both an array and a group of arrays")
-        nest[key] = group[""] if "" in group else _nested(group)
+            raise ValueError(f"{prefix + key!r} is both an array and a group of arrays")
+        inside = {name[1:]: array for name, array in group.items()}
+        nest[key] = group[""] if "" in group else _nested(inside, f"{prefix}{key}.")
     if nest.keys() == {str(place) for place in range(len(nest))}:
         return [nest[str(place)] for place in range(len(nest))]
     return nest

@@ -3,13 +3,12 @@ import os
 import stat
 import subprocess
 import sys
-import types
+import threading
 from pathlib import Path
 
 import pytest
 
-from minivit import files
-from minivit.files import locked, read_json, remove_unfinished, write_file
+from minivit.files import locked, read_json, remove_unfinished, write_file, write_json
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +29,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
-def test_what_cannot_be_begun_is_named(tmp_path):
+def test_a_file_that_cannot_be_created_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="No such file or directory: '.*nowhere/a.json'"):
         write_file(tmp_path / "nowhere" / "a.json", b"")
     (tmp_path / "file").write_bytes(b"")
@@ -40,7 +39,7 @@ def test_what_cannot_be_begun_is_named(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_the_umask_says_who_may_read_it(tmp_path, umask, mode):
+def test_the_umask_decides_who_may_read_it(tmp_path, umask, mode):
     usual = os.umask(umask)
     try:
         write_file(tmp_path / "a", b"data")
@@ -67,7 +66,7 @@ def test_the_file_is_on_disk_before_it_has_its_name_and_then_the_name(tmp_path, 
     assert done == ["file", "rename", "folder"]
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+def test_only_what_a_killed_process_left_is_removed(tmp_path, monkeypatch):
     write_file(tmp_path / "kept", b"data")
     (tmp_path / ".gitignore").write_bytes(b"*")
     with monkeypatch.context() as patch, pytest.raises(OSError):
@@ -88,8 +87,24 @@ def test_a_folder_is_locked_until_the_end_or_an_error(tmp_path):
         raise AssertionError
     with pytest.raises(ZeroDivisionError), locked(tmp_path):
         raise ZeroDivisionError
+    with locked(tmp_path):  # the file .lock, which may stay, keeps nobody out
+        pass
+
+
+def test_waits_for_the_lock_if_asked_to(tmp_path):
+    order = []
+
+    def second():
+        with locked(tmp_path, wait=True):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
     with locked(tmp_path):
-        assert list(tmp_path.iterdir()) == []  # nothing that could be left behind
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
@@ -109,37 +124,19 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
             pass
 
 
-def test_where_folders_cannot_be_opened_a_file_in_it_is_locked(tmp_path, monkeypatch):
-    """As on Windows, with a stand-in for its msvcrt."""
-    flock, fcntl = files.fcntl.flock, files.fcntl
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError()], ids=repr
+)
+def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path, monkeypatch, error):
+    def acquire(_):
+        raise error
 
-    def locking(descriptor, mode, _):
-        try:
-            flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PermissionError(errno.EACCES, "Permission denied") from None
-
-    msvcrt = types.SimpleNamespace(LK_LOCK=1, LK_NBLCK=2, locking=locking)
-    monkeypatch.setattr(files, "fcntl", None)
-    monkeypatch.setattr(files, "msvcrt", msvcrt, raising=False)
-    for _ in range(2):  # the file that stays does not keep anyone out
-        with locked(tmp_path), refused(tmp_path), locked(tmp_path):
-            raise AssertionError
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-
-
-def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path, monkeypatch):
-    def flock(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    with locked(tmp_path / "nowhere"), locked(tmp_path / "nowhere"):
-        pass
-    monkeypatch.setattr(files.fcntl, "flock", flock)
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
     with locked(tmp_path), locked(tmp_path):
         pass
 
 
 def test_json_is_read_as_it_was_written(tmp_path):
     value = {"name": "Zürich", "sizes": [1, None, 0.1]}
-    files.write_json(tmp_path / "a.json", value)
+    write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value

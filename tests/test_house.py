@@ -25,6 +25,10 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["demos"],
 ]
 ENGINE = ["backend", "files", "params", "layers", "losses", "optim", "models"]
+LATE = [  # what the engine imports only when a function needs it
+    ("minivit.backend", "cupy"), ("minivit.files", "safetensors"), ("minivit.files", "filelock"),
+]  # fmt: skip
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MODULES = sorted(path for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py"))
 
 
@@ -45,12 +49,13 @@ def floor_of(module):
     raise AssertionError(f"{module} has no place in the house; give it one in FLOORS")
 
 
-def imports_of(path):
-    """Absolute names of all modules that the file imports, wherever in the file it does so."""
+def imports_of(path, inside=ast.Module):
+    """Absolute names of all modules that the file imports: anywhere, or inside its functions."""
     package = (
         name_of(path).split(".") if path.name == "__init__.py" else name_of(path).split(".")[:-1]
     )
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in (n for part in ast.walk(tree) if isinstance(part, inside) for n in ast.walk(part)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,9 +91,14 @@ def test_the_engine_imports_numpy_alone(path):
     for imported in imports_of(path):
         top, part = [*imported.split("."), ""][:2]
         allowed = part in ENGINE if top == "minivit" else top == "numpy"
-        allowed |= name_of(path) == "minivit.backend" and top == "cupy"
-        allowed |= name_of(path) == "minivit.files" and top in ("safetensors", "filelock")
+        allowed |= (name_of(path), top) in LATE and imported in imports_of(path, FUNCTIONS)
         assert allowed or top in sys.stdlib_module_names, imported
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_product_file_imports_what_is_there_for_tests(path):
+    tops = {imported.partition(".")[0] for imported in imports_of(path)}
+    assert tops.isdisjoint(["tests", "unittest", "pytest", "hypothesis"])
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -106,9 +116,3 @@ def test_importing_minivit_loads_nothing_but_numpy():
     command = [sys.executable, "-c", code]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert printed.stdout.strip() == "['minivit']"
-
-
-def test_files_are_short_enough_to_read():
-    for path in MODULES:
-        lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert lines <= (140 if "layers" in path.parts else 260), f"{path} has {lines} lines"

@@ -2,6 +2,7 @@ import copy
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import minivit
 
@@ -24,12 +25,11 @@ def test_leaves_are_views_of_the_flat_vector_in_order():
     assert params.flat[-1] == -1
 
 
-def test_the_given_nest_is_copied():
-    given = nest()
-    params = minivit.Params(given)
+def test_the_nest_is_copied():
+    original = nest()
+    params = minivit.Params(original)
     params.flat[...] = 0
-    assert given["fc1"]["w"].sum() == 15
-    assert isinstance(given["fc1"]["w"], np.ndarray)
+    assert original["fc1"]["w"].sum() == 15
 
 
 def test_zeros_like_and_astype_are_copies():
@@ -66,6 +66,83 @@ def test_a_replaced_leaf_is_noticed():
         spoiled["fc1"]["b"] = np.zeros(3)
         with pytest.raises(ValueError, match=r"gradient 'fc1\.[wb]' no longer shares memory"):
             spoiled.require_views("gradient")
+
+
+def test_params_of_a_slice_of_a_longer_vector_are_views_of_it():
+    big = np.zeros(40)
+    params = minivit.Params(nest()).of(big[10:23])
+    params["blocks"][0]["w"] += 1
+    np.testing.assert_array_equal(np.flatnonzero(big), [19, 20, 21])
+    params.require_views("gradient")
+    minivit.SGD(params, 0.1).step(params)
+    with pytest.raises(ValueError, match="no longer shares memory"):
+        params["fc1"]["b"] = np.zeros(3)
+        params.require_views("gradient")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_was_saved_is_loaded_in_the_same_order(tmp_path, dtype):
+    params = minivit.Params(nest()).astype(dtype)
+    params.save(tmp_path / "a.safetensors")
+    again = minivit.Params.load(tmp_path / "a.safetensors")
+    assert [name for name, _ in again.named()] == [name for name, _ in params.named()]
+    np.testing.assert_array_equal(again.flat, params.flat)
+    assert again.flat.dtype == dtype
+    assert isinstance(again["blocks"], list)
+    again.require_views("parameter")
+
+
+def load(path, **arrays):
+    safetensors.numpy.save_file(arrays, path / "a.safetensors")
+    return minivit.Params.load(path / "a.safetensors")
+
+
+def test_loads_the_files_of_others_with_blocks_in_the_order_of_their_numbers(tmp_path):
+    names = {f"blocks.{number}.w": np.full(2, number, np.float32) for number in range(12)}
+    params = load(tmp_path, **{"head.1": np.ones(3, np.float32)}, **names)
+    assert [block["w"][0] for block in params["blocks"]] == list(range(12))
+    assert list(params["head"]) == ["1"]  # a lone 1 is no list
+    assert params.flat.shape == (27,)
+
+
+ONE = np.ones(2, np.float32)
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"a": ONE, "b": np.ones(2)}, "holds float32 and float64 numbers; expected float32 or"),
+        ({"a": ONE.astype(int)}, "holds int64 numbers; expected float32 or float64, all of one"),
+        ({"a": ONE, "a.w": ONE}, "is damaged: 'a' is both an array and a group of arrays"),
+        ({"a.0.w": ONE, "a.0": ONE}, "is damaged: 'a.0' is both an array and a group"),
+        ({"a": ONE, "a.": ONE}, "is damaged: 'a' is both an array and a group"),
+        ({"." * 5000: ONE}, "is damaged: maximum recursion depth"),
+    ],
+)
+def test_refuses_by_name_files_that_hold_no_nest_of_floats(tmp_path, arrays, message):
+    with pytest.raises(ValueError, match=f"a.safetensors {message}"):
+        load(tmp_path, **arrays)
+
+
+@pytest.mark.parametrize("order", ['["a"]', '["a", "b", "c"]', '["a", "a"]', "3", "{", "[1, 2]"])
+def test_refuses_by_name_an_order_that_is_not_that_of_its_arrays(tmp_path, order):
+    path = tmp_path / "a.safetensors"
+    safetensors.numpy.save_file({"a": ONE, "b": ONE}, path, {"order": order})
+    with pytest.raises(ValueError, match="a.safetensors is damaged: "):
+        minivit.Params.load(path)
+
+
+def test_refuses_by_name_a_damaged_file_or_none(tmp_path):
+    path = tmp_path / "a.safetensors"
+    minivit.Params(nest()).save(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="a.safetensors is damaged"):
+        minivit.Params.load(path)
+    path.unlink()
+    with pytest.raises(ValueError, match="a.safetensors is not a file"):
+        minivit.Params.load(path)
+    with pytest.raises(TypeError, match="complex128 parameters cannot be saved"):
+        minivit.Params(nest()).astype(complex).save(path)
 
 
 def test_refuses_mixed_and_integer_dtypes():

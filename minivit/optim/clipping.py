@@ -5,7 +5,7 @@ import numpy as np
 from ..backend import array_module
 from ..params import Params
 
-LARGE = 1e18  # the square of a larger number may be no float32
+LARGE = 1e15  # squares of larger numbers, added up, may overflow in float32
 
 
 def clip_by_global_norm(grads: Params, max_norm: float) -> np.floating:

@@ -23,8 +23,8 @@ class Optimizer(Stateful):
         """
         if not isinstance(grads, Params):
             raise TypeError(
-                f"step: the gradients are a {type(grads).__name__}; expected Params, as "
-                "params.zeros_like() makes them and backward fills them"
+                f"step: expected the gradients as Params, which params.zeros_like() makes and "
+                f"backward fills, got {type(grads).__name__}"
             )
         self.params.require_views("parameter")
         grads.require_views("gradient")

@@ -1,6 +1,6 @@
 """Checkpoints: what a killed run resumes from, to the last bit.
 
-    runs/mnist/checkpoints/step-00000200.safetensors     where it stood after 200 steps
+    runs/mnist/checkpoints/step-00000200.safetensors     its state after 200 steps
     runs/mnist/checkpoints/step-00000220.safetensors     … and after 220, the newest
 
 A checkpoint is one safetensors file: the arrays of a Progress, and in the file's metadata, as JSON,
@@ -21,7 +21,7 @@ from ..files import read_arrays, remove_unfinished, write_arrays
 def write_checkpoint(checkpoints, mark, step, state):
     """Write the state after a step into a folder; keep the checkpoint before it, remove the others.
 
-    mark: a text that tells the run from all others
+    mark: a text that identifies the run
     Errors: OSError if it cannot be written; the checkpoints that were there still are.
     """
     checkpoints.mkdir(exist_ok=True)
@@ -49,7 +49,7 @@ def newest_checkpoint(checkpoints, mark):
         except ValueError as error:
             refused.append(str(error))
     reasons = "; ".join(refused) or "there is none"
-    raise ValueError(f"no checkpoint in {checkpoints} can be resumed: {reasons}. Start a new run")
+    raise ValueError(f"{checkpoints} holds no usable checkpoint: {reasons}. Start a new run")
 
 
 def _newest_first(checkpoints):

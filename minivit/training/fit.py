@@ -17,7 +17,7 @@ from .not_finite import first_not_finite, parameter_not_finite
 from .step import loss_and_gradients, ready
 from .workers import workers
 
-SLOW_STEPS, TIMED_STEPS = 3, 10  # first steps are slow; the next say how long all will take
+SLOW_STEPS, TIMED_STEPS = 3, 10  # the first are slow; the next say how long all will take
 
 
 def fit(
@@ -40,8 +40,8 @@ def fit(
     """Train `progress.classifier` in place, from where it stands; return progress.rows.
 
     Arguments
-        progress:          a Progress. One that has steps behind it continues to the last bit as if
-                           it had never stopped, given the same other arguments
+        progress:          a Progress. One that has taken steps continues, with the same other
+                           arguments, as if it had never stopped, to the last bit
         train, validation: Splits of raw images and labels
         epochs, batch_size
         augment:           an Augmentation, or None
@@ -171,7 +171,7 @@ def _gradients(progress, batch, grads, rngs, augment, smoothing, clip, run):
         run=run,
     )
     norm = clip_by_global_norm(grads, clip)
-    loss, accuracy, norm = floats(loss, accuracy, norm)  # here, once, a GPU is waited for
+    loss, accuracy, norm = floats(loss, accuracy, norm)  # the only wait for a GPU
     if not math.isfinite(loss + norm):
         x = ready(batch.images, batch.maps, augment, classifier.normalize, progress.params.flat)
         culprit = first_not_finite(classifier.model, progress.params, x, batch.labels)

@@ -1,16 +1,16 @@
-"""Where a training stands."""
+"""How far a training run has come."""
 
 from ..optim import Stateful
 
 
 class Progress(Stateful):
-    """Everything that the steps of a training change; a checkpoint keeps its `state()`.
+    """Everything that the steps of a training run change; a checkpoint keeps its `state()`.
 
-    classifier: what is trained; its parameters change in place
-    optimizer:  how; its lr is the peak of the schedule
+    classifier: the one in training; its parameters change in place
+    optimizer:  its lr is the peak of the schedule
     ema:        an EMA of the parameters, updated after each step and validated in their place; or
                 None
-    steps:      how many were made, so also the number of the next one
+    steps:      how many were taken, so also the number of the next one
     seconds:    how long they took
     rows:       their metrics, see `fit`; kept in a file of their own (run.py), not in the state
     validation_losses: one for each epoch that has ended

@@ -4,11 +4,14 @@ import csv
 import io
 import os
 
+from ..files import errors_name, flush_folder
+
 TYPES = dict(
     step=int, epoch=int, loss=float, accuracy=float, learning_rate=float, gradient_norm=float,
     validation_loss=float, validation_accuracy=float,
 )  # fmt: skip
 HEADER = ",".join(TYPES) + "\n"
+REMEDY = "Put it back as it was, or start a new run"
 
 
 class Rows:
@@ -16,7 +19,7 @@ class Rows:
 
         with Rows(path) as rows:
             rows.append(row)
-            rows.flush()                to disk, before a checkpoint says that the row is there
+            rows.flush()                to disk, before a checkpoint counts on the row
 
     Errors: OSError naming the file if it cannot be written.
     """
@@ -25,28 +28,33 @@ class Rows:
         self.path = path
 
     def __enter__(self):
-        self.file = open(self.path, "a", encoding="utf-8", newline="")
-        if self.file.tell() == 0:
-            self.file.write(HEADER)
+        with errors_name(self.path):
+            self.file = open(self.path, "a", encoding="utf-8", newline="")
+            if self.file.tell() == 0:
+                self.file.write(HEADER)
+            flush_folder(self.path.parent)
         return self
 
     def __exit__(self, *_):
-        self.file.close()
+        with errors_name(self.path):
+            self.file.close()  # which tries once more to write what could not be written
 
     def append(self, row):
         line = io.StringIO()
         csv.DictWriter(line, TYPES, lineterminator="\n").writerow(row)
-        self.file.write(line.getvalue())
-        self.file.flush()
+        with errors_name(self.path):
+            self.file.write(line.getvalue())
+            self.file.flush()
 
     def flush(self):
-        os.fsync(self.file.fileno())
+        with errors_name(self.path):
+            os.fsync(self.file.fileno())
 
 
 def read_rows(path, count):
     """Return the first `count` rows, and cut off what follows: rows of later steps, a torn line.
 
-    Errors: ValueError naming the file if there are not as many whole rows.
+    Errors: ValueError naming the file if it does not hold a whole row for each of `count` steps.
     """
     if count == 0 and not path.is_file():
         return []
@@ -56,11 +64,12 @@ def read_rows(path, count):
         table = csv.DictReader(io.StringIO(b"\n".join(lines).decode()))
         rows = [{name: _value(TYPES[name], cell) for name, cell in row.items()} for row in table]
         steps = [row["step"] for row in rows]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}). {REMEDY}") from error
     if steps != list(range(count)):
         raise ValueError(
-            f"{path} is damaged: it has {len(steps)} whole rows of steps, the checkpoint {count}"
+            f"{path} is damaged: expected a row for each of the checkpoint's {count:,} steps, got "
+            f"{len(steps):,} whole rows. {REMEDY}"
         )
     end = sum(len(line) + 1 for line in lines)
     if end < len(data):

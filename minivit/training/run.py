@@ -1,4 +1,4 @@
-"""A run's folder: how it was started, where it stands, and what it has learned so far.
+"""A run's folder: how it was started, how far it has come, and what it has learned.
 
     runs/mnist/training.json          how the run was started; never changed
     runs/mnist/checkpoints/           where it stands (checkpoint.py)
@@ -6,8 +6,8 @@
     runs/mnist/weights.safetensors    the best classifier so far (classifier.py)
     runs/mnist/config.json
 
-Nothing is pickled. Every file appears whole or not at all, but for metrics.csv, which grows by a
-row a step, and whose torn last row is dropped.
+Nothing is pickled. Every file appears whole or not at all, except metrics.csv, which grows by a row
+a step and whose torn last row is dropped.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from .rows import Rows, read_rows
 
 
 class Run:
-    """A training that is kept in a folder, and can be resumed after it was stopped or killed.
+    """A training run, kept in a folder so that it can be resumed after it was stopped or killed.
 
         with Run.start("mnist", started, progress) as run:          in a new folder
             run.fit(progress, train, validation, **options)
@@ -46,7 +46,7 @@ class Run:
 
     @classmethod
     def read(cls, folder):
-        """Return the run in a folder, to look at.
+        """Return the run in a folder, to look at it only.
 
         Errors: FileNotFoundError if the folder holds no run; ValueError if training.json is
         damaged.
@@ -76,7 +76,7 @@ class Run:
         """Yield a new run in the folder root/name, or root/name-2, -3, …: none is overwritten.
 
         The folder gets its name when training.json and a first checkpoint are in it, so a run that
-        has a folder can be resumed. What a process that was killed before that left is removed.
+        has a folder can be resumed. What a process left that was killed before is removed.
         Errors: ValueError for a name that leads elsewhere; OSError if nothing can be written there.
         """
         if name in ("", ".", "..") or Path(name).name != name:
@@ -104,16 +104,16 @@ class Run:
             yield cls(folder, started)
 
     def resume(self, progress, started):
-        """Set `progress` to where the run stands; return why newer checkpoints were refused.
+        """Load the newest good checkpoint into `progress`; return why newer ones were refused.
 
-        Errors: ValueError if the run was started with something else, or has no good checkpoint.
+        Errors: ValueError if the run was started with something else, has no good checkpoint, or
+        lacks rows of metrics.csv.
         """
-        for key, value in json.loads(json.dumps(started)).items():
-            if self.started.get(key) != value:
-                raise ValueError(
-                    f"{self.folder} was started with the {key} {_short(self.started.get(key))}, "
-                    f"but now it is {_short(value)}; put that back, or start a new run"
-                )
+        for name, then, now in _differences(self.started, json.loads(json.dumps(started))):
+            raise ValueError(
+                f"{self.folder} was started with {name} {_short(then)}, which is now "
+                f"{_short(now)}; put back what it was started with, or start a new run"
+            )
         state, refused = newest_checkpoint(self.folder / "checkpoints", self._mark())
         progress.load_state(state)
         progress.rows[:] = read_rows(self.folder / "metrics.csv", progress.steps)
@@ -128,20 +128,20 @@ class Run:
         """
         if name := parameter_not_finite(progress.params):
             raise FloatingPointError(
-                f"after {progress.steps} steps the parameter {name} is not finite, so they are not "
-                "saved. Try a lower learning rate"
+                f"after {progress.steps} steps the parameter {name} is not finite, so no "
+                "checkpoint is written. Try a lower learning rate"
             )
         checkpoints = self.folder / "checkpoints"
         write_checkpoint(checkpoints, self._mark(), progress.steps, progress.state())
 
     def fit(self, progress, train, validation, *, checkpoint_every, **options):
-        """`fit`, with `options` for it, and kept in the folder.
+        """Call `fit` with these `options`, and keep its results in the folder.
 
-        There is a checkpoint at the end of each epoch and every `checkpoint_every` steps, and the
-        best classifier is saved after each epoch.
+        A checkpoint is written after each epoch and every `checkpoint_every` steps, and the best
+        classifier is saved after each epoch.
 
-        Errors: those of `fit`, and OSError. On Ctrl-C, KeyboardInterrupt with a text, when the step
-        is made and saved.
+        Errors: those of `fit`, and OSError. On Ctrl-C, KeyboardInterrupt with a text, once the step
+        is complete and saved.
         """
         with Rows(self.folder / "metrics.csv") as rows, warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is not finite
@@ -162,8 +162,18 @@ class Run:
                 raise KeyboardInterrupt(f"stopped and saved after {progress.steps} steps") from None
 
     def _mark(self):
-        """What tells this run's checkpoints from another's: a sum of how it was started."""
+        """The SHA-256 sum of how the run was started, which marks its checkpoints."""
         return hashlib.sha256(json.dumps(self.started, sort_keys=True).encode()).hexdigest()
+
+
+def _differences(then, now, name=""):
+    """Yield what differs in two nests of dicts: a dotted name, and the value in each."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in now | then:
+            inside = f"{name}.{key}" if name else key
+            yield from _differences(then.get(key, "nothing"), now.get(key, "nothing"), inside)
+    elif then != now:
+        yield name, then, now
 
 
 def _short(value):

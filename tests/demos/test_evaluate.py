@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import evaluate
-from minivit.data.folders import class_files, files_sum, split_files
-from minivit.data.images import load_image, load_pixels
-from minivit.data.scans import scan_digit
+from demos import evaluate, train_images
+from minivit.data.folders import class_files, split_files
+from minivit.data.images import load_pixels
 from tests.data.idx import few_digits, mnist, write_digits
 from tests.data.shapes import CLASSES, write_shapes
 from tests.saved_runs import DIGITS, save_untrained
@@ -29,50 +28,58 @@ def answers(images, run="run"):
     return minivit.Classifier.load(run).predict(images).argmax(axis=1)
 
 
+def evaluated(capsys, *options):
+    """What it prints as JSON."""
+    assert evaluate.main([*options, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
 def test_metrics_are_those_of_the_answers(capsys):
-    assert evaluate.main(["run", "digits", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    labels, said = mnist().test.labels[:50], answers(mnist().test.images[:50])
-    assert (found["run"], found["data"]) == ("run", "digits")
-    assert found["accuracy"] == pytest.approx((said == labels).mean())
+    report = evaluated(capsys, "run", "digits")
+    labels, predictions = mnist().test.labels[:50], answers(mnist().test.images[:50])
+    assert (report["run"], report["data"]) == ("run", "digits")
+    assert report["accuracy"] == pytest.approx((predictions == labels).mean())
     for row, column in np.ndindex(10, 10):
-        expected = ((labels == row) & (said == column)).sum()
-        assert found["confusion_matrix"][row][column] == expected
-    said_often = np.bincount(said, minlength=10).argmax()
-    share = (labels[said == said_often] == said_often).mean()
-    assert found["classes"][str(said_often)]["precision"] == pytest.approx(share)
+        expected = ((labels == row) & (predictions == column)).sum()
+        assert report["confusion_matrix"][row][column] == expected
 
 
 def test_a_table_and_the_worst_mistakes(capsys):
     assert evaluate.main(["run", "digits", "--out", "worst.png"]) == 0
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr()
     accuracy = (answers(mnist().test.images[:50]) == mnist().test.labels[:50]).mean()
-    assert f"accuracy {accuracy:.2%}   one of the first 3 " in printed
-    lines = printed.splitlines()
+    assert f"accuracy {accuracy:.2%}   top-3 accuracy " in printed.out
+    lines = printed.out.splitlines()
     counts = [int(line.split()[1]) for line in lines if line.endswith(("%", "–"))][:10]
     assert counts == np.bincount(mnist().test.labels[:50], minlength=10).tolist()
     matrix = [list(map(int, line.split()[1:])) for line in lines[-10:]]
     assert np.sum(matrix, axis=1).tolist() == counts
     assert cv2.imread("worst.png").std() > 5
+    assert printed.err.splitlines()[-1].endswith("demos.predict run PICTURE")
 
 
 def test_classes_are_matched_by_their_names(capsys):
     save_untrained("backward", DIGITS[::-1])
-    assert evaluate.main(["backward", "digits", "--json"]) == 0
-    labels, said = mnist().test.labels[:50], answers(mnist().test.images[:50], "backward")
-    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
-    assert accuracy == pytest.approx((9 - said == labels).mean())
+    labels, predictions = mnist().test.labels[:50], answers(mnist().test.images[:50], "backward")
+    accuracy = (9 - predictions == labels).mean()
+    assert evaluated(capsys, "backward", "digits")["accuracy"] == pytest.approx(accuracy)
 
 
-def test_without_data_it_is_the_runs_own(capsys):
-    assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "sum": None}
-    Path("run/result.json").write_text('{"options": {"data": "digits"}}')
-    assert evaluate.started_with("run")["data"] == "digits"
-    assert evaluate.main(["run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["data"] == "digits"
-    for other in ("{", "[]", '{"options": 3}'):
-        Path("run/result.json").write_text(other)
-        assert evaluate.started_with("run") == {"data": "mnist", "seed": 0, "sum": None}
+@pytest.mark.parametrize("name", ["training.json", "result.json"])  # the latter of older runs
+def test_without_data_it_is_the_runs_own(capsys, name):
+    Path("run", name).write_text('{"options": {"data": "digits"}}')
+    assert evaluated(capsys, "run")["data"] == "digits"
+
+
+@pytest.mark.parametrize("started", [None, "{}", '{"options": 3}', '{"options": {"data": 3}}'])
+def test_a_run_of_unknown_origin_is_not_taken_for_mnist(capsys, started):
+    if started:
+        Path("run/training.json").write_text(started)
+    assert evaluate.main(["run"]) == 2
+    printed = capsys.readouterr()
+    message = "run does not say what it was trained on; give DATA, such as mnist"
+    assert (printed.out, printed.err) == ("", f"evaluate: {message}\n")
+    assert evaluated(capsys, "run", "digits")["data"] == "digits"
 
 
 def small(folder):
@@ -85,82 +92,99 @@ def eleven(folder):
     return write_digits(folder, (images, labels), (images, labels))
 
 
+COLOURS = "runs/images"
+TRAINING = ["--patch-size=4", "--dim=12", "--depth=1", "--heads=3", "--mlp-dim=8", "--epochs=1"]
+
+
 @pytest.fixture
-def colours(tmp_path):
-    """A run on colour images that never learnt, and the folder with which it was started."""
-    save_untrained("colours", CLASSES, image_size=(12, 16), patch_size=4, channels=3)
-    parts = split_files(write_shapes("shapes", 20), np.random.default_rng(3))
-    images, options = {"sum": files_sum(parts, "shapes")}, {"data": "shapes", "seed": 3}
-    Path("colours/training.json").write_text(json.dumps({"options": options, "images": images}))
-    return parts
+def held_out(untested):
+    """The 2 + 2 + 2 of 60 shapes that a run on them held out: {class: paths}."""
+    held_out = split_files(write_shapes("shapes", 20), np.random.default_rng(3))["test"]
+    sizes = ["--image-size", "12", "16", "--shards", "1", "--seed", "3"]
+    assert train_images.main(["shapes", *TRAINING, *sizes]) == 0
+    return held_out
 
 
-def expected_accuracy(files):
+def accuracy_of(files):
     images = [load_pixels(path, 12, 16) for paths in files.values() for path in paths]
     labels = [CLASSES.index(name) for name, paths in files.items() for _ in paths]
-    return (answers(np.stack(images), "colours") == labels).mean()
+    return pytest.approx((answers(np.stack(images), COLOURS) == labels).mean())
 
 
-def test_of_its_own_folder_a_run_sees_what_was_held_out(colours, capsys):
-    for options in (["colours"], ["colours", str(Path("shapes").resolve())]):
-        assert evaluate.main([*options, "--json"]) == 0
-        printed = capsys.readouterr()
-        found = json.loads(printed.out)
-        assert np.sum(found["confusion_matrix"]) == 6
-        assert found["accuracy"] == pytest.approx(expected_accuracy(colours["test"]))
-        assert printed.err == "Written: mistakes.png\n"
+def images_in(report):
+    return np.sum(report["confusion_matrix"])
+
+
+@pytest.mark.parametrize("options", [[], ["shapes"]])
+def test_of_its_own_folder_a_run_sees_what_it_held_out(held_out, capsys, options):
+    report = evaluated(capsys, COLOURS, *options)
+    assert (images_in(report), report["accuracy"]) == (6, accuracy_of(held_out))
     assert cv2.imread("mistakes.png").std(axis=2).mean() > 1  # in colour
-    Path("shapes/circle/new.png").write_bytes(b"no image")
-    assert evaluate.main(["colours"]) == 0
-    assert "shapes has changed since the run was started" in capsys.readouterr().err
 
 
-def test_its_own_folder_is_known_wherever_it_lies(colours, monkeypatch, capsys):
+def test_of_its_own_folder_that_has_changed_it_still_sees_what_it_held_out(held_out, capsys):
+    for number in range(30):  # another draw would hold out others
+        shutil.copy("shapes/circle/000.png", f"shapes/circle/{number}-new.png")
+    report = evaluated(capsys, COLOURS)
+    assert (images_in(report), report["accuracy"]) == (6, accuracy_of(held_out))
+    lost = held_out["square"].pop()
+    Path(lost).unlink()
+    assert evaluate.main([COLOURS, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert images_in(json.loads(printed.out)) == 5
+    assert f"{Path(lost)};" in printed.err or f"{Path(lost).resolve()};" in printed.err
+
+
+def test_its_own_folder_is_recognized_wherever_it_lies(held_out, monkeypatch, capsys):
     Path("elsewhere").mkdir()
     Path("shapes").rename("elsewhere/moved")
     monkeypatch.chdir("elsewhere")
-    assert evaluate.main(["../colours", "moved"]) == 0
-    printed = capsys.readouterr()
-    assert "on 6 test images of moved:" in printed.out
-    assert "has changed" not in printed.err
+    assert images_in(evaluated(capsys, f"../{COLOURS}", "moved")) == 6
     write_shapes("others", 20, seed=1)  # of the same names
-    assert evaluate.main(["../colours", "others"]) == 0
-    assert "on 60 test images of others:" in capsys.readouterr().out
+    assert images_in(evaluated(capsys, f"../{COLOURS}", "others")) == 60
 
 
-def test_of_other_folders_all_images_or_those_for_tests(colours, capsys):
-    all_images = class_files(write_shapes("others", 4, seed=1))
-    Path("others/square/bad.png").write_bytes(b"no image")
-    assert evaluate.main(["colours", "others"]) == 0
-    printed = capsys.readouterr()
-    assert "colours on 12 test images of others:" in printed.out
-    assert f"accuracy {expected_accuracy(all_images):.2%} " in printed.out
-    assert printed.err.count("evaluate: left out: others/square/bad.png is not an image") == 1
+@pytest.mark.usefixtures("held_out")
+def test_an_older_run_that_did_not_record_what_it_held_out_says_so(capsys):
+    path = Path(COLOURS, "training.json")
+    started = json.loads(path.read_text())
+    del started["images"]["held_out"]
+    path.write_text(json.dumps(started))
+    assert evaluate.main([COLOURS]) == 2
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.endswith("did not record what it held out; give a folder of other images")
+
+
+@pytest.mark.usefixtures("held_out")
+def test_of_other_folders_it_sees_all_images_or_those_for_tests(capsys):
     write_shapes("parted/train", 2)
     for_tests = class_files(write_shapes("parted/test", 3, seed=2))
-    write_shapes("parted/val", 2)
-    assert evaluate.main(["colours", "parted", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert np.sum(found["confusion_matrix"]) == 9
-    assert found["accuracy"] == pytest.approx(expected_accuracy(for_tests))
+    report = evaluated(capsys, COLOURS, "parted")
+    assert (images_in(report), report["accuracy"]) == (9, accuracy_of(for_tests))
+    all_images = class_files(write_shapes("others", 4, seed=1))
+    Path("others/square/bad.png").write_bytes(b"no image")
+    assert evaluate.main([COLOURS, "others", "--json"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert (images_in(report), report["accuracy"]) == (12, accuracy_of(all_images))
+    assert printed.err.count("evaluate: left out: others/square/bad.png is not an image") == 1
 
 
 def test_a_run_on_digits_sees_photos_of_digits_as_predict_does(capsys):
-    for name in ("three-drawn.png", "five-photo.jpg"):
-        label = {"three": "3", "five": "5"}[name.partition("-")[0]]
-        Path("photos", label).mkdir(parents=True)
-        shutil.copy(SAMPLES / name, Path("photos", label, name))
-    assert evaluate.main(["run", "photos", "--json"]) == 0
-    matrix = np.array(json.loads(capsys.readouterr().out)["confusion_matrix"])
-    for label, path in {3: "three-drawn.png", 5: "five-photo.jpg"}.items():
-        said = answers(scan_digit(load_image(SAMPLES / path)).pixels[None])
-        assert matrix[label].tolist() == np.eye(10, dtype=int)[said[0]].tolist()
+    classifier = minivit.Classifier.load("run")
+    for label, name in {3: "three-drawn.png", 5: "five-photo.jpg"}.items():
+        Path("photos", str(label)).mkdir(parents=True)
+        shutil.copy(SAMPLES / name, Path("photos", str(label)))
+    matrix = evaluated(capsys, "run", "photos")["confusion_matrix"]
+    for label, name in {3: "three-drawn.png", 5: "five-photo.jpg"}.items():
+        (answer,) = classifier.predict([classifier.read(SAMPLES / name)[0]]).argmax(axis=1)
+        assert matrix[label] == np.eye(10, dtype=int)[answer].tolist()
 
 
 @pytest.mark.parametrize(
     "make, options, message",
     [
-        (None, ["nowhere", "digits"], "nowhere is no run"),
+        (None, ["nowhere", "digits"], "nowhere is not a run"),
         (None, ["run", "nowhere"], "no data set at 'nowhere'"),
         (small, ["run", "other"], "are [8, 9, 1]; the run was trained on [28, 28, 1]"),
         (eleven, ["run", "other"], "other has 10; the run knows 0, 1, 2"),

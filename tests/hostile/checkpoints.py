@@ -1,32 +1,22 @@
-"""Runs that are to go on, with checkpoints that are torn, forged, foreign or no files at all."""
+"""Runs to resume, with checkpoints that are torn, forged, foreign or not even files."""
 
-import json
 import os
+import shutil
 import struct
 
 import numpy as np
 import safetensors.numpy
 
-import minivit
-from minivit.training import Progress, load_checkpoint, save_checkpoint
+from minivit.training import Run
 from minivit.training import checkpoint as checkpoint_module
-from minivit.training.checkpoint import begin_checkpoints
+from tests.training.cases import progress_of, resumed, run_of
 
 from . import Row
 
-STARTED = {"options": {"seed": 3, "augment": ["flip"]}}
 
-
-def begun(folder, steps, started=STARTED):
-    """A run that was saved after each step; it keeps the last two checkpoints."""
-    params = minivit.Params({"w": np.zeros((2, 5), np.float32)})
-    progress = Progress(params, minivit.Adam(params, 0.1))
-    begin_checkpoints(folder, started, progress)
-    for number in range(steps):
-        progress.params.flat += 1
-        progress.rows.append(dict(step=number, loss=0.1, validation_loss=None))
-        save_checkpoint(folder, progress)
-    return folder
+def begun(place, **options):
+    """A run of three steps, which keeps the checkpoints of the last two."""
+    return run_of(place.folder, progress_of(), epochs=1, **options)
 
 
 def path_of(run, number):
@@ -34,11 +24,16 @@ def path_of(run, number):
 
 
 def newest(run):
-    """Go on with a run of two checkpoints: the newest is refused, the one before it used."""
-    checkpoint = load_checkpoint(run)
-    assert len(checkpoint.state["rows"]) == 2
-    (reason,) = checkpoint.refused
+    """Resume a run of two checkpoints: the newest is refused, the one before it used."""
+    progress, (reason,) = resumed(run)
+    assert progress.steps == 2
     raise ValueError(reason)
+
+
+def resume(run):
+    """Resume a run with the settings that its training.json gives."""
+    with Run.open(run) as opened:
+        opened.resume(progress_of(), opened.started)
 
 
 def spoilt(change):
@@ -50,21 +45,13 @@ def replaced(make):
     """A row's input: a run with something else in the place of its newest checkpoint."""
 
     def give(place):
-        run = begun(place.folder, 3)
+        run = begun(place)
         data = path_of(run, 3).read_bytes()
         path_of(run, 3).unlink()
         make(path_of(run, 3), data)
         return run
 
     return give
-
-
-def flipped(share):
-    def change(data):
-        place = int(share * len(data))
-        return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
-
-    return change
 
 
 def forged(text):
@@ -79,15 +66,8 @@ def forged(text):
 
 
 def of_another_run(path, _):
-    other = path.parent.parent / "other"
-    other.mkdir()
-    begun(other, 3, {"options": {"seed": 4, "augment": ["flip"]}})
+    other = run_of(path.parent / "other", progress_of(), started={"seed": 4}, epochs=1)
     path_of(other, 3).rename(path)
-
-
-def half_floats(_):
-    header = json.dumps({"w": dict(dtype="BF16", shape=[2], data_offsets=[0, 4])}).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(4)
 
 
 def length(number):
@@ -97,27 +77,21 @@ def length(number):
 
 NEWEST = [
     *((f"cut at {share}", spoilt(lambda data, share=share: data[: int(share * len(data))]),
-       r"step-00000003.safetensors is damaged \(") for share in (0, 0.001, 0.1, 0.5, 0.99)),
-    ("the last byte is missing", spoilt(lambda data: data[:-1]), r"3.safetensors is damaged \("),
+       r"step-00000003.safetensors is damaged \(") for share in (0, 0.1, 0.99)),
     ("a byte too many", spoilt(lambda data: data + b"\0"), r"3.safetensors is damaged \("),
-    ("zeros", spoilt(lambda data: bytes(len(data))), r"3.safetensors is damaged \("),
     ("a tail of zeros, as after a power cut",
      spoilt(lambda data: data[:-64] + bytes(64)), r"is damaged \(the SHA-256 sum of its contents"),
-    *((f"a bit flipped at {share}", spoilt(flipped(share)), r"3.safetensors is ")
-      for share in (0.0, 0.01, 0.2, 0.5, 0.9)),
     *((f"a header of {number} bytes", spoilt(length(number)), r"3.safetensors is damaged \(")
-      for number in (0, 1, 10**5, 2**40, 2**64 - 1)),
+      for number in (0, 10**5, 2**64 - 1)),
     ("a web page", spoilt(lambda _: b"<html>404 Not Found</html>"), r"3.safetensors is damaged \("),
     ("weights alone", spoilt(lambda _: safetensors.numpy.save({"w": np.zeros(3)})),
-     "3.safetensors is no checkpoint of minivit$"),
-    ("bfloat16", spoilt(half_floats), "3.safetensors holds numbers that NumPy does not know"),
-    ("of another run", replaced(of_another_run), "is of another run, which was started with other"),
-    *((f"forged: {text[:30]}", spoilt(forged(text)), "is no checkpoint of minivit [(]")
-      for text in ("", "[]", "{}", '{"started": 1}', '{"started": 1, "state": 2}', "[" * 10**5)),
-    ("a folder", replaced(lambda path, _: path.mkdir()), r"is damaged \(it is no file"),
-    ("a pipe", replaced(lambda path, _: os.mkfifo(path)), r"is damaged \(it is no file"),
-    ("a device", replaced(lambda path, _: path.symlink_to("/dev/zero")), r"\(it is no file"),
-    ("a link to nowhere", replaced(lambda path, _: path.symlink_to("no")), r"\(it is no file"),
+     "3.safetensors is not a checkpoint of minivit$"),
+    ("of another run", replaced(of_another_run), "belongs to another run, which was"),
+    *((f"forged: {text[:30]}", spoilt(forged(text)), "is not a checkpoint of minivit [(]")
+      for text in ("", "[]", "{}", '{"run": 1}', '{"run": 1, "state": 2}', "[" * 10**5)),
+    ("a folder", replaced(lambda path, _: path.mkdir()), "is not a file"),
+    ("a pipe", replaced(lambda path, _: os.mkfifo(path)), "is not a file"),
+    ("a link to nowhere", replaced(lambda path, _: path.symlink_to("no")), "is not a file"),
     ("not to be read", replaced(lambda path, data: (path.write_bytes(data), path.chmod(0))),
      r"cannot be read .*Permission denied"),
 ]  # fmt: skip
@@ -125,7 +99,7 @@ NEWEST = [
 
 def with_training_json(data):
     def give(place):
-        run = begun(place.folder, 1)
+        run = begun(place)
         (run / "training.json").write_bytes(data)
         return run
 
@@ -133,39 +107,31 @@ def with_training_json(data):
 
 
 def without_a_good_one(place):
-    run = begun(place.folder, 3)
-    for number in (2, 3):
-        path_of(run, number).write_bytes(b"")
+    run = begun(place)
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"")
     return run
 
 
 def without_any(place):
-    run = begun(place.folder, 0)
-    path_of(run, 0).unlink()
-    return run
-
-
-def a_file_for_checkpoints(place):
-    run = without_any(place)
-    (run / "checkpoints").rmdir()
-    (run / "checkpoints").touch()
+    run = begun(place)
+    shutil.rmtree(run / "checkpoints")
     return run
 
 
 RUNS = [
     *((f"training.json: {data[:9]!r}", with_training_json(data), "training.json is damaged: ")
-      for data in (b"", b"{", b"\xff\xff", b'{"options": 1', b"[]", b"3", b"[" * 10**5)),
-    ("training.json of another run", with_training_json(b'{"options": {"seed": 4}}'),
-     "no checkpoint to go on from: .*1.safetensors is of another run.*0.safetensors is of another"),
+      for data in (b"", b"\xff\xff", b'{"options": 1', b"[]", b"[" * 10**5)),
+    ("training.json of another run", with_training_json(b'{"seed": 4}'),
+     "no usable checkpoint: .*3.safetensors belongs to another run.*2.safetensors belongs to"),
     ("no training.json", lambda place: place.folder,
-     "is no run that can go on: it has no training.json; expected", FileNotFoundError),
-    ("nowhere", lambda place: place.folder / "nowhere", "is no run that can go on: it has no",
+     "cannot be resumed: it has no training.json; expected", FileNotFoundError),
+    ("nowhere", lambda place: place.folder / "nowhere", "cannot be resumed: it has no",
      FileNotFoundError),
     ("no good one", without_a_good_one,
      "3.safetensors is damaged .*2.safetensors is damaged .*Start a new run$"),
-    ("none", without_any, "has no checkpoint to go on from: there is none. Start a new run$"),
-    ("a file for the folder", a_file_for_checkpoints, "to go on from: there is none"),
+    ("none", without_any, "checkpoints holds no usable checkpoint: there is none. Start a new"),
 ]  # fmt: skip
 
 ROWS = [Row(what, newest, give, message) for what, give, message in NEWEST]
-ROWS += [Row(case[0], load_checkpoint, *case[1:]) for case in RUNS]
+ROWS += [Row(case[0], resume, *case[1:]) for case in RUNS]

@@ -1,4 +1,4 @@
-"""Labels that do not fit the logits, or are no labels."""
+"""Labels that do not fit the logits, or are not labels at all."""
 
 import numpy as np
 
@@ -28,13 +28,9 @@ LABELS = [
     (np.full(5, 255, np.uint8), "label 255 is out of range", ValueError),
     ([0, 1, 2], r"got \(5, 7\) and \(3,\)", ValueError),
     (np.eye(5), r"got \(5, 7\) and \(5, 5\)", ValueError),
-    (3, r"got \(5, 7\) and \(\)", ValueError),
-    ([], r"got \(5, 7\) and \(0,\)", ValueError),
     ([0.0, 1.0, 2.0, 3.0, 4.0], "labels must be integers, got float64", TypeError),
-    ([0, 1, 2, 3, float("nan")], "labels must be integers, got float64", TypeError),
     ([True] * 5, "labels must be integers, got bool", TypeError),
     (["0"] * 5, "labels must be integers, got <U1", TypeError),
-    ([10**30] * 5, "labels must be integers, got object", TypeError),
     ([None] * 5, "labels must be integers, got object", TypeError),
 ]
 ROWS = [

@@ -9,12 +9,7 @@ import pytest
 import minivit
 from minivit.backend import array_module
 from minivit.checks.numeric import random_params
-from tests.numeric import (
-    central_differences,
-    complex_step,
-    passes,
-    relative_error,
-)
+from tests.numeric import complex_step, passes, relative_error
 
 pytestmark = pytest.mark.usefixtures("everywhere")
 SMALL = dict(
@@ -30,7 +25,6 @@ KINDS = [
     dict(pool="cls", positions="sincos2d", norm="post", dim=12),
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS)
-both_pools = pytest.mark.parametrize("pool", ["mean", "cls"])
 
 
 def case(seed=0, batch=3, **changes):
@@ -41,20 +35,6 @@ def case(seed=0, batch=3, **changes):
     H, W = model.config["image_size"]
     images = rng.standard_normal((batch, H, W, model.config["channels"]))
     return model, params, images, rng.integers(0, model.config["classes"], batch)
-
-
-@pytest.mark.numeric
-@every_kind
-def test_gradients_equal_central_differences(kind):
-    model, params, images, labels = case(**kind)
-    _, _, gradients = passes(model, params, images, labels)
-
-    def loss():
-        logits, _ = model.forward(params, images, keep=False)
-        return minivit.cross_entropy(logits, labels)[0]
-
-    for name, array in [("images", images), *params.named()]:
-        assert relative_error(gradients[name], central_differences(loss, array)) <= 1e-7, name
 
 
 @pytest.mark.numeric
@@ -150,16 +130,6 @@ def test_every_line_keeps_the_dtype(dtype):
     assert {("forward", "scores"), ("backward", "dscores"), ("backward", "along_normed")} <= seen
 
 
-@both_pools
-def test_initial_loss_is_that_of_guessing(pool):
-    model = minivit.ViT(**{**MNIST, "pool": pool})
-    params = minivit.Params(model.init(np.random.default_rng(0)))
-    images = np.random.default_rng(1).standard_normal((5, 28, 28, 1)).astype(np.float32)
-    logits, _ = model.forward(params, images)
-    assert not logits.any()
-    assert minivit.cross_entropy(logits, [0, 1, 2, 3, 4])[0] == pytest.approx(np.log(10))
-
-
 def test_initial_values():
     model = minivit.ViT(**{**MNIST, "depth": 8, "dim": 128, "mlp_dim": 512, "pool": "cls"})
     params = minivit.Params(model.init(np.random.default_rng(0)))
@@ -177,18 +147,7 @@ def test_initial_values():
         elif leaf.ndim == 1 and ".ln" in f".{name}" and name.endswith("w"):
             assert (leaf == 1).all(), name
         elif not name.startswith("blocks.") or name.endswith("b"):
-            assert not leaf.any(), name
-
-
-def test_the_residual_stream_starts_no_larger_for_a_deep_model():
-    sizes = []
-    for depth in (2, 32):
-        model = minivit.ViT(**{**MNIST, "depth": depth})
-        params = minivit.Params(model.init(np.random.default_rng(0)))
-        images = np.random.default_rng(1).standard_normal((5, 28, 28, 1)).astype(np.float32)
-        _, cache = model.forward(params, images)
-        sizes.append(float((1 / cache["ln"]["rstd"]).mean()))
-    assert sizes[1] < 1.5 * sizes[0]
+            assert not leaf.any(), name  # the head's too, so that a new model guesses
 
 
 def test_parameter_names_and_counts():
@@ -209,22 +168,17 @@ def test_parameter_names_and_counts():
 
 
 def test_a_post_norm_model_has_no_last_norm_and_its_stream_no_gain():
-    model = minivit.ViT(**{**MNIST, "norm": "post"})
-    params = minivit.Params(model.init(params_rng()))
+    params = minivit.Params(minivit.ViT(**{**MNIST, "norm": "post"}).init(params_rng()))
     assert params["ln"] == {}
     assert params.flat.size == 138_890 - 2 * 64
     assert params["blocks"][0]["attn"]["proj"]["w"].std() == pytest.approx(1 / 8, rel=0.03)
-    assert minivit.ViT(**model.config).config == model.config
 
 
-def test_sinusoidal_positions_are_no_parameters_and_leave_out_the_class_token():
-    model, params, images, _ = case(pool="cls", positions="sincos1d")
-    assert "pos" not in dict(params.named())
-    _, cache = model.forward(params, images)
-    first = cache["blocks"][0]["ln1"]
-    cls = params["cls"] - params["cls"].mean()
-    for row in first["normed"][:, 0]:
-        np.testing.assert_allclose(row, cls * first["rstd"][0, 0], rtol=1e-12)
+@every_kind
+def test_the_repr_is_the_call_that_makes_the_same_model(kind):
+    model = minivit.ViT(**{**SMALL, **kind, "dropout": 0.1})
+    assert repr(model).startswith("ViT(image_size=[4, 6], patch_size=2, channels=3, ")
+    assert eval(repr(model), {"ViT": minivit.ViT}).config == model.config
 
 
 def params_rng():
@@ -251,83 +205,6 @@ def test_counts_of_the_papers_models(patch_size, dim, depth, heads, classes, cou
     assert minivit.Params(model.init(Zeros())).flat.size == count
 
 
-@both_pools
-def test_images_of_a_batch_are_independent(pool):
-    model, params, images, _ = case(pool=pool)
-    logits, _ = model.forward(params, images)
-    for i in range(len(images)):
-        np.testing.assert_allclose(model.forward(params, images[i : i + 1])[0][0], logits[i])
-    changed = images.copy()
-    changed[0] = 9
-    np.testing.assert_allclose(model.forward(params, changed)[0][1:], logits[1:], rtol=1e-12)
-
-
-def shuffled_patches(images, patch_size, order):
-    from minivit.layers.patches import cut_patches, join_patches
-
-    patches = cut_patches(images, patch_size)[:, order]
-    return join_patches(patches, *images.shape[1:3], patch_size)
-
-
-@both_pools
-@pytest.mark.parametrize("positions", ["learned", "sincos1d", None])
-def test_only_positions_tell_where_a_patch_is(pool, positions):
-    model, params, images, _ = case(pool=pool, positions=positions)
-    order = [3, 1, 5, 0, 4, 2]
-    logits, _ = model.forward(params, images)
-    moved, _ = model.forward(params, shuffled_patches(images, 2, order))
-    assert np.allclose(moved, logits, rtol=1e-10) == (positions is None)
-
-
-@both_pools
-def test_every_pixel_reaches_every_logit(pool):
-    model, params, images, _ = case(pool=pool)
-    for k in range(SMALL["classes"]):
-        _, cache = model.forward(params, images)
-        dlogits = np.zeros((len(images), SMALL["classes"]))
-        dlogits[:, k] = 1
-        dimages = model.backward(params, dlogits, cache, params.zeros_like())
-        assert (np.abs(dimages) > 1e-9).all()
-
-
-def test_every_parameter_learns_but_the_key_bias():
-    model, params, images, labels = case(pool="cls")
-    for name, gradient in passes(model, params, images, labels)[2].items():
-        if name.endswith("qkv.b"):
-            gradient = np.delete(gradient, range(SMALL["dim"], 2 * SMALL["dim"]))
-        assert (np.abs(gradient) > 1e-12).all(), name
-
-
-def test_micro_batches_add_up_to_the_batch():
-    model, params, images, labels = case(batch=7)
-    _, _, whole = passes(model, params, images, labels)
-    grads = params.zeros_like()
-    for part in (slice(0, 3), slice(3, 7)):
-        logits, cache = model.forward(params, images[part])
-        _, dlogits = minivit.cross_entropy(logits, labels[part])
-        dlogits *= len(logits) / 7
-        model.backward(params, dlogits, cache, grads)
-    for name, gradient in grads.named():
-        np.testing.assert_allclose(gradient, whole[name], rtol=1e-9, atol=1e-13)
-
-
-@both_pools
-def test_overfits_eight_images(pool):
-    rng = np.random.default_rng(0)
-    model = minivit.ViT(**{**SMALL, "dim": 24, "mlp_dim": 48, "pool": pool})
-    params = minivit.Params(model.init(rng))
-    optimizer, grads = minivit.Adam(params, 3e-3), params.zeros_like()
-    images = rng.standard_normal((8, 4, 6, 3)).astype(np.float32)
-    labels = rng.integers(0, 5, 8)
-    for _ in range(200):
-        logits, cache = model.forward(params, images)
-        loss, dlogits = minivit.cross_entropy(logits, labels)
-        model.backward(params, dlogits, cache, grads.zero())
-        optimizer.step(grads)
-    assert loss < 1e-2
-    assert (logits.argmax(axis=-1) == labels).all()
-
-
 def test_evaluation_gives_the_same_logits_in_less_memory():
     model = minivit.ViT(**{**MNIST, "depth": 8})
     params = minivit.Params(model.init(np.random.default_rng(0)))
@@ -352,15 +229,11 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
     "change, error, message",
     [
         ({"patch_size": 5}, ValueError, "28 x 28 pixels cannot be cut into patches of 5 x 5"),
-        ({"image_size": (28, 30)}, ValueError, "28 x 30 pixels cannot be cut"),
         ({"image_size": (28, 28, 1)}, ValueError, r"or \(height, width\), got \(28, 28, 1\)"),
         ({"heads": 5}, ValueError, "dim 64 is not divisible by heads 5"),
-        ({"heads": 0}, ValueError, "heads must be at least 1, got 0"),
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
-        ({"depth": 0}, ValueError, "depth must be at least 1, got 0"),
         ({"classes": -1}, ValueError, "classes must be at least 1, got -1"),
         ({"mlp_dim": 12.5}, TypeError, "mlp_dim must be an integer, got 12.5"),
-        ({"mlp_dim": 0}, ValueError, "ViT: mlp_dim must be at least 1, got 0"),
         ({"image_size": 28.0}, TypeError, "height must be an integer, got 28.0"),
         ({"channels": "RGB"}, TypeError, "channels must be an integer, got 'RGB'"),
         ({"pool": "max"}, ValueError, 'pool must be "mean" or "cls", got \'max\''),
@@ -379,12 +252,10 @@ def test_refuses_configurations_that_cannot_work(change, error, message):
     "images, error, message",
     [
         (np.zeros((2, 4, 6, 3), np.uint8), TypeError, "images are uint8; expected .* float64"),
-        (np.zeros((2, 4, 6, 3), np.int64), TypeError, "images are int64; expected .* float64"),
         (np.zeros((2, 4, 6, 3), np.float32), TypeError, "images are float32; expected .* float64"),
         ([[0.0]], TypeError, "images are list; expected an array of float64"),
         (np.zeros((2, 6, 4, 3)), ValueError, r"expected shape \(B, 4, 6, 3\), got \(2, 6, 4, 3\)"),
         (np.zeros((4, 6, 3)), ValueError, r"expected shape \(B, 4, 6, 3\), got \(4, 6, 3\)"),
-        (np.zeros((2, 3, 4, 6)), ValueError, r"expected shape \(B, 4, 6, 3\)"),
     ],
 )
 def test_refuses_images_that_do_not_fit(images, error, message):
@@ -409,11 +280,13 @@ def test_refuses_gradients_that_do_not_fit(spoil, error, message):
         model.backward(params, spoil(dlogits), cache, params.zeros_like())
 
 
-def test_numpy_numbers_serve_as_sizes_and_leak_no_dtype():
+def test_numpy_numbers_serve_as_arguments_and_leak_no_dtype():
     sizes = {k: np.int64(v) for k, v in SMALL.items() if k != "image_size"}
     sizes |= dict(image_size=(np.int64(4), np.int64(6)), eps=np.float64(1e-6))
+    sizes |= dict(dropout=np.float32(0.125), drop_path=np.float64(0.25))
     model = minivit.ViT(**sizes)
-    assert json.loads(json.dumps(model.config)) == minivit.ViT(**SMALL).config
+    expected = minivit.ViT(**SMALL, dropout=0.125, drop_path=0.25).config
+    assert json.loads(json.dumps(model.config)) == expected
     params = minivit.Params(model.init(np.random.default_rng(0)))
     logits, cache = model.forward(params, np.ones((3, 4, 6, 3), np.float32))
     dimages = model.backward(params, logits + 1, cache, params.zeros_like())

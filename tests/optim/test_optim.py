@@ -57,14 +57,6 @@ def test_ema_is_a_weighted_mean_of_all_parameters_so_far(device):
     assert ema.params.named()[0][1].base is ema.params.flat
 
 
-def test_an_ema_without_decay_is_the_parameters():
-    params = start()[0]
-    ema = minivit.EMA(params, decay=0)
-    params.flat += 1
-    ema.update()
-    np.testing.assert_array_equal(ema.params.flat, params.flat)
-
-
 @pytest.mark.parametrize("decay", [1, -0.1, float("nan")])
 def test_ema_refuses_a_decay_that_never_learns(decay):
     with pytest.raises(ValueError, match="EMA: decay must be at least 0 and less than 1"):
@@ -93,42 +85,14 @@ def test_equals_pytorch_over_20_steps(name, device):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_finds_the_bottom_of_a_bowl_and_leaves_the_gradients_alone(name):
-    params, rng = start()
-    target = rng.standard_normal(params.flat.shape)
-    make, _ = OPTIMIZERS[name]
-    optimizer = make(params)
-    if name == "adamw":
-        optimizer.decay = 0
-    grads = params.zeros_like()
-    for step in range(2000):
-        optimizer.lr = 0.1 * 0.995**step
-        grads.flat[...] = params.flat - target
-        kept = grads.flat.copy()
-        optimizer.step(grads)
-        np.testing.assert_array_equal(grads.flat, kept)
-    np.testing.assert_allclose(params.flat, target, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_float32_is_kept(name):
+def test_float32_is_kept_and_gradients_are_left_alone(name):
     params = start()[0].astype(np.float32)
-    make, _ = OPTIMIZERS[name]
-    optimizer = make(params)
-    grads = params.zeros_like()
+    optimizer, grads = OPTIMIZERS[name][0](params), params.zeros_like()
     grads.flat += 1
     optimizer.step(grads)
     arrays = [value for value in vars(optimizer).values() if isinstance(value, np.ndarray)]
     assert {array.dtype for array in [*arrays, params.flat]} == {np.dtype(np.float32)}
-
-
-def test_adams_first_step_is_the_learning_rate_whatever_the_gradient():
-    params, _ = start()
-    before = params.flat.copy()
-    grads = params.zeros_like()
-    grads.flat[...] = 10.0 ** np.arange(-5, 15)
-    minivit.Adam(params, 0.01, eps=1e-20).step(grads)
-    np.testing.assert_allclose(before - params.flat, 0.01, rtol=1e-9)
+    assert (grads.flat == 1).all()
 
 
 def test_only_matrices_decay():
@@ -162,11 +126,13 @@ def test_notices_a_replaced_leaf():
         optimizer.step(params.zeros_like())
 
 
-def test_refuses_gradients_of_another_model():
+def test_refuses_gradients_of_another_model_or_an_array():
     params, _ = start()
     other = minivit.Params({"w": np.zeros((2, 2))})
     with pytest.raises(ValueError, match="4 gradients for 20 parameters"):
         minivit.SGD(params, 0.1).step(other)
+    with pytest.raises(TypeError, match="expected the gradients as Params, .* got ndarray"):
+        minivit.SGD(params, 0.1).step(params.flat)
 
 
 @pytest.mark.parametrize("schedule", [minivit.warmup_linear, minivit.warmup_cosine])
@@ -180,15 +146,10 @@ def test_schedules_go_up_to_the_peak_and_down_to_zero(schedule, warmup):
     assert rates[: warmup + 1] == sorted(rates[: warmup + 1])
     assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
     np.testing.assert_allclose(np.diff(rates[: warmup + 1]), 3 / (warmup + 1))
-
-
-def test_schedules_halfway_down():
-    assert minivit.warmup_linear(75, steps=100, warmup=50, peak=3.0) == pytest.approx(1.5)
-    assert minivit.warmup_cosine(75, steps=100, warmup=50, peak=3.0) == pytest.approx(1.5)
-    assert minivit.warmup_linear(60, steps=100, warmup=50, peak=3.0) == pytest.approx(2.4)
-    assert minivit.warmup_cosine(60, steps=100, warmup=50, peak=3.0) == pytest.approx(
-        1.5 * (1 + np.cos(np.pi / 5))
-    )
+    halfway = schedule((100 + warmup) / 2, steps=100, warmup=warmup, peak=3.0)
+    assert halfway == pytest.approx(1.5)
+    near = schedule(warmup + (100 - warmup) / 5, steps=100, warmup=warmup, peak=3.0)
+    assert near == pytest.approx(2.4 if schedule is minivit.warmup_linear else 2.7135, rel=1e-4)
 
 
 def test_clipping_equals_pytorch(device):
@@ -212,13 +173,24 @@ def test_refuses_to_clip_to_a_norm_that_is_not_positive(limit):
         minivit.clip_by_global_norm(start()[0], limit)
 
 
-def test_clipping_keeps_direction_dtype_and_zero():
-    grads = start()[0].astype(np.float32)
-    before = grads.flat.copy()
-    norm = minivit.clip_by_global_norm(grads, 1.0)
-    assert norm == pytest.approx(np.linalg.norm(before), rel=1e-6)
-    assert np.linalg.norm(grads.flat) == pytest.approx(1, rel=1e-5)
-    np.testing.assert_allclose(grads.flat, before / norm, rtol=1e-5)
+@pytest.mark.parametrize("size", [1, 1e-3, 9e14, 9e17, 3e19, 3e36])
+def test_clipping_keeps_direction_and_dtype_of_gradients_of_any_size(size, device):
+    """The squares of a thousand float32 numbers of 9e17, added up, are no longer a float32."""
+    rng = np.random.default_rng(0)
+    before = size * rng.uniform(0.5, 1, 1000)
+    grads = minivit.Params({"w": before.astype(np.float32)}).to(device)
+    norm = minivit.clip_by_global_norm(grads, 1e-3)
     assert (grads.flat.dtype, norm.dtype) == (np.float32, np.float32)
+    assert float(norm) == pytest.approx(np.linalg.norm(before), rel=1e-6)
+    expected = 1e-3 * before / np.linalg.norm(before)
+    np.testing.assert_allclose(to_device(grads.flat, "cpu"), expected, rtol=1e-4)
+
+
+def test_clipping_leaves_zero_and_does_not_hide_what_is_not_finite():
+    grads = start()[0].astype(np.float32)
     assert minivit.clip_by_global_norm(grads.zero(), 1.0) == 0
     assert not grads.flat.any()
+    for value in (np.nan, np.inf, -np.inf):
+        grads.zero()["b"][2] = value
+        with np.errstate(invalid="ignore"):
+            assert not np.isfinite(minivit.clip_by_global_norm(grads, 1.0))

@@ -3,17 +3,13 @@ import pytest
 
 import minivit
 from minivit.training.not_finite import all_finite, first_not_finite
+from tests.saved_runs import oblong
 
 
 def case():
-    rng = np.random.default_rng(0)
-    model = minivit.ViT(
-        image_size=4, patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
-        dropout=0.1,
-    )  # fmt: skip
-    params = minivit.Params(model.init(rng))
-    params.flat += 0.3 * rng.standard_normal(params.flat.shape).astype(np.float32)
-    return model, params, rng.standard_normal((5, 4, 4, 1)).astype(np.float32), np.arange(5) % 3
+    classifier, rng = oblong(dropout=0.1), np.random.default_rng(0)
+    images = rng.standard_normal((5, 4, 6, 1)).astype(np.float32)
+    return classifier.model, classifier.params, images, np.arange(5) % 3
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -38,17 +34,17 @@ def test_a_parameter(name):
 
 
 @pytest.mark.parametrize(
-    "name, found",
+    "name, culprit",
     [
         ("blocks.1.attn.qkv.w", "cache blocks.1.attn.q"),
         ("blocks.0.mlp.fc1.w", "cache blocks.0.mlp.act.x"),
         ("head.w", "the logits"),
     ],
 )
-def test_what_the_forward_makes_of_parameters_that_are_too_large(name, found):
+def test_an_array_of_the_forward_after_parameters_that_are_too_large(name, culprit):
     model, params, images, labels = case()
     dict(params.named())[name][...] = 3e38
-    assert first_not_finite(model, params, images, labels) == found
+    assert first_not_finite(model, params, images, labels) == culprit
 
 
 def test_a_gradient(monkeypatch):
@@ -61,9 +57,9 @@ def test_a_gradient(monkeypatch):
         return real(self, params, dy, cache, grads)
 
     monkeypatch.setattr(minivit.layers.Linear, "backward", faulty)
-    found = first_not_finite(model, params, images, labels)
-    assert found == "the gradient of blocks.1.mlp.fc1.w"  # the first that the backward meets
+    culprit = first_not_finite(model, params, images, labels)
+    assert culprit == "the gradient of blocks.1.mlp.fc1.w"  # the first that the backward meets
 
 
 def test_nothing_but_the_norm():
-    assert first_not_finite(*case()) == "the norm of the gradients, though each number is"
+    assert first_not_finite(*case()) == "the norm of the gradients, although each number is finite"

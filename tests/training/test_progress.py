@@ -1,47 +1,43 @@
 import numpy as np
 import pytest
 
-import minivit
-from minivit.training import Progress
-
-
-def progress_of(losses, ema=False):
-    params = minivit.Params({"w": np.arange(3.0)})
-    progress = Progress(params, minivit.SGD(params, 0.1), minivit.EMA(params, 0.9) if ema else None)
-    progress.rows = [dict(validation_loss=loss) for loss in losses]
-    return progress
+from tests.training.cases import progress_of
 
 
 @pytest.mark.parametrize(
-    "losses, epochs, at_end",
-    [
-        ([], 0, False),
-        ([None, None], 0, False),
-        ([None, 3.0], 0, True),
-        ([3.0, None, 2.0, None], 0, False),
-        ([3.0, 2.0, 2.5, 2.0], 2, True),  # as low is not lower
-        ([1.0, None, 2.0, 3.0, 4.0], 3, True),
-    ],
+    "losses, epochs",
+    [([], 0), ([3.0], 0), ([3.0, 2.0], 0), ([3.0, 2.0, 2.5, 2.0], 2), ([1.0, 2.0, 3.0, 4.0], 3)],
 )
-def test_counts_the_epochs_since_the_best(losses, epochs, at_end):
-    progress = progress_of(losses)
-    assert progress.epochs_since_best() == epochs
-    assert progress.at_epoch_end == at_end
+def test_counts_the_epochs_since_the_best_without_a_look_at_the_rows(losses, epochs):
+    progress = progress_of()
+    progress.validation_losses, progress.rows = losses, None
+    assert progress.epochs_since_best() == epochs  # a loss as low is not lower
 
 
-def test_the_best_are_a_copy_of_what_is_validated():
-    progress = progress_of([])
-    assert progress.validated is progress.params
-    progress.params.flat += 1
-    np.testing.assert_array_equal(progress.best["w"], np.arange(3.0))
-    averaged = progress_of([], ema=True)
-    assert averaged.validated is averaged.ema.params
-    assert averaged.best is not averaged.ema.params
+def test_an_epoch_ends_with_the_row_of_a_validation():
+    progress = progress_of()
+    assert not progress.at_epoch_end
+    for loss in (None, 3.0, None):
+        progress.rows.append(dict(validation_loss=loss))
+        assert progress.at_epoch_end == (loss is not None)
 
 
-def test_its_state_is_all_that_it_has():
-    assert progress_of([], ema=True).state().keys() == {
-        "weights", "best_weights", "rows", "seconds", "optimizer.velocity", "ema.t", "ema.average",
+@pytest.mark.parametrize("ema", [False, True])
+def test_the_best_are_a_copy_of_what_is_validated(ema):
+    progress = progress_of(ema=ema)
+    assert progress.validated is (progress.ema.params if ema else progress.params)
+    start = progress.params.flat.copy()
+    progress.validated.flat += 1
+    np.testing.assert_array_equal(progress.best.flat, start)
+    best = progress.best_classifier()
+    assert (best.params, best.model) == (progress.best, progress.classifier.model)
+
+
+def test_its_state_is_everything_but_the_rows():
+    progress = progress_of(ema=True)
+    assert progress.state().keys() == {
+        "weights", "best_weights", "steps", "seconds", "validation_losses",
+        "optimizer.t", "optimizer.m", "optimizer.v", "ema.t", "ema.average",
     }  # fmt: skip
-    with pytest.raises(ValueError, match="'ema' is NoneType in .* expected no such thing"):
-        progress_of([], ema=True).load_state(progress_of([]).state())
+    with pytest.raises(ValueError, match="Progress: the saved state has 'ema' as NoneType"):
+        progress.load_state(progress_of().state())

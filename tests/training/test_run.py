@@ -1,121 +1,179 @@
-import csv
+import signal
 import threading
 
 import numpy as np
 import pytest
 
 import minivit
-from minivit.training import Progress, load_checkpoint, new_run, open_run
-from minivit.training.run import resumable
-from tests.saved_runs import saved
+from minivit.training import Run
+from minivit.training.rows import read_rows
+from tests.training.cases import OPTIONS, bright_or_dark, progress_of, resumed, run_of
 
-ROWS = [
-    dict(step=0, loss=2.3, validation_loss=None),
-    dict(step=1, loss=1.5, validation_loss=1.6),
-]
+STARTED = {"options": {"seed": 1, "size": (4, 6)}, "images": {"mean": 0.1}}
 
 
-def test_metrics_are_a_table(tmp_path):
-    saved(tmp_path, ROWS)
-    with open(tmp_path / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows == [
-        {"step": "0", "loss": "2.3", "validation_loss": ""},
-        {"step": "1", "loss": "1.5", "validation_loss": "1.6"},
-    ]
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_run_is_never_overwritten(tmp_path):
-    names = [new_run("mnist", tmp_path / "runs").name for _ in range(3)]
-    assert names == ["mnist", "mnist-2", "mnist-3"]
+def start(name, root, started=STARTED):
+    with Run.start(name, started, progress_of(), root) as run:
+        return run.folder
 
 
-def test_nothing_of_another_is_overwritten(tmp_path):
-    (tmp_path / "mnist").mkdir()
+def test_a_run_keeps_everything_that_it_takes_to_resume_it_and_to_ask_it(tmp_path):
+    whole = progress_of(ema=True)
+    folder = run_of(tmp_path, whole)
+    assert folder == tmp_path / "tiny"
+    assert set(names(folder)) - {".lock"} == {
+        "checkpoints", "config.json", "metrics.csv", "training.json", "weights.safetensors",
+    }  # fmt: skip
+    best = minivit.Classifier.load(folder)
+    np.testing.assert_array_equal(best.params.flat, whole.best.flat)
+    assert read_rows(folder / "metrics.csv", 9) == whole.rows
+    progress, refused = resumed(folder, ema=True, seed=1)
+    assert (refused, progress.rows) == ([], whole.rows)
+    np.testing.assert_equal(progress.state(), whole.state())
+    assert progress.params.named()[0][1].base is progress.params.flat
+
+
+@pytest.mark.parametrize("stopped_at", [2, 6])
+def test_a_stopped_run_resumes_to_the_last_bit(tmp_path, stopped_at):
+    whole, stopped, progress = progress_of(), progress_of(), progress_of(seed=1)
+    run_of(tmp_path / "whole", whole)
+
+    def press(rate, *arguments, **options):
+        if stopped.steps == stopped_at:
+            signal.raise_signal(signal.SIGINT)
+        return minivit.warmup_linear(rate, *arguments, **options)
+
+    message = f"^stopped and saved after {stopped_at + 1} steps$"
+    with pytest.raises(KeyboardInterrupt, match=message):
+        run_of(tmp_path, stopped, schedule=press)
+    with Run.open(tmp_path / "tiny") as run:
+        assert run.resume(progress, {"seed": 3}) == []
+        assert progress.rows == whole.rows[: stopped_at + 1]
+        run.fit(progress, *bright_or_dark(), checkpoint_every=4, **OPTIONS)
+    for name in ("weights.safetensors", "config.json", "metrics.csv"):
+        left, right = tmp_path / "whole" / "tiny" / name, tmp_path / "tiny" / name
+        assert left.read_bytes() == right.read_bytes(), name
+    assert names(tmp_path / "tiny" / "checkpoints")[-1] == "step-00000009.safetensors"
+
+
+def test_from_an_older_checkpoint_the_rows_that_follow_are_made_again(tmp_path):
+    whole = progress_of()
+    folder = run_of(tmp_path, whole)
+    newest = folder / "checkpoints" / "step-00000009.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with open(folder / "metrics.csv", "a") as file:
+        file.write("9,4,0.1")  # torn
+    progress, (reason,) = resumed(folder)
+    assert f"{newest} is damaged" in reason
+    assert progress.rows == whole.rows[:8]
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 8
+
+
+def test_a_checkpoint_does_not_grow_with_the_number_of_steps(tmp_path):
+    progress = progress_of()
+    with Run.start("long", STARTED, progress, tmp_path) as run:
+        sizes = []
+        for steps in (10, 3000):
+            row = dict.fromkeys(["loss", "validation_loss"], 0.1)
+            progress.rows += [row] * (steps - progress.steps)
+            progress.steps = steps
+            run.save(progress)
+            path = run.folder / "checkpoints" / f"step-{steps:08}.safetensors"
+            sizes.append(path.stat().st_size)
+    assert abs(sizes[1] - sizes[0]) <= 8  # bytes
+
+
+def test_a_run_is_resumed_only_with_what_it_was_started_with(tmp_path):
+    folder = start("mnist", tmp_path)
+    again = progress_of(seed=1)
+    with Run.open(folder) as run:
+        message = "mnist was started with images.mean 0.1, which is now 0.2; put back what it was"
+        with pytest.raises(ValueError, match=message):
+            run.resume(again, STARTED | {"images": {"mean": 0.2}})
+        with pytest.raises(ValueError, match="with images.count nothing, which is now xx+…; put"):
+            run.resume(again, STARTED | {"images": {"mean": 0.1, "count": "x" * 1000}})
+        assert run.resume(again, STARTED) == []  # a tuple is as good as JSON's list
+        np.testing.assert_array_equal(again.params.flat, progress_of().params.flat)
+        with pytest.raises(ValueError, match="'best_weights' as float32"):
+            run.resume(progress_of(dim=8), STARTED)
+
+
+def test_a_run_is_read_without_a_lock_and_opened_by_one_at_a_time(tmp_path):
+    folder = start("mnist", tmp_path)
+    with Run.open(folder):
+        run = Run.read(folder)
+        assert (run.folder, run.started["options"]) == (folder, {"seed": 1, "size": [4, 6]})
+        with pytest.raises(OSError, match="another process is at work in"), Run.open(folder):
+            raise AssertionError
+    with (
+        Run.start("mnist", STARTED, progress_of(), tmp_path) as run,
+        pytest.raises(OSError, match="another process is at work in .*/mnist-2; wait"),
+        Run.open(run.folder),
+    ):
+        raise AssertionError
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
+    folder, progress = start("mnist", tmp_path), progress_of()
+    progress.params["head"]["w"][1, 1] = np.inf
+    progress.steps = 4
+    message = "after 4 steps the parameter head.w is not finite, so no checkpoint is written"
+    with pytest.raises(FloatingPointError, match=message):
+        Run.read(folder).save(progress)
+    assert names(folder / "checkpoints") == ["step-00000000.safetensors"]
+
+
+def test_no_run_is_overwritten_nor_anything_else(tmp_path):
     (tmp_path / "mnist-2").write_text("a file")
-    assert new_run("mnist", tmp_path).name == "mnist-3"
-    assert list((tmp_path / "mnist").iterdir()) == []
+    assert [start("mnist", tmp_path).name for _ in range(3)] == ["mnist", "mnist-3", "mnist-4"]
     assert (tmp_path / "mnist-2").read_text() == "a file"
+    assert (tmp_path / "mnist").stat().st_mode & 0o777 == 0o755
 
 
-def test_a_run_has_its_name_once_its_first_files_are_there(tmp_path):
-    def begin(folder):
-        (folder / "training.json").write_text("{}")
+def test_a_run_has_its_name_once_its_first_files_are_there(tmp_path, monkeypatch):
+    def full(run, _):
+        assert (run.folder / "training.json").is_file()
         assert not (tmp_path / "mnist").exists()
-
-    folder = new_run("mnist", tmp_path, begin)
-    assert [path.name for path in folder.iterdir()] == ["training.json"]
-    assert folder.stat().st_mode & 0o777 == 0o755
-
-    def full(folder):
-        (folder / "half").write_text("")
         raise OSError("full")
 
+    monkeypatch.setattr(Run, "save", full)
     with pytest.raises(OSError, match="full"):
-        new_run("mnist", tmp_path, full)
-    assert [path.name for path in tmp_path.iterdir()] == ["mnist"]
+        start("mnist", tmp_path)
+    assert set(names(tmp_path)) <= {".lock"}
 
 
-def test_a_run_goes_on_only_with_what_it_was_started_with(tmp_path):
-    def progress(value):
-        params = minivit.Params({"w": np.full(3, value)})
-        return Progress(params, minivit.SGD(params, 0.1))
-
-    started = {"options": {"seed": 1, "size": (4, 6)}, "mean": 0.1}
-    first, again = progress(1.0), progress(2.0)
-    folder = open_run("mnist", started, first, root=tmp_path)
-    assert folder == tmp_path / "mnist"
-    checkpoint = load_checkpoint(folder)
-    assert open_run("mnist", started, again, checkpoint, root=tmp_path) == folder
-    np.testing.assert_array_equal(again.params.flat, first.params.flat)
-    message = "was started with the mean 0.1, but now it is 0.2; it can go on only with what"
-    with pytest.raises(ValueError, match=message):
-        open_run("mnist", started | {"mean": 0.2}, again, checkpoint, root=tmp_path)
-
-
-def test_what_a_killed_start_left_is_removed_but_nothing_of_one_that_is_starting(tmp_path):
+def test_what_a_killed_start_left_is_removed_but_nothing_of_one_that_is_starting(
+    tmp_path, monkeypatch
+):
     (tmp_path / ".mnist.killed.aside").mkdir()
     (tmp_path / ".mnist.killed.aside" / "training.json").write_text("{")
     (tmp_path / ".mine").mkdir()
-    begun, go_on = threading.Event(), threading.Event()
+    begun, may_end, save = threading.Event(), threading.Event(), Run.save
 
-    def begin(folder):
-        begun.set()
-        assert go_on.wait(10)
-        (folder / "training.json").write_text("{}")
+    def slow_save(run, progress):
+        if ".slow." in run.folder.name:
+            begun.set()
+            assert may_end.wait(10)
+        save(run, progress)
 
-    slow = threading.Thread(target=new_run, args=("slow", tmp_path, begin))
+    monkeypatch.setattr(Run, "save", slow_save)
+    slow, fast = (threading.Thread(target=start, args=(n, tmp_path)) for n in ("slow", "fast"))
     slow.start()
     assert begun.wait(10)
-    fast = threading.Thread(target=new_run, args=("fast", tmp_path))
     fast.start()
     fast.join(0.2)
-    go_on.set()
+    may_end.set()
     slow.join()
     fast.join()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "fast", "slow"]
+    assert set(names(tmp_path)) - {".lock"} == {".mine", "fast", "slow"}
     assert (tmp_path / "slow" / "training.json").exists()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x"])
 def test_refuses_names_that_lead_elsewhere(tmp_path, name):
     with pytest.raises(ValueError, match="a run's name is a plain folder name"):
-        new_run(name, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "error, said",
-    [
-        (OSError("full"), "full. What runs/x held is still good. Then go on: COMMAND"),
-        (
-            MemoryError("none left"),
-            "none left. What runs/x held is still good. Then go on: COMMAND",
-        ),
-        (FloatingPointError("nan"), "nan. What runs/x holds is still good"),
-        (KeyboardInterrupt("stopped after 3"), "stopped after 3. Go on: COMMAND"),
-    ],
-)
-def test_what_ends_a_run_early_says_how_to_go_on(error, said):
-    with pytest.raises(type(error)) as told, resumable("runs/x", "COMMAND"):
-        raise error
-    assert str(told.value) == said
+        start(name, tmp_path)

@@ -20,7 +20,8 @@ from minivit.training.workers import workers
 from tests.training.test_step import case
 model, params, images, labels = case()
 with workers(2, model, params) as run:
-    loss_and_gradients(model, params, images, labels, params.zeros_like(), shards=2, run=run)
+    grads, rngs = params.zeros_like(), [None, None]
+    loss_and_gradients(model, params, images, labels, grads, rngs=rngs, run=run)
     import multiprocessing
     print(multiprocessing.active_children()[0].pid, flush=True)
     input()
@@ -33,27 +34,37 @@ GUARDED = 'if __name__ == "__main__":' + textwrap.indent(SCRIPT, "    ")
 @pytest.fixture(scope="module")
 def crew():
     """Three workers' run, of a model with dropout, and a batch."""
-    model, params, images, labels = case()
-    model = minivit.ViT(**{**model.config, "dropout": 0.5})
+    model, params, images, labels = case(dropout=0.5)
     with workers(3, model, params) as run:
         yield run, model, params, images, labels
+
+
+@pytest.fixture
+def pair():
+    """Two workers' run with a batch, and the ids of the two processes, which end with the block."""
+    before = pids()
+    model, params, images, labels = case()
+    with workers(2, model, params) as run:
+        its_pids = pids() - before
+        yield (run, model, params, images, labels), set(its_pids)
+    assert len(its_pids) == 2 and pids().isdisjoint(its_pids)
 
 
 def pids():
     return {process.pid for process in multiprocessing.active_children()}
 
 
-def both(crew, **options):
+def both(crew, shards, **options):
     """(loss, accuracy, gradients) of the workers, and of this process alone."""
     run, model, params, images, labels = crew
     for more in [dict(run=run), {}]:
         grads = params.zeros_like()
         grads.flat += 7
-        rngs = [np.random.default_rng(number) for number in range(options["shards"])]
-        found = loss_and_gradients(
+        rngs = [np.random.default_rng(number) for number in range(shards)]
+        loss, accuracy = loss_and_gradients(
             model, params, images, labels, grads, rngs=rngs, smoothing=0.1, **options, **more
         )
-        yield *found, grads.flat
+        yield loss, accuracy, grads.flat
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3])
@@ -61,19 +72,14 @@ def test_workers_give_the_step_of_one_process_with_the_parameters_of_now(crew, s
     for change in (0, 0.1):
         crew[2].flat += change
         (loss, accuracy, flat), alone = both(crew, shards=shards)
+        (again, _, again_flat), _ = both(crew, shards=shards)
+        assert again == loss and (again_flat == flat).all()  # one seed, one step
         assert (loss, accuracy) == (pytest.approx(alone[0], rel=1e-12), alone[1])
         np.testing.assert_allclose(flat, alone[2], rtol=0, atol=1e-12 * abs(flat).max())
 
 
-def test_one_seed_gives_one_step_to_the_last_bit(crew):
-    (*first, flat), _ = both(crew, shards=3)
-    (*again, again_flat), _ = both(crew, shards=3)
-    assert first == again
-    np.testing.assert_array_equal(flat, again_flat)
-
-
 @pytest.mark.parametrize("place", [0, 6])  # in the first shard, in the last
-def test_an_error_in_a_shard_is_raised_and_the_workers_go_on(crew, place):
+def test_an_error_in_a_shard_is_raised_and_the_workers_carry_on(crew, place):
     run, model, params, images, labels = crew
     wrong = labels.copy()
     wrong[place] = 3
@@ -91,27 +97,20 @@ def test_refuses_another_model_or_more_shards_than_workers(crew):
         list(both(crew, shards=4))
 
 
-def test_they_end_with_the_block_and_do_not_hear_ctrl_c():
-    before = pids()
-    model, params, images, labels = case()
-    with workers(2, model, params) as run:
-        for worker in pids() - before:
-            os.kill(worker, signal.SIGINT)
-        (loss, _, _), alone = both((run, model, params, images, labels), shards=2)
-        assert loss == pytest.approx(alone[0], rel=1e-12)
-    assert pids() == before
+def test_workers_ignore_ctrl_c(pair):
+    crew, its_pids = pair
+    for worker in its_pids:
+        os.kill(worker, signal.SIGINT)
+    (loss, _, _), alone = both(crew, shards=2)
+    assert loss == pytest.approx(alone[0], rel=1e-12)
 
 
-def test_a_killed_worker_is_named_so():
-    before = pids()
-    model, params, images, labels = case()
-    with (
-        workers(2, model, params) as run,
-        pytest.raises(ChildProcessError, match="a worker process is gone: killed"),
-    ):
-        list(both((run, model, params, images, labels), shards=2))
-        os.kill((pids() - before).pop(), signal.SIGKILL)
-        list(both((run, model, params, images, labels), shards=2))
+def test_a_killed_worker_is_reported(pair):
+    crew, its_pids = pair
+    list(both(crew, shards=2))
+    os.kill(its_pids.pop(), signal.SIGKILL)
+    with pytest.raises(ChildProcessError, match="a worker process is gone: it was killed"):
+        list(both(crew, shards=2))
 
 
 def started(tmp_path, text, **options):
@@ -151,15 +150,13 @@ def test_ctrl_c_in_the_terminal_reaches_the_process_that_leads_alone(tmp_path):
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
-def test_after_an_exchange_that_broke_off_there_is_no_other(monkeypatch):
+def test_no_exchange_follows_one_that_broke_off(pair, monkeypatch):
     monkeypatch.setattr(Interrupted, "sent", 0)
-    model, params, images, labels = case()
-    with workers(2, model, params) as run:
-        two = (run, model, params, images, labels)
-        with pytest.raises(KeyboardInterrupt):
-            list(both(two, shards=2, prepare=Interrupted()))
-        with pytest.raises(OSError, match="closed"):
-            list(both(two, shards=2))
+    crew, _ = pair
+    with pytest.raises(KeyboardInterrupt):
+        list(both(crew, shards=2, prepare=Interrupted()))
+    with pytest.raises(OSError, match="closed"):
+        list(both(crew, shards=2))
 
 
 class Interrupted:
@@ -186,20 +183,20 @@ def complain(images):
     raise Unsendable(1, 2)
 
 
-def test_an_error_that_cannot_be_sent_is_told_of(crew):
+def test_an_error_that_cannot_be_sent_is_reported(crew):
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"Unsendable\(1\)"):
             list(both(crew, shards=2, prepare=complain))
 
 
-def test_a_script_without_its_main_guard_is_told_so(tmp_path):
+def test_a_script_without_its_main_guard_is_told_what_it_lacks(tmp_path):
     _, errors = started(tmp_path, SCRIPT).communicate(timeout=60)
-    assert 'lacks its `if __name__ == "__main__":`' in errors.splitlines()[-1]
+    assert 'the main script lacks `if __name__ == "__main__":`' in errors.splitlines()[-1]
 
 
 def test_what_cannot_be_sent_is_refused(crew):
     _, model, params, *_ = crew
-    with pytest.raises(TypeError, match="cannot be sent .* One shard needs no worker"):
+    with pytest.raises(TypeError, match="cannot receive .* One shard needs no worker"):
         list(both(crew, shards=2, prepare=lambda images: images))
 
     class Own(minivit.ViT):
@@ -213,16 +210,13 @@ def test_what_cannot_be_sent_is_refused(crew):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux binds to cores")
-def test_each_worker_waits_on_a_core_of_its_own():
-    ours, before = os.sched_getaffinity(0), pids()
-    model, params, images, labels = case()
-    with workers(2, model, params) as run:
-        list(both((run, model, params, images, labels), shards=2))
-        limit = time.monotonic() + 20
-        while time.monotonic() < limit:
-            cores = [os.sched_getaffinity(pid) for pid in pids() - before]
-            if all(len(its) == 1 for its in cores):
-                break
-        assert [len(its) for its in cores] == [1, 1]
-        assert len(set.union(*cores)) == min(2, len(ours))
-    assert os.sched_getaffinity(0) == ours
+def test_each_worker_waits_on_a_core_of_its_own(pair):
+    crew, its_pids = pair
+    list(both(crew, shards=2))
+    limit = time.monotonic() + 20
+    while time.monotonic() < limit:
+        cores = [os.sched_getaffinity(pid) for pid in its_pids]
+        if all(len(its) == 1 for its in cores):
+            break
+    assert [len(its) for its in cores] == [1, 1]
+    assert len(set.union(*cores)) == min(2, len(os.sched_getaffinity(0)))
