@@ -50,7 +50,7 @@ def test_a_right_answer_passes_and_trains(folder, capsys, monkeypatch):
     written(folder, "softmax")
     assert write_backward.main(["softmax", "--file", "softmax.py"]) == 0
     printed = capsys.readouterr().out
-    assert "gradients agree (complex, full)." in printed
+    assert "The gradient agrees (complex, full)." in printed
     assert "Right: softmax.py computes the gradients of softmax." in printed
     again = command("write_backward", "softmax", "--file", "softmax.py", "--train")
     assert f"See it learn: {again}\n" in printed
