@@ -61,8 +61,10 @@ def predict(options):
         write_file(options.attention, figures.png(figure))
         print(f"Written: {options.attention}", file=sys.stderr)
     if drawn and not options.json:
-        demo = "explore" if classifier.model.config["channels"] == 1 else "attention_backprop"
-        propose("see what the model does, number by number", demo, options.run)
+        grey = classifier.model.config["channels"] == 1
+        name = next(answer["image"] for answer in answers if "class" in answer)
+        more = ["explore", options.run, "--image", printable(name)]
+        propose("see why", *(more if grey else ["attention_backprop", options.run]))
     return 0 if len(drawn) == len(answers) else 2
 
 

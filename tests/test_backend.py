@@ -40,7 +40,7 @@ def test_a_model_and_its_images_are_in_one_place(device):
     params = minivit.Params(model.init(np.random.default_rng(0))).to(device)
     images = np.zeros((2, 4, 4, 1), np.float32)
     if device == "cuda":
-        with pytest.raises(TypeError, match="images are on cpu, the parameters on cuda; bring"):
+        with pytest.raises(TypeError, match="images are on cpu, the parameters on cuda; move one"):
             model.forward(params, images)
     logits, cache = model.forward(params, beside(images, params.flat))
     assert device_of(logits) == device
