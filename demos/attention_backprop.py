@@ -3,15 +3,12 @@
 import contextlib
 import sys
 
-import numpy as np
-
 from minivit.files import write_file
 from minivit.layers import Softmax
-from minivit.study import trace
 from minivit.study.lessons.walk import as_text, walk
 
 from . import digit
-from .options import new_file, parser_of, propose, seed, status
+from .options import new_file, parser_of, propose, status
 
 
 def arguments(argv=None):
@@ -20,7 +17,6 @@ def arguments(argv=None):
     add = parser.add_argument
     add("--block", type=int, default=0, help="which block, from 0")
     add("--head", type=int, default=0, help="which of its heads, from 0")
-    add("--seed", type=seed, default=0, help="draws the numbers that are moved as a check")
     add("--write", type=new_file, metavar="FILE.md", help="write the walk as a document, and stop")
     return parser.parse_args(argv)
 
@@ -38,9 +34,7 @@ def show(options):
                 f"--{name}: the model has {name}s 0 to {count - 1}, got {getattr(options, name)}"
             )
     number, pixels, label = digit.choose_image(options, classifier)
-    images = classifier.normalize(pixels[None]).astype(np.float64)
-    params = classifier.params.astype(np.float64)
-    record = trace(model, params, images, np.array([label]))
+    record = digit.traced(classifier, pixels, label)
     probabilities, _ = Softmax().forward(record["logits"].value[0])
     best = int(probabilities.argmax())
     introduction = (
@@ -50,7 +44,7 @@ def show(options):
         f"{model.config['heads'] - 1}): {model.tokens} tokens (T) of width "
         f"{model.config['dim']} (D)."
     )
-    steps = walk(record, options.block, options.head, options.seed)
+    steps = walk(record, options.block, options.head)
     if options.write:
         parts = ["# Backprop through one head of attention\n", f"{introduction}\n"]
         write_file(options.write, "\n".join([*parts, *map(as_text, steps)]).encode())

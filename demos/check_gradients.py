@@ -10,31 +10,22 @@ from minivit.checks.suite import CASES, CHECKS
 from minivit.files import write_file
 from minivit.study import figures
 
-from .options import new_file, one_of, parser_of, seed, status
+from .options import new_file, one_of, parser_of, propose, seed, status
 
 
 def arguments(argv=None):
     parser = parser_of("check_gradients", __doc__)
     add = parser.add_argument
-    layer_help = f"check this one alone: {', '.join(CHECKS)}"
     layer = one_of(CHECKS, "--help lists all")
-    add("--layer", type=layer, metavar="NAME", help=layer_help)
-    add("--method", choices=["complex", "central"], default="complex", help="numerical derivative")
-    add("--mode", choices=["full", "directional"], default="full", help="entries, or directions")
+    add("--layer", type=layer, metavar="NAME", help=f"check only one of {', '.join(CHECKS)}")
     add("--seed", type=seed, default=0, help="of all that is random")
     fault = one_of(faults(), "--list-faults lists all")
     add("--fault", type=fault, metavar="NAME", help="switch on a bug and see what is said")
     add("--list-faults", action="store_true", help="list the bugs with their sources, and stop")
-    sweep_help = "draw the error of each method against its step"
-    add("--sweep", type=new_file, metavar="FILE.png", help=sweep_help)
+    add("--sweep", type=new_file, metavar="FILE.png", help="draw errors against the step")
     options = parser.parse_args(argv)
     if options.sweep and (options.fault or options.layer not in (None, *CASES)):
         parser.error("--sweep draws a layer as it is: give --layer LAYER, or neither")
-    changed = {"method", "mode", "seed"} & {
-        name for name, value in vars(options).items() if value != parser.get_default(name)
-    }
-    if changed and options.layer not in (None, *CASES):
-        parser.error(f"--{min(changed)} is for layers, and {options.layer} is none")
     return options
 
 
@@ -44,32 +35,34 @@ def main(argv=None):
 
 def run(options):
     """Run the checks that the options name; return 1 if one is not right, else 0."""
-    if options.list_faults:
-        print(
-            "\n".join(
-                f"{f.name} ({f.check})\n    {f.bug}\n    {f.source}" for f in faults().values()
-            )
-        )
-        return 0
+    outcome = list_faults() if options.list_faults else check_named(options)
+    propose("write a backward yourself", "write_backward", "attention")
+    return outcome
+
+
+def list_faults():
+    for fault in faults().values():
+        print(f"{fault.name} ({fault.check})\n    {fault.bug}\n    {fault.source}")
+
+
+def check_named(options):
     if options.fault:
         fault = faults()[options.fault]
         print(f"Switched on: {fault}\n")
         with planted(fault):
-            return check([options.layer or fault.check], options)
+            return check([options.layer or fault.check], options.seed)
     names = [options.layer] if options.layer else list(CHECKS)
-    outcome = check(names, options)
+    outcome = check(names, options.seed)
     if options.sweep:
         sweep(options.layer or "attention", options)
     return outcome
 
 
-def check(names, options):
+def check(names, seed):
     """Print the report of each check; return 1 if one is not right, else 0."""
     wrong = []
     for name in names:
-        # Only checks of gradients have a method and a mode.
-        how = dict(method=options.method, mode=options.mode, seed=options.seed)
-        report = CHECKS[name](**(how if name in CASES else {}))
+        report = CHECKS[name](seed=seed) if name in CASES else CHECKS[name]()
         print(f"{name}\n{report}\n")
         wrong += [] if report.ok else [name]
     print(f"NOT RIGHT: {', '.join(wrong)}" if wrong else f"All right: {', '.join(names)}")

@@ -6,14 +6,16 @@ import numpy as np
 
 import minivit
 from minivit.data.digits import Split
-from minivit.data.normalize import Normalize
-from minivit.training import Progress, fit
+from minivit.study import trace
+from minivit.training import fit
 
+from . import train_mnist
 from .evaluate import started_with, test_images
 from .options import command
+from .training import set_up
 
 DEFAULT = Path("runs", "mnist")
-PATCH = 7  # side of a patch of the model that trains if there is no run
+TRAINING = ["--epochs", "2"]  # options of train_mnist for the model that trains if there is no run
 CANDIDATES = 1000  # test images among which the worst one is chosen
 
 
@@ -45,20 +47,19 @@ def classifier_of(options):
     if run_of(options):
         return minivit.Classifier.load(run_of(options))
     better = command("train_mnist")
-    print(
-        f"There is no {DEFAULT} yet, so a model trains for some seconds. For a better one: {better}"
-    )
-    digits = minivit.load_digits(options.data or "mnist")
-    model = minivit.ViT(
-        image_size=digits.train.images.shape[1:], patch_size=PATCH, channels=1, dim=64, depth=4,
-        heads=2, mlp_dim=128, classes=len(digits.classes),
-    )  # fmt: skip
-    params = minivit.Params(model.init(np.random.default_rng(0)))
-    images, labels = digits.train
-    few, rest = Split(images[:20_000], labels[:20_000]), Split(images[-1000:], labels[-1000:])
-    classifier = minivit.Classifier(model, params, Normalize.of(few.images), digits.classes)
-    fit(Progress(classifier, minivit.Muon(params, 0.02)), few, rest, epochs=2, batch_size=250)
-    return classifier
+    print(f"There is no {DEFAULT} yet, so a model trains for some seconds. Better: {better}")
+    recipe = train_mnist.arguments(["--data", options.data or "mnist", *TRAINING])
+    data, progress, _ = set_up(recipe, train_mnist.load, "cpu")
+    few = Split(data.train.images[:20_000], data.train.labels[:20_000])
+    fit(progress, few, data.validation, epochs=recipe.epochs, batch_size=recipe.batch_size)
+    return progress.classifier
+
+
+def traced(classifier, pixels, label):
+    """The trace, in float64, of a training step on one image, uint8."""
+    images = classifier.normalize(pixels[None]).astype(np.float64)
+    params = classifier.params.astype(np.float64)
+    return trace(classifier.model, params, images, np.array([label]))
 
 
 def choose_image(options, classifier):

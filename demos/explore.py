@@ -3,19 +3,13 @@
 import contextlib
 import os
 import sys
-import time
 import webbrowser
 
-import numpy as np
-
 from minivit.files import write_file
-from minivit.study import trace
 from minivit.study.explorer import page_data, page_html, serve
 
 from . import digit
 from .options import command, new_file, parser_of, propose, status
-
-LARGE = 5e6  # bytes of a page
 
 
 def arguments(argv=None):
@@ -23,10 +17,9 @@ def arguments(argv=None):
     add = parser.add_argument
     choice = digit.add_options(parser)
     choice.add_argument("--image", metavar="FILE|URL", help="a picture of a digit, of any size")
-    label_help = "the class of the image, for the loss; an --image without one has the loss of "
-    add("--label", metavar="CLASS", help=label_help + "the class that the model reads")
-    write_help = "write the page, which opens from disk, and stop"
-    add("--write", type=new_file, metavar="FILE.html", help=write_help)
+    label_help = "the image's class, for the loss; default: its label, or what the model reads"
+    add("--label", metavar="CLASS", help=label_help)
+    add("--write", type=new_file, metavar="FILE.html", help="write the page to disk, and stop")
     add("--no-browser", action="store_true", help="print the page's address and open nothing")
     return parser.parse_args(argv)
 
@@ -41,39 +34,20 @@ def explore(options):
     classifier = digit.classifier_of(options)
     if classifier.model.config["channels"] != 1:
         other = command("attention_backprop", digit.run_of(options))
-        raise ValueError(
-            f"{options.run} reads colour images, this page shows grey ones; try {other}"
-        )
+        raise ValueError(f"{options.run} reads colour images, the page shows grey; try {other}")
     pixels, label, warnings = image_of(options, classifier)
-    start = time.perf_counter()
-    prepared = classifier.normalize(pixels[None]).astype(np.float64)
-    params = classifier.params.astype(np.float64)
-    record = trace(classifier.model, params, prepared, np.array([label]))
-    data = page_data(
-        record,
-        pixels[:, :, 0],
-        classifier.classes,
-        labelled=options.label is not None or not options.image,
-        warnings=warnings,
-        alone=bool(options.write),
-    )
-    seconds = time.perf_counter() - start
+    record = digit.traced(classifier, pixels, label)
+    labelled = options.label is not None or not options.image
+    how = dict(labelled=labelled, warnings=warnings, alone=bool(options.write))
+    data = page_data(record, pixels[:, :, 0], classifier.classes, **how)
     if options.write:
-        write_page(options.write, page_html(data).encode(), seconds)
+        page = page_html(data).encode()
+        write_file(options.write, page)
+        print(f"{options.write}: {len(page) / 1e6:.1f} MB; open it in a browser")
     else:
         show(record, data, not options.no_browser)
     run = [options.run] if options.run else []
     propose("walk through one head in the terminal", "attention_backprop", *run)
-
-
-def write_page(file, page, seconds):
-    write_file(file, page)
-    print(f"{file}: {len(page) / 1e6:.1f} MB, made in {seconds:.1f} s; open it in a browser")
-    if len(page) > LARGE:
-        print(
-            "That is a large file: it holds every number of every block in float64, so that the "
-            "page can redo each sum. Without --write the same page opens sooner."
-        )
 
 
 def show(record, data, browser):

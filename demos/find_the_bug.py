@@ -40,24 +40,22 @@ class Game(cmd.Cmd):
         self.hunt, self.solved, self.guesses = hunt, False, 0
         self.intro = INTRO.format(symptoms=hunt.symptoms())
 
+    def do_help(self, _):
+        print(self.intro)
+
     def do_curve(self, _):
-        """Train a small model with the bug and without it, and show both losses."""
         print(self.hunt.curves())
 
     def do_look(self, place):
-        """look: the functions that may have the bug. look NAME: the source as it runs now."""
         print(self.hunt.source(place) or "\n".join(["look NAME, one of", *self.hunt.places()]))
 
     def do_hint(self, _):
-        """Get the next hint."""
         print(self.hunt.hint() or "There are no more hints.")
 
     def do_list(self, _):
-        """List all bugs that it may be."""
         print("\n".join(f"{name}: {fault.bug}" for name, fault in faults().items()))
 
     def do_guess(self, name):
-        """guess NAME: name the bug."""
         if name not in faults():
             print(f"{name or 'That'} is not in the list of bugs; `list` shows it")
             return False
@@ -68,7 +66,6 @@ class Game(cmd.Cmd):
         return self.solved
 
     def do_give_up(self, _):
-        """See which bug it is."""
         return True
 
     do_EOF = do_give_up

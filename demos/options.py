@@ -44,10 +44,7 @@ def seed(text):
 
 
 def one_of(names, listing):
-    """The type of an option that takes one of many names.
-
-    listing: says how to see them all, as the error names only those that look alike
-    """
+    """The type of an option that takes one of many names; see `unknown` for `listing`."""
 
     def name(text):
         if text not in names:

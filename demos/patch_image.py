@@ -23,13 +23,8 @@ def arguments(argv=None):
     add("--norm", action="store_true", help="layer norm after the projection")
     add("--grid", action="store_true", help="arrange the embeddings in a grid, like the patches")
     add("--seed", type=seed, default=0, help="draws the weights, which are random")
-    add(
-        "--out",
-        type=new_file,
-        default="patches.png",
-        metavar="FILE.png",
-        help="a drawing of the patches",
-    )
+    out = dict(type=new_file, metavar="FILE.png", help="a drawing of the patches")
+    add("--out", default="patches.png", **out)
     options = parser.parse_args(argv)
     for name in ("size", "patch_size"):
         sides(parser, options, name)
@@ -44,14 +39,9 @@ def show(options):
     picture = load_image(options.image)  # (H, W, 3)
     image = resize(picture, *options.size)
     images = (image[None] - 0.5) / 0.5  # (1, H, W, 3), as the Vision Transformer's paper does
-    patches, embeddings, params = patch_image(
-        images,
-        options.patch_size,
-        options.dim,
-        np.random.default_rng(options.seed),
-        norm=options.norm,
-        grid=options.grid,
-    )
+    sizes, rng = (options.patch_size, options.dim), np.random.default_rng(options.seed)
+    how = dict(norm=options.norm, grid=options.grid)
+    patches, embeddings, params = patch_image(images, *sizes, rng, **how)
     H, W, C = image.shape
     P, Q = options.patch_size
     rows, columns = H // P, W // Q

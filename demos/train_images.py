@@ -10,14 +10,8 @@ from minivit.data.folders import image_folder
 from . import training, training_options
 from .options import parser_of, propose, sides, status
 
-RECIPE = dict(
-    patch_size=8,
-    run="images",
-    epochs=30,
-    quick=8,
-    batch_size=50,
-    augment=["shift=4", "scale=0.1", "flip"],
-)
+AUGMENT = ["shift=4", "scale=0.1", "flip"]
+RECIPE = dict(run="images", patch_size=8, epochs=30, quick=8, batch_size=50, augment=AUGMENT)
 
 
 def arguments(argv=None):

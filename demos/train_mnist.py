@@ -12,13 +12,7 @@ from . import training, training_options
 from .options import parser_of, propose, status
 
 RECIPES = {  # tuned to each data set, on its validation images alone
-    "mnist": dict(
-        run="mnist",
-        epochs=12,
-        quick=3,
-        augment=["shift=2", "rotation=10", "scale=0.1"],
-        drop_path=0.0,
-    ),
+    "mnist": dict(run="mnist", epochs=12, quick=3, augment=["shift=2", "rotation=10", "scale=0.1"]),
     "fashion-mnist": dict(
         run="fashion", epochs=20, quick=5, augment=["shift=1", "flip"], drop_path=0.1
     ),

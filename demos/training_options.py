@@ -15,10 +15,7 @@ OPTIMIZERS = {
 
 
 def add_options(parser, quick, **defaults):
-    """The options of a model and its training, with the defaults of a demo.
-
-    quick: epochs of a first, short look
-    """
+    """The options of a model and its training; quick: the epochs of a first, short look."""
     add = parser.add_argument
     add("--patch-size", type=int, default=7, help="side of a patch in pixels")
     add("--dim", type=int, default=64, help="width of the model")
@@ -28,31 +25,22 @@ def add_options(parser, quick, **defaults):
     add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
     add("--dropout", type=float, default=0.0, help="share of activations dropped in training")
     add("--drop-path", type=float, default=0.0, help="share of branches dropped in the last block")
-    add(
-        "--augment",
-        nargs="*",
-        metavar="CHANGE",
-        help=f"random changes of the training images: {Augmentation.CHANGES}; without any, none",
-    )
+    augment_help = f"random changes of training images, or none: {Augmentation.CHANGES}"
+    add("--augment", nargs="*", metavar="CHANGE", help=augment_help)
     add("--epochs", type=int, help="times that every training image is seen")
     quick_help = f"{quick} epochs: less accurate, in about a quarter of the time"
     add("--quick", dest="epochs", action="store_const", const=quick, help=quick_help)
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--optimizer", choices=OPTIMIZERS, default="muon", help="rule that updates the weights")
-    add(
-        "--lr",
-        type=float,
-        help="peak learning rate; without one 0.02 for muon (3e-3 for its AdamW), 6e-3 for adamw "
-        "and adam, 0.2 for sgd",
-    )
-    shards_help = "processes that share the work of a step; on a GPU there is one"
-    add("--shards", type=int, default=cores(), help=shards_help)
+    lr_help = "peak learning rate; without one, muon 0.02, adamw and adam 6e-3, sgd 0.2"
+    add("--lr", type=float, help=lr_help)
+    add("--shards", type=int, default=cores(), help="processes that share a step; on a GPU, one")
     add_device(parser)
     add("--seed", type=seed, default=0, help="of all random numbers")
     add("--run", help="name of the run's folder in runs/")
     add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
-    every_help = "steps between checkpoints; there is one after each epoch too"
-    add("--checkpoint-every", type=int, default=100, metavar="STEPS", help=every_help)
+    every = dict(metavar="STEPS", help="between checkpoints; there is one after each epoch too")
+    add("--checkpoint-every", type=int, default=100, **every)
     add("--resume", metavar="RUN", help="resume a run that was stopped, such as runs/mnist")
     parser.set_defaults(**defaults)
 
@@ -76,16 +64,6 @@ def parsed(parser, argv):
 
 def model_of(options, image_size, channels, classes):
     """The model that was asked for. Errors: those of ViT."""
-    return minivit.ViT(
-        image_size=image_size,
-        patch_size=options.patch_size,
-        channels=channels,
-        dim=options.dim,
-        depth=options.depth,
-        heads=options.heads,
-        mlp_dim=options.mlp_dim,
-        classes=classes,
-        pool=options.pool,
-        dropout=options.dropout,
-        drop_path=options.drop_path,
-    )
+    names = ("patch_size", "dim", "depth", "heads", "mlp_dim", "pool", "dropout", "drop_path")
+    chosen = {name: getattr(options, name) for name in names}
+    return minivit.ViT(image_size=image_size, channels=channels, classes=classes, **chosen)

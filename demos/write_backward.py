@@ -3,20 +3,17 @@
 import sys
 from pathlib import Path
 
-import numpy as np
-
 import minivit
-from minivit.data.digits import hold_out
 from minivit.data.normalize import Normalize
 from minivit.files import write_file
 from minivit.study.lessons.exercise import EXERCISES, exercise, put_into
 from minivit.study.lessons.grading import grade, load_answer
 from minivit.training import Progress, fit
 
+from . import train_mnist
 from .options import command, new_file, parser_of, propose, status
 
 EPOCHS = 6  # about a minute with the engine's own layers on two cores
-HELD_OUT = 5_000  # images
 
 
 def arguments(argv=None):
@@ -60,9 +57,7 @@ def write_or_grade(options):
 
 def train(layer, answer):
     """Train a model on MNIST in which the answer takes the place of the engine's layer."""
-    data = minivit.load_digits("mnist")
-    rng = np.random.default_rng(0)
-    training, validation = hold_out(data.train, HELD_OUT, rng)
+    data, rng = train_mnist.load(train_mnist.arguments([]))
     model = minivit.ViT(
         image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=2, mlp_dim=128, classes=10,
         pool="cls" if layer in ("class_token", "first_token") else "mean",
@@ -75,10 +70,10 @@ def train(layer, answer):
         f"A ViT of {params.flat.size:,} parameters learns MNIST; your {answer.__name__} works in "
         f"it {count} time{'s' if count > 1 else ''}."
     )
-    normalize = Normalize.of(training.images)
+    normalize = Normalize.of(data.train.images)
     classifier = minivit.Classifier(model, params, normalize, data.classes)
     options = dict(epochs=EPOCHS, batch_size=250, shards=1)  # workers could not import the answer
-    fit(Progress(classifier, minivit.Muon(params)), training, validation, **options)
+    fit(Progress(classifier, minivit.Muon(params)), data.train, data.validation, **options)
     loss, accuracy, _ = classifier.evaluate(data.test)
     print(f"Test accuracy {accuracy:.2%}, loss {loss:.4f}, with your {answer.__name__}")
 

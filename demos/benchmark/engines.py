@@ -1,8 +1,7 @@
 """The engines that are measured: each is a context that yields `step` and how much one step does.
 
-ENGINES train the same model, from the same parameters, on the same batch of raw images, with AdamW,
-on all cores that this process may use. ANSWERS predict all images of a batch at once: many images
-show the throughput, one the latency.
+All train the same model, from the same parameters, on the same batch of raw images, with AdamW, on
+all cores that this process may use.
 """
 
 import contextlib
@@ -55,31 +54,22 @@ def minivit_engine(config, batch_size, shards=None):
         yield step, batch_size
 
 
-def torch_twin(config, batch_size):
-    """PyTorch's model, images and labels, with what normalises the images, on all cores."""
-    import torch
-
-    from .torch_vit import twin
-
-    torch.set_num_threads(cores())
-    images, labels = map(torch.from_numpy, batch_of(config, batch_size))
-    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
-    return twin(config, start(config)[1]), images, labels, lambda raw: (raw.float() - mean) / std
-
-
 @contextlib.contextmanager
 def torch_engine(config, batch_size, compiled=False):
     import torch
 
-    from .torch_vit import adamw
+    from .torch_vit import adamw, twin
 
-    model, images, labels, prepare = torch_twin(config, batch_size)
+    torch.set_num_threads(cores())
+    images, labels = map(torch.from_numpy, batch_of(config, batch_size))
+    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
+    model = twin(config, start(config)[1])
     optimizer = adamw(model.named_parameters(), LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
 
     def step():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(forward(prepare(images)), labels)
+        loss = torch.nn.functional.cross_entropy(forward((images.float() - mean) / std), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -112,44 +102,9 @@ def operations(config):
     return 3 * sum(forward_operations(config).values())
 
 
-@contextlib.contextmanager
-def classifier(config, count):
-    images, _ = batch_of(config, count)
-    model = minivit.Classifier(*start(config), NORMALIZE, range(config["classes"]))
-    yield lambda: model.predict(images), count
-
-
-@contextlib.contextmanager
-def classifier_on_all_cores(config, count):
-    """As training and `demos.evaluate` ask it: batch by batch, with a thread on each core."""
-    images, _ = batch_of(config, count)
-    model = minivit.Classifier(*start(config), NORMALIZE, range(config["classes"]))
-    with threads(cores()) as mapper:
-        yield lambda: model.logits(images, mapper), count
-
-
-@contextlib.contextmanager
-def torch_classifier(config, count, batch_size=250):
-    import torch
-
-    model, images, _, prepare = torch_twin(config, count)
-    model.eval()
-
-    @torch.inference_mode()
-    def answer():
-        return torch.cat([model(prepare(raw)).softmax(-1) for raw in images.split(batch_size)])
-
-    yield answer, count
-
-
 ENGINES = {
     "minivit": minivit_engine,
     "torch-eager": torch_engine,
     "torch-compile": functools.partial(torch_engine, compiled=True),
     "matrix products": matrix_products,
-}
-ANSWERS = {
-    "Classifier": classifier,
-    "Classifier on all cores": classifier_on_all_cores,
-    "torch-eager, inference mode": torch_classifier,
 }

@@ -8,36 +8,27 @@ import contextlib
 import io
 import statistics
 
-import minivit
 from minivit.data.augment import Augmentation
-from minivit.training import Progress, fit
+from minivit.threads import threads
+from minivit.training import fit
 
 from ..train_mnist import load
-from ..training_options import OPTIMIZERS, model_of
-from .engines import Normalize, threads
+from ..training import set_up
 from .report import print_row, print_title
 from .workers import Worker
 
 
 def start(options):
-    """What both begin with: data, model, parameters, normalisation and settings."""
-    data, rng = load(options)
-    model = model_of(options, data.train.images.shape[1:], 1, len(data.classes))
-    params = minivit.Params(model.init(rng))
-    settings = dict(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        augment=Augmentation.of(options.augment),
-        seed=options.seed,
-    )
-    return data, model, params, Normalize.of(data.train.images), settings
+    """What both begin with: the data, the Progress of a new model, and the settings."""
+    data, progress, _ = set_up(options, load, "cpu")
+    settings = {name: getattr(options, name) for name in ("epochs", "batch_size", "seed")}
+    settings["augment"] = Augmentation.of(options.augment)
+    return data, progress, settings
 
 
 def train_minivit(turn, options):
     """Answer each turn with the validation accuracy after an epoch, the last with the test's."""
-    data, model, params, normalize, settings = start(options)
-    classifier = minivit.Classifier(model, params, normalize, data.classes)
-    progress = Progress(classifier, OPTIMIZERS["muon"](params, None))
+    data, progress, settings = start(options)
 
     def after_step(progress):
         if progress.at_epoch_end:
@@ -60,24 +51,22 @@ def train_torch(turn, options):
     from . import torch_recipe, torch_vit
 
     torch.set_num_threads(options.shards)
-    data, model, params, normalize, settings = start(options)
-    rival = torch_vit.twin(model.config, params)
+    data, progress, settings = start(options)
+    ours, splits = progress.classifier, (data.train, data.validation)
+    rival = torch_vit.twin(ours.model.config, ours.params)
     turn()
-    for _, accuracy in torch_recipe.train(
-        rival, data.train, data.validation, normalize, **settings
-    ):
+    for _, accuracy in torch_recipe.train(rival, *splits, ours.normalize, **settings):
         turn(accuracy)
-    return torch_recipe.evaluate(rival, data.test, normalize)[1]
+    return torch_recipe.evaluate(rival, data.test, ours.normalize)[1]
 
 
 SIDES = {"minivit": train_minivit, "PyTorch": train_torch}
 
 
-def compare_recipes(options, has_torch):
+def compare_recipes(options):
     """Train both, and print each epoch and the sums; options: those of `demos.train_mnist`."""
-    sides = [name for name in SIDES if has_torch or name == "minivit"]
-    workers = [Worker(SIDES[name], options) for name in sides]
-    print_title("", *(title for name in sides for title in (f"{name}, s", "accuracy")))
+    workers = [Worker(side, options) for side in SIDES.values()]
+    print_title("", *(title for name in SIDES for title in (f"{name}, s", "accuracy")))
     turns = []  # the seconds of each: [minivit's, PyTorch's]
     for title in [*(f"epoch {epoch + 1}" for epoch in range(options.epochs)), "test"]:
         answers = [worker.ask() for worker in workers]
@@ -87,5 +76,4 @@ def compare_recipes(options, has_torch):
     whole = [sum(seconds) for seconds in zip(*turns, strict=True)]
     for title, sums in [("median epoch", median), ("in all", whole)]:
         print_row(title, *(cell for seconds in sums for cell in (f"{seconds:.2f}", "")))
-        if has_torch:
-            print(f"minivit is {sums[1] / sums[0]:.2f} × as fast")
+        print(f"minivit is {sums[1] / sums[0]:.2f} × as fast")

@@ -1,4 +1,4 @@
-"""What is printed: the machine, and tables."""
+"""What is printed: the machine, and a table of speed and memory for each model."""
 
 import importlib.metadata
 import importlib.util
@@ -8,7 +8,12 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-from .engines import cores
+from .engines import cores, operations
+from .workers import race
+
+LEGEND = """
+MFLOP: million operations on each image. minivit is: its images/s divided by those of this engine.
+of the peak: of the speed of large matrix products. MB: peak memory of all processes together."""
 
 
 def machine():
@@ -34,3 +39,17 @@ def print_row(first, *cells):
 def print_title(first, *cells):
     print()
     print_row(first, *cells)
+
+
+def compare(models, names, options):
+    """Race engines on each model, and print how near they come to the peak of matrix products."""
+    for model, config in models.items():
+        results = race(names, config, options.batch_size, options)
+        peak, _ = results.pop("matrix products")
+        title = f"{model} ({operations(config) / 1e6:,.1f} MFLOP)"
+        print_title(title, "images/s", "minivit is", "of the peak", "MB")
+        for name, (speed, memory) in results.items():
+            ratio = f"{results['minivit'][0] / speed:.2f} ×"
+            share = f"{speed * operations(config) / peak:.1%}"
+            print_row(name, f"{speed:,.0f}", ratio, share, f"{memory:.0f}")
+    print(LEGEND)

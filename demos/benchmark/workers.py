@@ -6,7 +6,7 @@ import statistics
 import time
 from pathlib import Path
 
-from .engines import ANSWERS, ENGINES
+from .engines import ENGINES
 
 
 class Worker:
@@ -62,7 +62,7 @@ def run_engine(turn, name, config, batch_size):
 
     Asked with None, answer with the peak memory in MB.
     """
-    with (ENGINES | ANSWERS)[name](config, batch_size) as (step, amount):
+    with ENGINES[name](config, batch_size) as (step, amount):
         for _ in range(3):
             step()
         seconds = turn()

@@ -102,16 +102,3 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
     assert printed.startswith("attention_backprop: ")
     assert message in printed
     assert len(printed.splitlines()) == 1
-
-
-def test_data_of_other_classes_is_refused(folder, monkeypatch, capsys):
-    data = minivit.load_digits(folder)
-    monkeypatch.setattr(minivit, "load_digits", lambda _: data._replace(classes=["a", "b"]))
-    assert demo() == 2
-    assert "a, b; the run knows 0, 1, 2" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", [["--seed", "-1"], ["--write", "nowhere/walk.md"]])
-def test_refuses_options_that_cannot_work(option):
-    with pytest.raises(SystemExit):
-        attention_backprop.arguments(option)

@@ -4,24 +4,21 @@ import re
 import pytest
 
 from demos.benchmark import engines, profile
+from demos.options import command
 from tests.demos.test_benchmark import TINY
 
 benchmark = importlib.import_module("demos.benchmark.__main__")
 KINDS = {
     'out = rows @ params["w"]': "products",
     "xp.matmul(att, v, out=mix)": "products",
-    'grads["w"] += rows.T @ dout': "products",
     "loss = (losses / B).sum()": "reductions",
     'grads["b"] += sum_rows(dout)': "reductions",
-    "shifted = x - x.max(axis=-1, keepdims=True)": "reductions",
     "centered = x - mean": "element-wise",
     "gate *= 0.5": "element-wise",
     "gate = xp.tanh(inner, out=inner)": "element-wise",
     "rows = x.reshape(-1, self.d_in)": "copies",
-    "merged = xp.empty((B, T, D), x.dtype)": "copies",
     'cache["x"] = x': "Python",
     "rows = height // patch_size": "Python",
-    "h, d = self.heads, D // self.heads": "Python",
     'expect_shape("Linear", x, ..., self.d_in)': "Python",
 }
 
@@ -57,6 +54,7 @@ def test_prints_shares_that_add_up_and_how_near_products_come_to_the_peak(monkey
     monkeypatch.setattr(benchmark, "MODELS", {"tiny": TINY})
     assert benchmark.main(["--profile"]) == 0
     printed = capsys.readouterr().out
+    assert printed.endswith(f": {command('explore')}\n")
     assert re.search(r"^products +6\.00 +75\.0%$", printed, re.M)
     assert "The lines add up to 80% of that step" in printed
     assert re.search(r"dx = dy @ w\.T +4\.00 +50\.0% +50% +products$", printed, re.M)

@@ -1,4 +1,3 @@
-import importlib
 import re
 
 import numpy as np
@@ -13,7 +12,6 @@ from minivit.training import Progress, fit
 from tests.data.idx import few_digits
 from tests.demos.test_benchmark import TINY, assert_same_parameters
 
-benchmark = importlib.import_module("demos.benchmark.__main__")
 SETTINGS = dict(epochs=2, batch_size=16, seed=3)
 
 
@@ -81,11 +79,9 @@ def test_both_sides_train_on_the_same_data_and_take_a_turn_for_each_epoch(tmp_pa
     np.testing.assert_allclose(*sides, atol=0.06)  # in float32: one image of 20, 3 of 50
 
 
-@pytest.mark.parametrize("has_torch", [True, False])
-def test_prints_epochs_test_and_ratio(monkeypatch, capsys, has_torch):
+def test_prints_epochs_test_and_ratio(monkeypatch, capsys):
     class Scripted:
         def __init__(self, side, options):
-            assert (options.epochs, options.batch_size, options.optimizer) == (3, 250, "muon")
             times = [1.0, 5.0, 1.2, 0.5] if side is recipe.train_minivit else [3.0, 3.0, 3.6, 1.0]
             self.answers = iter([(0.9, seconds) for seconds in times])
 
@@ -93,11 +89,10 @@ def test_prints_epochs_test_and_ratio(monkeypatch, capsys, has_torch):
             return next(self.answers)
 
     monkeypatch.setattr(recipe, "Worker", Scripted)
-    monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: has_torch or None)
-    assert benchmark.main(["--recipe", "--epochs", "3"]) == 0
+    recipe.compare_recipes(train_mnist.arguments(["--epochs", "3"]))
     printed = capsys.readouterr().out
     assert re.search(r"^test +0\.50 +90\.00%", printed, re.M)
     assert re.search(r"^median epoch +1\.20 ", printed, re.M)
     assert re.search(r"^in all +7\.70 ", printed, re.M)
     ratios = re.findall(r"^minivit is (.*) × as fast$", printed, re.M)
-    assert ratios == (["2.50", "1.38"] if has_torch else [])
+    assert ratios == ["2.50", "1.38"]

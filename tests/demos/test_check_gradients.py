@@ -3,6 +3,7 @@ import pytest
 
 import minivit
 from demos import check_gradients
+from demos.options import command
 
 
 def test_everything_is_right(capsys, tmp_path):
@@ -17,21 +18,13 @@ def test_everything_is_right(capsys, tmp_path):
     assert cv2.imread(str(picture)).std() > 5
 
 
-@pytest.mark.parametrize("options", [["--method", "central"], ["--mode", "directional"]])
-def test_one_layer_in_another_way(capsys, options):
-    assert check_gradients.main(["--layer", "mlp", "--seed", "3", *options]) == 0
-    printed = capsys.readouterr().out
-    assert f"({options[1]}, full)" in printed or f"(complex, {options[1]})" in printed
-    assert printed.endswith("\nAll right: mlp\n")
-
-
 def test_a_wrong_gradient_is_named_and_the_status_is_1(monkeypatch, capsys):
     backward = minivit.layers.Linear.backward
     monkeypatch.setattr(minivit.layers.Linear, "backward", lambda *rest: 2 * backward(*rest))
     assert check_gradients.main([]) == 1
     printed = capsys.readouterr().out
     wrong = "NOT RIGHT: linear, mlp, attention, block, post_norm, patches"
-    assert printed.splitlines()[-1].startswith(wrong)
+    assert f"\n{wrong}" in printed
     assert "Not right: x." in printed
 
 
@@ -40,7 +33,7 @@ def test_a_fault_is_switched_on_seen_and_switched_off_again(capsys):
     printed = capsys.readouterr().out
     assert "Switched on: scale_forgotten: Scores are not divided by √d at all. (delzac" in printed
     assert "\n-dscores *= self.scale\n" in printed
-    assert printed.endswith("\nNOT RIGHT: structure\n")
+    assert "\nNOT RIGHT: structure\n" in printed
     assert check_gradients.main(["--fault", "scale_forgotten", "--layer", "attention"]) == 0
     assert check_gradients.main(["--layer", "structure"]) == 0
 
@@ -58,22 +51,7 @@ def test_a_mistyped_name_is_refused_with_those_that_look_alike(capsys):
 def test_faults_are_listed_with_their_sources(capsys):
     assert check_gradients.main(["--list-faults"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 * len(check_gradients.faults())
+    assert lines[-1].endswith(f": {command('write_backward', 'attention')}")
+    assert len(lines) == 3 * len(check_gradients.faults()) + 2
     place = lines.index("keys_not_transposed (attention)")
     assert lines[place + 2] == "    Dao-AILab/flash-attention, issue 373"
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        ["--seed", "-1"],
-        ["--sweep", "nowhere/x.png"],
-        ["--fault", "none"],
-        ["--sweep", "x.png", "--layer", "adam"],
-        ["--sweep", "x.png", "--fault", "uphill"],
-        ["--layer", "structure", "--method", "central"],
-    ],
-)
-def test_refuses_options_that_cannot_work(option):
-    with pytest.raises(SystemExit):
-        check_gradients.arguments(option)

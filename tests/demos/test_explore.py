@@ -60,17 +60,8 @@ def test_writes_the_page_of_a_test_image(run, capsys):
     assert (data["label"], data["labelled"]) == (SPLIT.labels[7], True)
     assert data["pixels"] == SPLIT.images[7].tolist()
     printed = capsys.readouterr().out
-    assert "Test image 7;" in printed and "MB, made in" in printed
+    assert "Test image 7;" in printed and "MB; open it" in printed
     assert re.search(r"\nNext, .*attention_backprop run\n$", printed)
-
-
-def test_a_large_page_is_called_large(run, capsys, monkeypatch):
-    options = [run, "--digit", "7", "--write", "page.html"]
-    assert explore.main(options) == 0
-    assert "large file" not in capsys.readouterr().out
-    monkeypatch.setattr(explore, "LARGE", 1000)
-    assert explore.main(options) == 0
-    assert "a large file: it holds every number" in capsys.readouterr().out
 
 
 def test_a_missing_picture_is_refused_before_a_model_trains(monkeypatch, capsys):
@@ -134,7 +125,7 @@ def test_a_run_of_colour_images_is_refused_in_one_line(monkeypatch, capsys):
     for options in ([], ["--image", str(SAMPLES / "five-photo.jpg")]):
         assert explore.main(["colours", *options]) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert "colours reads colour images, this page shows grey ones" in line
+        assert "colours reads colour images, the page shows grey" in line
         assert line.endswith("attention_backprop colours")
 
 
@@ -151,7 +142,7 @@ def test_the_test_images_are_those_of_the_data_that_the_run_was_trained_on(run, 
 def test_without_a_run_a_model_trains(monkeypatch, capsys):
     epochs = []
     monkeypatch.setattr(digit, "fit", lambda *args, **more: epochs.append(more["epochs"]))
-    monkeypatch.setattr(digit, "PATCH", 4)
+    monkeypatch.setattr(digit, "TRAINING", ["--epochs", "2", "--patch-size", "4"])
     assert explore.main(["--write", "page.html"]) == 0
     assert epochs == [2]
     assert "There is no runs/mnist yet, so a model trains" in capsys.readouterr().out
@@ -197,10 +188,3 @@ def test_says_what_is_wrong(run, options, message, capsys):
     Path(saved("unknown", DIGITS.classes), "training.json").unlink()
     assert explore.main(options) == 2
     assert message in capsys.readouterr().err
-
-
-def test_a_picture_and_a_digit_are_one_too_many():
-    with pytest.raises(SystemExit):
-        explore.arguments(["--image", "x.png", "--digit", "3"])
-    with pytest.raises(SystemExit):
-        explore.arguments(["--write", "nowhere/page.html"])

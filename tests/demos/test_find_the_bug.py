@@ -38,6 +38,7 @@ def test_a_right_guess_ends_the_game(monkeypatch, capsys):
 
 def test_hints_lists_and_sources(monkeypatch, capsys):
     commands = ["hint"] * 5 + [
+        "help",
         "list",
         "look",
         "look losses.cross_entropy.cross_entropy",
@@ -46,6 +47,7 @@ def test_hints_lists_and_sources(monkeypatch, capsys):
     printed, _ = play(monkeypatch, capsys, *commands)  # the end of input ends the game
     assert "It is in " in printed
     assert "There are no more hints." in printed
+    assert printed.count("A bug is switched on in the engine") == 2
     assert all(f"{name}: {fault.bug}" in printed for name, fault in faults().items())
     assert printed.count("look NAME, one of") == 2
     assert "def cross_entropy(" in printed

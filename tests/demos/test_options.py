@@ -61,6 +61,39 @@ def test_help_shows_a_default_only_where_there_is_one(demo, capsys):
     assert "default: None" not in printed and "default: False" not in printed
 
 
+REFUSED = """
+attention_backprop --write nowhere/walk.md
+benchmark --rounds 0
+benchmark --seconds -1
+check_gradients --seed -1
+check_gradients --sweep nowhere/x.png
+check_gradients --fault none
+check_gradients --sweep x.png --layer adam
+check_gradients --sweep x.png --fault uphill
+explore --image x.png --digit 3
+explore --write nowhere/page.html
+patch_image x.png --size 0
+patch_image x.png --size 1 2 3
+patch_image x.png --patch-size -4
+patch_image x.png --seed -1
+patch_image x.png --out nowhere/a.png
+predict run
+predict run a.png --attention nowhere/a.png
+train_images
+train_images shapes --resume runs/images
+train_images shapes --image-size 1 2 3
+write_backward vit
+write_backward softmax --file nowhere/x.py
+"""
+
+
+@pytest.mark.parametrize("line", REFUSED.split("\n")[1:-1])
+def test_options_that_cannot_work_are_refused(line):
+    demo, *given = line.split()
+    with pytest.raises(SystemExit, match="2"):
+        module_of(demo).arguments(given)
+
+
 def test_help_shows_defaults(capsys):
     with pytest.raises(SystemExit):
         main(["patch_image", "--help"])

@@ -57,11 +57,3 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(picture, capsys, options
     assert printed.err.startswith("patch_image: ")
     assert message in printed.err
     assert len(printed.err.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "options", ["--size 0", "--size 1 2 3", "--patch-size -4", "--seed -1", "--out nowhere/a.png"]
-)
-def test_refuses_options_that_cannot_work(options):
-    with pytest.raises(SystemExit):
-        patch_image.arguments(["picture.png", *options.split()])

@@ -128,12 +128,6 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(capsys, options, message
     assert len(printed.splitlines()) == 1
 
 
-@pytest.mark.parametrize("options", [["run"], ["run", "a.png", "--attention", "nowhere/a.png"]])
-def test_refuses_options_that_cannot_work(options):
-    with pytest.raises(SystemExit):
-        predict.arguments(options)
-
-
 @pytest.mark.parametrize("change", [ruled, boxed])
 def test_printed_signs_are_drawn_in_all_fonts_and_read(change):
     page = printed("DejaVuSans", "3", np.random.default_rng(0))

@@ -8,7 +8,6 @@ import pytest
 import minivit
 from demos import evaluate, train_images
 from minivit.data import folders
-from minivit.data.augment import Augmentation
 from minivit.data.folders import split_files
 from minivit.data.images import load_pixels
 from minivit.training import Run
@@ -128,14 +127,6 @@ def test_refuses_to_resume_when_the_folder_has_changed(shapes, capsys):
     assert "runs/images was started with images.t" in last_error(capsys)
 
 
-def test_every_option_of_a_training_is_passed_on(shapes, fits):
-    asked = ["--augment", "flip", "--patience", "2", "--batch-size", "7", "--seed", "4"]
-    assert train_images.main(["shapes", *SHORT, *asked]) == 0
-    (*_, options) = fits[0]
-    assert options["augment"] == Augmentation(flip=True)
-    assert (options["patience"], options["batch_size"], options["seed"]) == (2, 7, 4)
-
-
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -151,21 +142,6 @@ def test_what_cannot_work_ends_in_one_line_before_the_images_are_read(
     assert error.startswith("train_images: ")
     assert message in error
     assert not Path("runs").exists()
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ([], "give the FOLDER, or --resume RUN"),
-        (["shapes", *RESUME], "--resume takes the settings of the run"),
-        (["shapes", "--image-size", "1", "2", "3"], "--image-size is one number or two"),
-    ],
-)
-def test_refuses_options_that_cannot_work(capsys, options, message):
-    with pytest.raises(SystemExit) as stop:
-        train_images.arguments(options)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow
