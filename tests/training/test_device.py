@@ -8,7 +8,7 @@ import pytest
 
 import minivit
 from demos import evaluate as evaluate_demo
-from demos import post_norm, predict, train_mnist
+from demos import predict, train_mnist
 from minivit.backend import device_of
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
@@ -194,6 +194,4 @@ def test_the_demos_work_on_every_backend(device, tmp_path, monkeypatch, capsys):
     pixels = minivit.load_digits("mnist").test.images[0]
     cv2.imwrite(picture, 255 - pixels.repeat(8, axis=0).repeat(8, axis=1))
     assert predict.main(["runs/tiny", picture, "--attention", "why.png", *where]) == 0
-    monkeypatch.setattr(post_norm, "DEPTH", 1)
-    assert post_norm.main(["--steps", "50", "--seeds", "1", *where]) == 0
     assert (tmp_path / "runs" / "tiny" / "gradients.png").is_file()
