@@ -21,33 +21,27 @@ from .report import UNKNOWN
 class Mismatch:
     """A wrong gradient and what is known about it.
 
-    analytic, numeric: the gradient as written, and as it should be, of one shape
-    x_shape: of the layer's input, (B, T, D) or the like
-    name:    of the array whose gradient it is, such as "qkv.w"
     forward, backward: {name: array} of the two passes, to recognise terms by
-    heads:   of the layer, if it has any, to recognise √d by
     """
 
-    analytic: np.ndarray
-    numeric: np.ndarray
-    x_shape: tuple
-    name: str = "x"
+    analytic: np.ndarray  # the gradient as written
+    numeric: np.ndarray  # as it should be, of the same shape
+    x_shape: tuple  # of the layer's input, (B, T, D) or the like
+    name: str = "x"  # of the array whose gradient it is, such as "qkv.w"
     forward: dict = dataclasses.field(default_factory=dict)
     backward: dict = dataclasses.field(default_factory=dict)
-    heads: int | None = None
+    heads: int | None = None  # of the layer, if it has any, to recognise √d by
 
 
-def diagnose(mismatch):
-    """Return the cause as a sentence, or UNKNOWN."""
-    return (
-        _first(mismatch, _zero, _not_finite, _should_be_zero, _factor, *ARRANGEMENTS, *PARTS)
-        or UNKNOWN
-    )
+def diagnose(mismatch, whole=True):
+    """Return the cause as a sentence, or UNKNOWN.
 
-
-def diagnose_sample(mismatch):
-    """The same for a sample of entries or directions, which shows neither places nor parts."""
-    return _first(mismatch, _zero, _not_finite, _should_be_zero, _factor)
+    A sample of entries or directions is not the whole and shows neither places nor parts: then
+    None if the cause is not among the plain ones.
+    """
+    if whole:
+        return _first(mismatch, *PLAIN, *ARRANGEMENTS, *PARTS) or UNKNOWN
+    return _first(mismatch, *PLAIN)
 
 
 def _first(mismatch, *causes):
@@ -75,22 +69,20 @@ def _factor(m):
     if math.isclose(factor, 1, rel_tol=1e-6) and fits(m.analytic, m.numeric):
         return "it is right to a few digits only: float32 somewhere, or a rounded constant"
     if factor and m.numeric.size > 1 and fits(m.analytic, factor * m.numeric):
-        return f"it is {name_of_factor(factor, m)} times what it should be, in every entry"
+        return f"it is {_name_of_factor(factor, m)} times what it should be, in every entry"
 
 
-def name_of_factor(factor, m):
+def _name_of_factor(factor, m):
     """A factor by the name of what it is likely to be: 1/B, √d, −1, …"""
-    sizes = {"B": m.x_shape[0]} if m.x_shape else {}
-    roots = {}
+    sizes = [("B", B) for B in m.x_shape[:1]]
     if len(m.x_shape) == 3:
         B, T, D = m.x_shape
-        sizes |= {"D": D, "T": T, "B·T": B * T}
-        roots = {"√D": D, "√d": D // m.heads} if m.heads else {"√D": D}
+        sizes += [("D", D), ("T", T), ("B·T", B * T), ("√D", D)]
+        sizes += [("√d", D // m.heads)] if m.heads else []
     known = {"−1": -1.0, "2": 2.0, "½": 0.5}
-    for name, size in sizes.items():
-        known |= {f"{name} = {size}": size, f"1/{name} = 1/{size}": 1 / size}
-    for name, size in roots.items():
-        known |= {f"{name} = √{size}": size**0.5, f"1/{name} = 1/√{size}": size**-0.5}
+    for name, size in sizes:
+        root, value = ("√", size**0.5) if name[0] == "√" else ("", size)
+        known |= {f"{name} = {root}{size}": value, f"1/{name} = 1/{root}{size}": 1 / value}
     names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=1e-6)]
     return " or ".join(names) or f"{factor:.6g}"
 
@@ -117,18 +109,8 @@ def _moved(m):
         rows = np.moveaxis(m.analytic, axis, 0).reshape(shape[axis], -1)
         order = [int(np.abs(right - row).max(axis=1).argmin()) for row in rows]
         if fits(rows, right[order]):
-            return f"the slices along axis {axis} are permuted: {_order(order)}"
+            return f"the slices along axis {axis} are permuted: they are in the order {order}"
     return "its numbers are right but in the wrong places: a reshape, or heads in the wrong order"
-
-
-def _order(order):
-    """The order of slices in words; whole blocks of them, such as heads, as blocks."""
-    for size in range(len(order) // 2, 1, -1):
-        blocks = [order[start : start + size] for start in range(0, len(order), size)]
-        if all(block == list(range(block[0], block[0] + size)) for block in blocks):
-            firsts = [block[0] // size for block in blocks]
-            return f"blocks of {size} (heads?) are in the order {firsts}"
-    return f"they are in the order {order}"
 
 
 def _one_mask(m):
@@ -171,20 +153,13 @@ def _rows(m):
 
 def _places(wrong, size, name):
     """Indices in short; those of q, k and v by name."""
-    numbers = str(wrong.tolist())
-    if len(wrong) > 8:
-        numbers = f"{str(wrong[:8].tolist())[:-1]}, …]"
+    numbers = ", ".join(map(str, wrong[:8])) + (", …" if len(wrong) > 8 else "")
     if "qkv" in name and size % 3 == 0:
         letters = [letter for i, letter in enumerate("qkv") if (wrong // (size // 3) == i).any()]
-        return f"{numbers}, which belong to {' and '.join(letters)}"
-    return numbers
+        return f"[{numbers}], which belong to {' and '.join(letters)}"
+    return f"[{numbers}]"
 
 
+PLAIN = (_zero, _not_finite, _should_be_zero, _factor)
 ARRANGEMENTS = (_transposed, _moved, _one_mask)
-PARTS = (
-    _rows,
-    _summed_too_far,
-    terms.missing_factor,
-    terms.missing_term,
-    terms.other_product,
-)
+PARTS = (_rows, _summed_too_far, terms.missing_factor, terms.missing_term, terms.other_product)

@@ -7,23 +7,21 @@ one number alone, with parameters of one, with a small input. A circumstance in 
 is right shows where it is wrong.
 """
 
-import dataclasses
 import functools
 import math
 
 import numpy as np
 
 from ..params import Params
-from .diagnose import Mismatch, diagnose, diagnose_sample
+from .diagnose import Mismatch, diagnose
 from .inside import arrays_of, backward_of, replaced, watched
 from .numeric import Slopes, directions_of, fits
 from .report import UNKNOWN
 
 
-def explain(report, pairs, layer, slopes, entries):
+def explain(report, layer, slopes, entries):
     """Give the wrong rows of a report their cause; no layer inside may be wrong on its own.
 
-    pairs:   {name: (analytic, numeric)} the slopes behind each row
     entries: the size of the largest array that is looked at whole
     """
     forward, backward = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
@@ -33,30 +31,28 @@ def explain(report, pairs, layer, slopes, entries):
     wrong = [each for each in upstream if not fits(*each[1:])]
     if wrong:
         name, analytic, numeric = wrong[0]
-        owners = [
-            other
+        matches = (
+            f"it is the gradient that {other} should receive"
             for other, _, right in upstream
             if analytic.shape == right.shape and fits(analytic, right)
-        ]
-        cause = f"it is the gradient that {owners[0]} should receive" if owners else None
-        cause = cause or diagnose(mismatch(analytic, numeric, name=name))
+        )
+        cause = next(matches, None) or diagnose(mismatch(analytic, numeric, name=name))
         report.upstream = f"{name} receives a wrong gradient from {type(layer).__name__}: {cause}"
     behind = tuple(f"{name}." for name, _, _ in wrong)  # wrong because of what they receive
-    for place, row in enumerate(report.rows):
+    for row in report.rows:
         follows = wrong and (row.name == "x" or row.name.startswith(behind))
         if row.verdict == "WRONG" and not follows:
-            cause = _cause(row, pairs[row.name], layer, slopes, mismatch)
+            cause = _cause(row, layer, slopes, mismatch)
             if cause != UNKNOWN or not wrong:
-                report.rows[place] = dataclasses.replace(row, cause=cause)
+                row.cause = cause
 
 
 def upstream_gradients(layer, slopes, entries):
     """Yield (name, dy, dy as it should be) of the layers inside, in the order of the backward.
 
-    The dy that a layer passes to one inside must be the gradient of the loss with respect to the
-    output of that one; the numerical gradient comes from adding something to that output. Layers
-    that are not called just once each way, or whose output has more than `entries` numbers, are
-    left out.
+    The dy that a layer inside receives must be the gradient of the loss with respect to its output.
+    Left out are layers that are not called once each way, or whose output has more than `entries`
+    numbers.
     """
     with watched(layer) as calls:
         _, cache = slopes.forward(slopes.params, slopes.x)
@@ -85,12 +81,10 @@ def _gradient_of_output(sub, shape, slopes):
     return Slopes(forward, params, slopes.x, slopes.dy, slopes.loss).gradient("added")
 
 
-def _cause(row, pairs, layer, slopes, mismatch):
-    full = row.index is not None and row.checked == math.prod(row.shape)
-    analytic, numeric = np.reshape(pairs, (2, *(row.shape if full else [-1])))
-    if not full:
-        return diagnose_sample(mismatch(analytic, numeric, name=row.name))
-    cause = diagnose(mismatch(analytic, numeric, name=row.name))
+def _cause(row, layer, slopes, mismatch):
+    whole = row.index is not None and row.checked == math.prod(row.shape)
+    analytic, numeric = np.reshape(row.compared, (2, *(row.shape if whole else [-1])))
+    cause = diagnose(mismatch(analytic, numeric, name=row.name), whole)
     if cause == UNKNOWN:
         cause = _of_a_part(row.name, analytic, slopes) or _diagonal(row.name, analytic, slopes)
         cause = cause or _right_elsewhere(row.name, layer, slopes) or UNKNOWN
@@ -110,17 +104,15 @@ def _of_a_part(name, gradient, slopes):
 
 def _diagonal(name, gradient, slopes):
     """The cause, if only the effect of every input on its own output was taken into account."""
-    x, dy = slopes.x, slopes.dy
-    if name != "x" or x.shape != dy.shape:
-        return None
-    own = np.zeros_like(x)
-    for index, direction in directions_of(x, "full", x.size, None):
-        own[index] = slopes.with_dy(dy * direction).central("x", direction)
-    if fits(gradient, own):
-        return (
-            "it uses only the diagonal of the Jacobian: the effect of each number on its own "
-            "output, not on the others in its row"
-        )
+    if name == "x" and slopes.x.shape == slopes.dy.shape:
+        own = np.zeros_like(slopes.x)
+        for index, direction in directions_of(own, "full", own.size, None):
+            own[index] = slopes.with_dy(slopes.dy * direction).central("x", direction)
+        if fits(gradient, own):
+            return (
+                "it uses only the diagonal of the Jacobian: the effect of each number on its own "
+                "output, not on the others in its row"
+            )
 
 
 def _right_elsewhere(name, layer, slopes):

@@ -7,9 +7,9 @@ the bug.
 
 import contextlib
 import functools
-import importlib
 import inspect
 import linecache
+import pkgutil
 import textwrap
 import tomllib
 from dataclasses import dataclass
@@ -20,18 +20,14 @@ from pathlib import Path
 class Fault:
     """A bug, and what a check must say about it.
 
-    bug:    its description, in a sentence
-    source: where it happened in public, or "constructed"
-    check:  the check that finds it, by its name in `suite.CHECKS`
-    says:   what that check's report must contain: the cause
     change: {"layers.softmax.Softmax.backward": diff}, the lines to remove (-) and to insert (+)
     """
 
     name: str
-    bug: str
-    source: str
-    check: str
-    says: str
+    bug: str  # its description, in a sentence
+    source: str  # where it happened in public, or "constructed"
+    check: str  # the check that finds it, by its name in `suite.CHECKS`
+    says: str  # what that check's report must contain: the cause
     change: dict
 
     def __str__(self):
@@ -53,7 +49,7 @@ def planted(fault):
     Errors: ValueError if the lines to remove are not in the source, or are in it twice.
     """
     changes = [(function_at(place), diff) for place, diff in fault.change.items()]
-    codes = [(f, f.__code__, changed(f, diff, fault.name)) for f, diff in changes]
+    codes = [(f, f.__code__, _changed(f, diff, fault.name)) for f, diff in changes]
     try:
         for function, _, code in codes:
             function.__code__ = code
@@ -65,25 +61,28 @@ def planted(fault):
 
 def function_at(place):
     """The function of a dotted name below minivit, such as "layers.softmax.Softmax.backward"."""
-    parts = f"minivit.{place}".split(".")
-    for end in range(len(parts), 0, -1):
-        with contextlib.suppress(ModuleNotFoundError):
-            module = importlib.import_module(".".join(parts[:end]))
-            return functools.reduce(getattr, parts[end:], module)
+    return pkgutil.resolve_name(f"minivit.{place}")
 
 
-def changed(function, diff, name):
+def _changed(function, diff, name):
     """The code of the function after the diff, whose hunks are separated by empty lines."""
     source = textwrap.dedent(inspect.getsource(function))
     for hunk in diff.strip("\n").split("\n\n"):
         source = _replaced(source, hunk, name)
-    return compiled(function, source, name)
+    names = function.__code__.co_freevars  # the same closure as before: `super()` needs one
+    body = textwrap.indent(source, "    ")
+    source = f"def closure({', '.join(names)}):\n{body}\n    return {function.__name__}"
+    filename = f"<{function.__qualname__} with {name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    namespace = dict(function.__globals__)
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace["closure"](*names).__code__
 
 
 def _replaced(source, hunk, name):
     lines = source.split("\n")
     out = [line[1:].strip() for line in hunk.split("\n") if line.startswith("-")]
-    into = [line[1:] for line in hunk.split("\n") if line.startswith("+")]
+    into = "\n".join(line[1:] for line in hunk.split("\n") if line.startswith("+"))
     stripped = [line.partition("  #")[0].strip() for line in lines]
     places = [i for i in range(len(lines)) if stripped[i : i + len(out)] == out]
     if len(places) != 1 or not out:
@@ -92,18 +91,5 @@ def _replaced(source, hunk, name):
         )
     (start,) = places
     indent = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
-    into = textwrap.dedent("\n".join(into)).split("\n") if into else []
-    lines[start : start + len(out)] = [indent + line for line in into]
+    lines[start : start + len(out)] = textwrap.indent(textwrap.dedent(into), indent).split("\n")
     return "\n".join(lines)
-
-
-def compiled(function, source, name):
-    """The code object of the function's new source, with the same closure (`super()` needs one)."""
-    names = function.__code__.co_freevars
-    body = textwrap.indent(source, "    ")
-    source = f"def closure({', '.join(names)}):\n{body}\n    return {function.__name__}"
-    filename = f"<{function.__qualname__} with {name}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    namespace = dict(function.__globals__)
-    exec(compile(source, filename, "exec"), namespace)
-    return namespace["closure"](*names).__code__

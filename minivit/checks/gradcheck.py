@@ -71,7 +71,13 @@ def _checked(layer, x, loss, params, report, seed, entries):
     if x.dtype != np.float64:
         report.notes.append(f"x is {x.dtype}, which has too few digits: checked in float64")
         x = x.astype(np.float64)
-    params = random_params(layer, rng) if params is None else _as_float64(params, report)
+    if params is None:
+        params = random_params(layer, rng)
+    else:
+        constant = [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
+        if constant:
+            report.notes.append(f"constant parameters hide errors: {', '.join(constant)}")
+        params = params.astype(np.float64)
     if names := without_rng(layer):
         report.notes.append(
             f"these get no rng and are checked as in evaluation: {', '.join(names)}"
@@ -85,21 +91,12 @@ def _checked(layer, x, loss, params, report, seed, entries):
             report.notes.append("dy is constant, which hides errors in softmax and layer norm")
         slopes = Slopes(forward, params, x, dy, loss)
         gradients = gradients_of(layer, forward, params, x, dy, report)
-        numeric = _compare(gradients, slopes, report, entries, rng)
+        _compare(gradients, slopes, report, entries, rng)
     if not report.ok:
-        options = dict(method=report.method, mode=report.mode, seed=seed, entries=entries)
-        _find_culprits(layer, forward, params, x, loss, options, report)
+        _find_culprits(layer, forward, params, x, loss, report, seed, entries)
         if y is not None and not report.culprits:
-            explain(report, numeric, layer, slopes, entries)
+            explain(report, layer, slopes, entries)
     return report
-
-
-def _as_float64(params, report):
-    """The caller's parameters in float64; notes those that may hide errors."""
-    constant = [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
-    if constant:
-        report.notes.append(f"constant parameters hide errors: {', '.join(constant)}")
-    return params.astype(np.float64)
 
 
 def _dy_of(loss, y):
@@ -114,30 +111,33 @@ def _dy_of(loss, y):
 
 
 def _compare(gradients, slopes, report, entries, rng):
-    """Add a Row for each array to the report; return {name: (analytic, numeric) slopes}."""
-    arrays, pairs = {"x": slopes.x, **dict(slopes.params.named())}, {}
-    if report.method == "central":
-        _report_noise(slopes, report)
+    """Add a Row for each array to the report."""
+    loss = abs(float(slopes.value()))
+    noise = 10 * EPS * loss / 1e-3  # of the slopes, at the largest of the steps
+    if report.method == "central" and noise > 1e-6 * np.abs(slopes.dy).max(initial=0):
+        report.problem(
+            f"the loss is about {loss:.3g}, so rounding moves its numerical slopes by "
+            f'{noise:.1g}: check at a smaller x, or with method="complex"'
+        )
     sizes = [np.abs(array).max(initial=0) for array in [slopes.dy, *gradients.values()]]
     largest = float(max(filter(np.isfinite, sizes), default=0))
+    shapes = {"x": slopes.x.shape} | {name: leaf.shape for name, leaf in slopes.params.named()}
     for name, gradient in gradients.items():
-        shape = arrays[name].shape
-        if gradient.shape != shape:
+        if gradient.shape != shapes[name]:
             report.problem(
-                f"the gradient of {name} has shape {gradient.shape}, but {name} has shape {shape}"
+                f"the gradient of {name} has shape {gradient.shape}, but {name} has shape "
+                f"{shapes[name]}"
             )
         elif gradient.size:
             directions = list(directions_of(gradient, report.mode, entries, rng))
-            row, pairs[name] = _judge(name, gradient, directions, slopes, report, largest)
-            report.rows.append(row)
+            report.rows.append(_judge(name, gradient, directions, slopes, report, largest))
     sampled = [r.name for r in report.rows if 0 < r.checked < math.prod(r.shape)]
     if sampled and report.mode == "full":
         report.notes.append(f"only {entries} random entries were checked of: {', '.join(sampled)}")
-    return pairs
 
 
 def _judge(name, gradient, directions, slopes, report, largest):
-    """Return the Row of one array, and its slopes along the directions, as written and measured.
+    """Return the Row of one array.
 
     largest: of all gradients; the rounding of a pass is in proportion to it
     """
@@ -147,8 +147,7 @@ def _judge(name, gradient, directions, slopes, report, largest):
         numeric = np.array([float(slope(name, direction)) for _, direction in directions])
     except (TypeError, np.exceptions.ComplexWarning) as why:
         report.problem(f'forward or loss is not analytic ({why}); use method="central"')
-        blank = Row(name, gradient.shape, math.nan, None, math.nan, math.nan, "unknown", 0)
-        return blank, (analytic, None)
+        return Row(name, gradient.shape, math.nan, None, math.nan, math.nan, "unknown", 0)
     scale = float(np.abs([analytic, numeric]).max())
     rounding = ROUNDING[report.method] * largest
     allowed = TOLERANCE[report.method] * scale + rounding
@@ -158,7 +157,6 @@ def _judge(name, gradient, directions, slopes, report, largest):
             numeric[place] = slopes.best_central(name, direction, analytic[place], numeric[place])
     differences = np.abs(analytic - numeric)
     worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
-    error = float(differences[worst] / scale) if scale else 0.0
     index, direction = directions[worst]
     if scale <= rounding:
         verdict = "structurally zero"
@@ -166,20 +164,10 @@ def _judge(name, gradient, directions, slopes, report, largest):
         verdict = "ok"
     else:
         verdict = _why(name, direction, numeric[worst], slopes, report, largest)
+    error = float(differences[worst] / scale) if scale else 0.0
     numbers = float(analytic[worst]), float(numeric[worst])
-    row = Row(name, gradient.shape, error, index, *numbers, verdict, len(directions))
-    return row, (analytic, numeric)
-
-
-def _report_noise(slopes, report):
-    """Report that the loss is too large for differences of it to show its slopes."""
-    value = abs(float(slopes.value()))
-    noise = 10 * EPS * value / 1e-3  # at the largest of the steps
-    if noise > 1e-6 * np.abs(slopes.dy).max(initial=0):
-        report.problem(
-            f"the loss is about {value:.3g}, so rounding moves its numerical slopes by "
-            f'{noise:.1g}: check at a smaller x, or with method="complex"'
-        )
+    compared = analytic, numeric
+    return Row(name, gradient.shape, error, index, *numbers, verdict, len(directions), compared)
 
 
 def _why(name, direction, slope, slopes, report, largest):
@@ -208,7 +196,7 @@ def _why(name, direction, slope, slopes, report, largest):
     return "WRONG"
 
 
-def _find_culprits(layer, forward, params, x, loss, options, report):
+def _find_culprits(layer, forward, params, x, loss, report, seed, entries):
     """Put the smallest layers inside that are wrong on their own into report.culprits."""
     with watched(layer) as calls:
         y, _ = forward(params, x)
@@ -216,7 +204,7 @@ def _find_culprits(layer, forward, params, x, loss, options, report):
     if loss:
         inside.append(("loss", Loss(loss), y))
     for name, sub, sub_x in inside:
-        inner = gradcheck(sub, sub_x, **options)
+        inner = _checked(sub, sub_x, None, None, Report(report.method, report.mode), seed, entries)
         if not inner.ok:
             deeper = {f"{name}.{path}": culprit for path, culprit in inner.culprits.items()}
             report.culprits |= deeper or {name: inner}

@@ -78,7 +78,7 @@ def _layers_in(name, value):
 @contextlib.contextmanager
 def replaced(layer, method, substitute):
     """While this lasts, layer.method(…) is substitute(the real method, …)."""
-    own, real = vars(layer).get(method), getattr(layer, method)
+    own, real = method in vars(layer), getattr(layer, method)
 
     @functools.wraps(real)
     def replacement(*arguments, **options):
@@ -88,20 +88,20 @@ def replaced(layer, method, substitute):
     try:
         yield
     finally:
-        if own is None:
-            delattr(layer, method)
+        if own:
+            setattr(layer, method, real)
         else:
-            setattr(layer, method, own)
+            delattr(layer, method)
 
 
 class Call(NamedTuple):
-    """A call of a layer inside: what went in, x or dy, any further arrays, and what came out."""
+    """A call of a layer inside."""
 
     name: str
     sub: object
     method: str  # "forward" or "backward"
-    array: np.ndarray
-    others: list
+    array: np.ndarray  # x or dy
+    others: list  # of further arrays
     result: object
 
 
@@ -111,9 +111,9 @@ def watched(layer):
     calls = []
 
     def watch(name, sub, method, real, *arguments, **options):
-        array, *others = arguments[has_params(sub) :]
+        array, *others = [*arguments[has_params(sub) :], *options.values()]
         array = np.array(array)  # as it is now
-        others = [each for each in [*others, *options.values()] if isinstance(each, np.ndarray)]
+        others = [each for each in others if isinstance(each, np.ndarray)]
         result = real(*arguments, **options)
         calls.append(Call(name, sub, method, array, others, result))
         return result
@@ -148,18 +148,18 @@ def arrays_of(layer, forward, params, x, dy):
     finally:
         sys.setprofile(profiler)
     in_forward, in_backward = (local.get(code, {}) for code in codes)
-    known = _new([{"dy": dy, "x": x, "y": y}, params.nest, cache, in_forward], {})
-    return known, _new([in_backward], known)
+    first = [{"dy": dy, "x": x, "y": y}, params.nest, cache, in_forward]
+    known = _new_arrays([nest for nest in first if isinstance(nest, dict)], {})
+    return known, _new_arrays([in_backward], known)
 
 
-def _new(nests, known):
+def _new_arrays(nests, known):
     """The float arrays of dicts, except those that are known, by name or value, or come twice."""
     new = {}
-    for nest in nests:
-        for name, array in nest.items() if isinstance(nest, dict) else ():
-            others = known | new
-            if name in others or not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-                continue
-            if not any(np.array_equal(array, other) for other in others.values()):
-                new[name] = array
+    for name, array in (item for nest in nests for item in nest.items()):
+        others = known | new
+        is_float = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        equal = is_float and any(np.array_equal(array, other) for other in others.values())
+        if is_float and name not in others and not equal:
+            new[name] = array
     return new

@@ -1,6 +1,5 @@
-"""Numerical derivatives: three rules, the slopes of a layer's loss, and when two slopes agree."""
+"""Numerical derivatives: the slopes of a layer's loss by three rules, and when two agree."""
 
-import functools
 import warnings
 
 import numpy as np
@@ -27,53 +26,8 @@ def random_params(layer, rng):
     return params
 
 
-def central_difference(objective, array, direction, step=1e-5):
-    """(f(a + step·u) − f(a − step·u)) / 2 step, the slope along u; `objective()` reads `array`.
-
-    Its error is about step² (the curvature of f) plus 1e-16 / step (rounding): a V with its lowest
-    point near 1e-5, where about ten digits are right.
-    """
-    below, above = _around(objective, array, direction, step)
-    return (above - below) / (2 * step)
-
-
-def one_sided(objective, array, direction, step=1e-6):
-    """The slopes to the left and to the right, (f(a) − f(a − step·u)) / step and its mirror image.
-
-    They differ where f has a kink, and no gradient check means anything there.
-    """
-    here = objective()
-    below, above = _around(objective, array, direction, step)
-    return (here - below) / step, (above - here) / step
-
-
-def _around(objective, array, direction, step):
-    """f(a − step·u) and f(a + step·u)."""
-    start = array.copy()
-    array += step * direction
-    above = objective()
-    array[...] = start - step * direction
-    below = objective()
-    array[...] = start
-    return below, above
-
-
-def complex_step(objective, array, direction, step=1e-30):
-    """Im f(a + i·step·u) / step, the slope along u, exact to rounding; `array` is complex.
-
-    f(a + i·h·u) = f(a) + i·h·f'(a) u − …, so the imaginary part holds the slope alone: nothing is
-    subtracted, nothing cancels, and h can be as small as one likes (Squire and Trapp 1998). It
-    needs an analytic f: no abs, no comparison of values, no cast to real.
-    """
-    start = array.copy()
-    array += 1j * step * direction
-    slope = objective().imag / step
-    array[...] = start
-    return slope
-
-
 class Slopes:
-    """Numerical slopes of a layer's loss: slopes.complex("fc1.w", direction), slopes.central(…).
+    """Numerical slopes of a layer's loss f along a direction u in an array a: x or a parameter.
 
     The loss is Σ y · dy, or loss(y)[0] if there is one.
     """
@@ -84,17 +38,32 @@ class Slopes:
             dtype: (params.astype(dtype), x.astype(dtype)) for dtype in (np.float64, np.complex128)
         }
 
-    def _slope(self, rule, dtype, name, direction, **step):
-        def objective():
-            return self._loss(*self.copies[dtype])
+    def complex(self, name, direction, step=1e-30):
+        """Im f(a + i·step·u) / step, exact to rounding.
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            return rule(objective, self._array(name, dtype), direction, **step)
+        f(a + i·h·u) = f(a) + i·h·f'(a) u − …, so the imaginary part holds the slope alone: nothing
+        is subtracted, nothing cancels, and h can be as small as one likes (Squire and Trapp 1998).
+        It needs an analytic f: no abs, no comparison of values, no cast to real.
+        """
+        return self._moved(name, 1j * step * direction).imag / step
 
-    complex = functools.partialmethod(_slope, complex_step, np.complex128)
-    central = functools.partialmethod(_slope, central_difference, np.float64)
-    one_sided = functools.partialmethod(_slope, one_sided, np.float64)
+    def central(self, name, direction, step=1e-5):
+        """(f(a + step·u) − f(a − step·u)) / 2 step.
+
+        Its error is about step² (the curvature of f) plus 1e-16 / step (rounding): a V with its
+        lowest point near 1e-5, where about ten digits are right.
+        """
+        above, below = self._moved(name, step * direction), self._moved(name, -step * direction)
+        return (above - below) / (2 * step)
+
+    def one_sided(self, name, direction, step):
+        """The slopes to the left and to the right, (f(a) − f(a − step·u)) / step and its mirror.
+
+        They differ where f has a kink, and no gradient check means anything there.
+        """
+        above, below = self._moved(name, step * direction), self._moved(name, -step * direction)
+        here = self.value()
+        return (here - below) / step, (above - here) / step
 
     def with_dy(self, dy):
         """The slopes of another loss, Σ y · dy."""
@@ -117,13 +86,22 @@ class Slopes:
         slopes = [float(self.central(name, direction)) for _, direction in directions]
         return np.reshape(slopes, array.shape)
 
-    def value(self):
+    def value(self, dtype=np.float64):
         """The loss itself."""
-        return self._loss(*self.copies[np.float64])
-
-    def _loss(self, params, x):
+        params, x = self.copies[dtype]
         y, _ = self.forward(params, x)
         return self.loss(y)[0] if self.loss else (y * self.dy).sum()
+
+    def _moved(self, name, change):
+        """The loss where `change` is added to an array."""
+        array = self._array(name, change.dtype.type)
+        start = array.copy()
+        array += change
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            loss = self.value(change.dtype.type)
+        array[...] = start
+        return loss
 
     def _array(self, name, dtype):
         params, x = self.copies[dtype]
@@ -167,7 +145,8 @@ def step_sweep(layer, x, steps, *, loss=None, seed=0):
     dx = backward_of(layer)(params, dy, cache, params.zeros_like())
     truth = (dx * direction).sum()
     slopes = Slopes(forward, params, x, dy, loss)
+    rules = {"central": slopes.central, "complex": slopes.complex}
     return {
-        method: np.array([abs(slope("x", direction, step=h) - truth) for h in steps]) / abs(truth)
-        for method, slope in {"central": slopes.central, "complex": slopes.complex}.items()
+        name: np.array([abs(rule("x", direction, h) - truth) for h in steps]) / abs(truth)
+        for name, rule in rules.items()
     }

@@ -15,6 +15,8 @@ from ..params import Params
 from .report import Findings
 
 LR = 0.25
+RNG = np.random.default_rng(1)
+GRADIENT = RNG.uniform(0.5, 1.5, 22) * RNG.choice([-1, 1], 22)  # of the 22 parameters
 
 
 def parameters():
@@ -39,16 +41,9 @@ def moves(make, *gradients):
     return optimizer, steps
 
 
-def random_gradient():
-    """A flat gradient whose numbers are all between 0.5 and 1.5 in size."""
-    rng = np.random.default_rng(1)
-    size = parameters().flat.size
-    return rng.uniform(0.5, 1.5, size) * rng.choice([-1, 1], size)
-
-
 def sgd(make):
     """Check stochastic gradient descent with momentum, make(params, lr); return Findings."""
-    findings, g = Findings(), random_gradient()
+    findings, g = Findings(), GRADIENT
     optimizer, (first, second, third) = moves(make, g, g, 0 * g)
     m = optimizer.momentum
     findings.expect("the first step is lr · velocity", first.flat, -LR * g)
@@ -60,7 +55,7 @@ def sgd(make):
 
 def adam(make):
     """Check Adam, make(params, lr), at the vector b, which never decays; return Findings."""
-    findings, g = Findings(), random_gradient()
+    findings, g = Findings(), GRADIENT
     sign = np.sign(g[-7:])
     optimizer, (first, *others) = moves(make, g, g, g, g)
     findings.expect("the first step has size lr", first["b"], -LR * sign)
@@ -83,7 +78,7 @@ def adam(make):
 
 def adamw(make):
     """Check Adam with decoupled weight decay: all of `adam`, and the decay; return Findings."""
-    findings, g, w = adam(make), random_gradient(), parameters()["w"]
+    findings, g, w = adam(make), GRADIENT, parameters()["w"]
     optimizer, (still,) = moves(make, 0 * g)
     decay = -LR * optimizer.decay * w
     findings.expect("a matrix decays by lr · decay", still["w"], decay)

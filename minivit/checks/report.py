@@ -8,25 +8,20 @@ import numpy as np
 UNKNOWN = "cause unknown: not a multiple, rearrangement, part or term of the right gradient"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
-    """The comparison of one array's gradient: the input x, or a parameter by its dotted name.
-
-    error:   the largest difference, relative to the largest number in the array's gradient
-    index:   its place in the array; None for a slope along a random direction
-    checked: the number of entries, or directions, that were compared
-    cause:   the most likely cause of a wrong gradient, in a sentence; else None
-    """
+    """The comparison of one array's gradient: the input x, or a parameter by its dotted name."""
 
     name: str
     shape: tuple
-    error: float
-    index: tuple | None
+    error: float  # the largest difference, relative to the largest number in the array's gradient
+    index: tuple | None  # its place in the array; None for a slope along a random direction
     analytic: float
     numeric: float
     verdict: str
-    checked: int
-    cause: str | None = None
+    checked: int  # the number of entries, or directions, that were compared
+    compared: tuple = ()  # (analytic, numeric), the slopes of them all
+    cause: str | None = None  # the most likely cause of a wrong gradient, in a sentence
 
     @property
     def ok(self):
@@ -35,23 +30,16 @@ class Row:
 
 @dataclass
 class Report:
-    """The result of `gradcheck`.
-
-    rows:     a Row for each array
-    notes:    what weakens the comparison
-    problems: what invalidates the comparison, or is wrong in the layer as a whole
-    culprits: {path: Report} of the smallest layers inside that are wrong on their own
-    upstream: if there are none, which layer inside is the first to receive a wrong gradient from
-              the layer around it, and why, in a sentence; else None
-    ok:       every gradient is right, and there is no problem
-    """
+    """The result of `gradcheck`. ok: every gradient is right, and there is no problem."""
 
     method: str
     mode: str
-    rows: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
-    problems: list = field(default_factory=list)
+    rows: list = field(default_factory=list)  # a Row for each array
+    notes: list = field(default_factory=list)  # what weakens the comparison
+    problems: list = field(default_factory=list)  # what invalidates it, or is wrong as a whole
+    # {path: Report} of the smallest layers inside that are wrong on their own
     culprits: dict = field(default_factory=dict)
+    # if there are none: which layer inside is the first to receive a wrong gradient, and why
     upstream: str | None = None
 
     def problem(self, text):

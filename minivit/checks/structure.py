@@ -52,14 +52,21 @@ def structure(model: ViT, seed: int = 0) -> Findings:
     findings.add("every token reaches every token", reach.all(), missing)
 
     expect_small("branches add to the residual stream", _identity(model, params, rng))
-    expect_small("layer norm gives mean 0, variance 1", _normalised(model.blocks[0].ln1, rng), 1e-5)
+    ln = model.blocks[0].ln1
+    y, _ = ln.forward(ln.init(rng, np.float64), 3 + 2 * rng.standard_normal((2, 3, ln.dim)))
+    errors = y.mean(axis=-1), (y**2).mean(axis=-1) - 1
+    expect_small("layer norm gives mean 0, variance 1", np.abs(errors).max(), 1e-5)
     token = rng.standard_normal(model.config["dim"])
     pooled, _ = model.pool.forward(np.tile(token, (2, 5, 1)))
     expect_small("equal tokens pool to that token", abs(pooled - token).max())
 
     shift = next(_shifting_dropouts(model, rng), None)
     findings.add("dropout keeps the mean", shift is None, shift)
-    finite = np.isfinite(_with_large_scores(model, params, images)).all()
+    large = params.astype(np.float64)
+    for block in large["blocks"]:
+        block["attn"]["qkv"]["w"] *= 1e3  # scores around a million
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(model.forward(large, images)[0]).all()
     findings.add("large scores do not overflow", finite, "logits are not finite")
 
     if model.config["positions"] and patches.count > 1:
@@ -82,12 +89,9 @@ def _difference(a, b):
 
 
 def _attention(q, k):
-    """The attention weights (B, h, T, T) by loops over plain formulas."""
-    att = np.empty((*q.shape[:3], k.shape[2]))
-    for place in np.ndindex(q.shape[:3]):  # image, head, query
-        weights = np.exp([q[place] @ key / q.shape[-1] ** 0.5 for key in k[place[:2]]])
-        att[place] = weights / weights.sum()
-    return att
+    """The attention weights (B, h, T, T) by their plain formula."""
+    weights = np.exp(np.einsum("bhtd,bhsd->bhts", q, k) / q.shape[-1] ** 0.5)
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def _reach(model, params, rng):
@@ -106,17 +110,12 @@ def _identity(model, params, rng):
         for leaf in last.values():
             leaf[...] = 0
     x = rng.standard_normal((1, model.tokens, model.config["dim"]))
-    block, expected = model.blocks[0], x
+    block = model.blocks[0]
+    y, _ = block.forward(silent, x)
     if model.config["norm"] == "post":  # both layer norms stand in the stream
-        for name in ("ln1", "ln2"):
-            expected, _ = getattr(block, name).forward(silent[name], expected)
-    return _difference(block.forward(silent, x)[0], expected)
-
-
-def _normalised(ln, rng):
-    """How far the tokens of a layer norm with w = 1, b = 0 are from mean 0 and variance 1."""
-    y, _ = ln.forward(ln.init(rng, np.float64), 3 + 2 * rng.standard_normal((2, 3, ln.dim)))
-    return max(abs(y.mean(axis=-1)).max(), abs((y**2).mean(axis=-1) - 1).max())
+        x, _ = block.ln1.forward(silent["ln1"], x)
+        x, _ = block.ln2.forward(silent["ln2"], x)
+    return _difference(y, x)
 
 
 def _shifting_dropouts(layer, rng, path=""):
@@ -143,15 +142,6 @@ def _shifting_dropouts(layer, rng, path=""):
                     break
 
 
-def _with_large_scores(model, params, images):
-    """Logits with attention scores around a million."""
-    large = params.astype(np.float64)
-    for block in large["blocks"]:
-        block["attn"]["qkv"]["w"] *= 1e3
-    with np.errstate(all="ignore"):
-        return model.forward(large, images)[0]
-
-
 def _swapped(model, params, images):
     """The logits with the first and the last patch in each other's place, and as they are."""
     swapped, P = images.copy(), model.patches.patch_size
@@ -164,13 +154,11 @@ def _gradient_sizes(model, rng, images):
     params = Params(model.init(rng, np.float64))
     params["head"]["w"][...] = rng.standard_normal(params["head"]["w"].shape)  # else all are zero
     logits, cache = model.forward(params, images)
-    labels = np.arange(len(images)) % model.config["classes"]
-    grads = params.zeros_like()
+    labels, grads = np.arange(len(images)) % model.config["classes"], params.zeros_like()
     model.backward(params, cross_entropy(logits, labels)[1], cache, grads)
     sizes = {
         name: float(np.sqrt((leaf**2).mean())) + 1e-300
         for name, leaf in grads.named()
         if name.startswith("blocks.") and leaf.ndim == 2
     }
-    median = float(np.median(list(sizes.values())))
-    return {name: size / median for name, size in sizes.items()}
+    return {name: size / np.median(list(sizes.values())) for name, size in sizes.items()}

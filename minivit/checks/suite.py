@@ -46,6 +46,7 @@ MODEL: dict[str, Any] = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
     pool="cls", dropout=0.2, drop_path=0.2,
 )  # fmt: skip
+DROPOUT = dict(dropout=0.3, drop_path=0.2)
 CASES = {
     "linear": Case(partial(layers.Linear, 7, 5), (2, 3, 7)),
     "gelu": Case(partial(layers.GELU), (2, 3, 7)),
@@ -54,10 +55,8 @@ CASES = {
     "softmax": Case(partial(layers.Softmax), (2, 3, 7)),
     "attention": Case(partial(layers.Attention, 15, 3), (2, 7, 15)),
     "dropout": Case(partial(layers.Dropout, 0.3, 0.2), (5, 3, 7)),
-    "block": Case(partial(layers.PreNormBlock, 6, 2, 11, dropout=0.3, drop_path=0.2), (3, 5, 6)),
-    "post_norm": Case(
-        partial(layers.PostNormBlock, 6, 2, 11, dropout=0.3, drop_path=0.2), (3, 5, 6)
-    ),
+    "block": Case(partial(layers.PreNormBlock, 6, 2, 11, **DROPOUT), (3, 5, 6)),
+    "post_norm": Case(partial(layers.PostNormBlock, 6, 2, 11, **DROPOUT), (3, 5, 6)),
     "identity": Case(partial(layers.Identity), (2, 3, 7)),
     "patches": Case(partial(layers.Patches, 6, 10, 2, 3, 7), (2, 6, 10, 3)),
     "class_token": Case(partial(layers.ClassToken, 5), (2, 3, 5)),
@@ -99,12 +98,11 @@ def training_step():
         ratio = float(grads.flat @ whole.flat / (whole.flat @ whole.flat))
         same = np.isclose([step_loss, right], [loss, accuracy], rtol=1e-9).all()
         same &= np.allclose(grads.flat, whole.flat, rtol=1e-9, atol=1e-12)
-        findings.add(
-            name,
-            same,
+        observed = (
             f"loss {step_loss:.4g}, expected {loss:.4g}; accuracy {right:.3g}, expected "
-            f"{accuracy:.3g}; gradients {ratio:.4g} times those of the batch",
+            f"{accuracy:.3g}; gradients {ratio:.4g} times those of the batch"
         )
+        findings.add(name, same, observed)
 
     compare("a step computes the loss and gradients of the batch")
     compare("shards change nothing", shards=3)
@@ -120,8 +118,8 @@ def training_step():
     for _ in range(3):  # the head, zero at first, hides the others
         loss_and_gradients(model, params, images, labels, grads)
         optimizer.step(grads)
-    pairs = zip(params.named(), start.named(), strict=True)
-    still = [name for (name, leaf), (_, old) in pairs if np.array_equal(leaf, old)]
+    before = dict(start.named())
+    still = [name for name, leaf in params.named() if np.array_equal(leaf, before[name])]
     findings.add("every parameter learns", not still, f"{', '.join(still)} did not move")
     return findings
 

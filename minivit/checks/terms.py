@@ -43,8 +43,8 @@ def missing_term(m):
     for name, term in products(known, missing.shape, 2):
         factor = coefficient(missing, term)
         if factor is not None:
-            plain = [words for known, words in TERMS.items() if abs(factor - known) < 1e-5]
-            return plain[0].format(name=name) if plain else f"it lacks {factor:.6g} · {name}"
+            sentence = TERMS.get(round(factor, 5), "it lacks {factor:.6g} · {name}")
+            return sentence.format(name=name, factor=factor)
     for axis in reversed(range(missing.ndim)):
         mean = missing.mean(axis=axis, keepdims=True)
         if missing.shape[axis] > 1 and fits(np.broadcast_to(mean, missing.shape), missing):
@@ -72,9 +72,8 @@ def _reads_as(array, arrays):
     ):
         factor = coefficient(array, product)
         if factor is not None:
-            if abs(factor - 1) < 1e-5:
-                return name
-            return f"−{name}" if abs(factor + 1) < 1e-5 else f"{factor:.6g} · {name}"
+            signs = {1: name, -1: f"−{name}"}
+            return signs.get(round(factor, 5), f"{factor:.6g} · {name}")
 
 
 def coefficient(array, term):
@@ -115,9 +114,7 @@ def matrix_products(arrays, shape):
         if a.shape[1:] == shape:
             yield f"Σ {name}", a.sum(axis=0)
             yield f"the mean of {name}", a.mean(axis=0)
-    if not shape:
-        return
-    size = int(np.prod(shape))
+    matrix = math.prod(shape[:-1]), *shape[-1:]
     for (left, a), (right, b) in itertools.product(rows.items(), repeat=2):
         for name, first, second in (
             (f"{left} @ {right}", a, b),
@@ -125,6 +122,5 @@ def matrix_products(arrays, shape):
             (f"{left} @ {right}ᵀ", a, b.T),
             (f"{left} @ {right}.reshape (which does not transpose)", a, b.reshape(b.shape[::-1])),
         ):
-            inner, outer = first.shape[1] == second.shape[0], (len(first), second.shape[1])
-            if inner and outer == (size // shape[-1], shape[-1]):
+            if first.shape[1] == len(second) and (len(first), second.shape[1]) == matrix:
                 yield name, (first @ second).reshape(shape)

@@ -1,11 +1,9 @@
 """Every bug of the catalogue is caught, and nearly all of them for the right reason."""
 
-import inspect
-
 import numpy as np
 import pytest
 
-from minivit.checks.faults import Fault, faults, function_at, planted
+from minivit.checks.faults import Fault, faults, planted
 from minivit.checks.suite import CHECKS
 from minivit.layers import Linear
 
@@ -36,19 +34,6 @@ def test_a_fault_is_gone_afterwards_even_after_an_error():
         assert function.__code__ is not before
         raise KeyError
     assert function.__code__ is before
-
-
-def test_the_changed_source_can_be_read():
-    with planted(faults()["bias_averaged"]):
-        assert '    grads["b"] += sum_rows(dout) / len(dout)\n' in inspect.getsource(
-            Linear.backward
-        )
-    assert "len(dout)" not in inspect.getsource(Linear.backward)
-
-
-def test_a_function_is_found_by_its_name():
-    assert function_at("layers.linear.Linear.backward") is Linear.backward
-    assert function_at("losses.cross_entropy.cross_entropy").__name__ == "cross_entropy"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from minivit.checks.report import UNKNOWN, Findings, Report, Row
 
 
 def row(name, verdict="ok", cause=None, index=(1, 2)):
-    return Row(name, (3, 4), 1.5e-3, index, 0.25, -2.0, verdict, 12, cause)
+    return Row(name, (3, 4), 1.5e-3, index, 0.25, -2.0, verdict, 12, cause=cause)
 
 
 def test_a_report_is_right_if_all_rows_are_and_there_is_no_problem():
