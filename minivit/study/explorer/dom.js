@@ -10,6 +10,9 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** 0, 1, … count − 1. */
+const range = (count) => Array.from({ length: count }, (_, place) => place);
+
 /** A paragraph of a class; texts and elements, parted by spaces. */
 function paragraph(className, ...parts) {
   return make("p", { className }, ...parts.flatMap((part) => [part, " "]));

@@ -53,14 +53,13 @@ async function nudge(chosen) {
 async function learn(target, path, { eps }) {
   const answer = await ask(path, { name: target.name, index: target.index, eps });
   if (nudged.target !== target) return false;
-  nudged.failed = answer.error ?? "";
-  if (path === "/slope" && !answer.error) {
-    const { slope, gradient, gradient_source: source } = answer;
-    Object.assign(nudged, { slope, gradient, source });
-  } else if (!answer.error && answer.after === null) nudged.none.add(eps);
-  else if (!answer.error) nudged.points.set(eps, answer.after);
+  const { error, slope, gradient, gradient_source: source, after } = answer;
+  nudged.failed = error ?? "";
+  if (source) Object.assign(nudged, { slope, gradient, source });
+  else if (after === null) nudged.none.add(eps);
+  else if (!error) nudged.points.set(eps, after);
   showNudge();
-  return !answer.error;
+  return !error;
 }
 
 /** The server's answer, or an object with `error`, a sentence. */

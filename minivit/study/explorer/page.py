@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .arrays import code_of, find, movable, names_of, packed, quoted
+from .arrays import code_of, find, names_of, packed, quoted
 from .scores import STEPS, heads_to_move, moved_scores
 
 HERE = Path(__file__).parent
@@ -44,14 +44,9 @@ def page_data(trace, pixels, classes, *, labelled=True, warnings=(), alone=True)
         "warnings": list(warnings),
         "loss": trace.loss,
         "arrays": {name: packed(find(trace, name).value) for name in names_of(depth)},
-        "fixed": [name for name in names_of(depth) if not movable(find(trace, name))],
+        "fixed": [name for name in names_of(depth) if not find(trace, name).movable],
         "code": {name: code_of(trace, name) for name in quoted(depth)},
-        "moved": {
-            "steps": STEPS,
-            "heads": heads,
-            "losses": packed(losses),
-            "slopes": packed(slopes),
-        },
+        "moved": dict(steps=STEPS, heads=heads, losses=packed(losses), slopes=packed(slopes)),
     }
 
 

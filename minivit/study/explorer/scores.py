@@ -27,17 +27,12 @@ class MovedScores(Softmax):
 
 def heads_to_move(trace):
     """[(block, head), …]: all if they have few scores, else the one with the largest gradient."""
-    gradients = [
-        trace[f"blocks.{n}.attn.scores"].gradient[0] for n in range(len(trace.layer.blocks))
-    ]
-    largest = {
-        (block, head): np.abs(gradient).max()
-        for block, of_heads in enumerate(gradients)
-        for head, gradient in enumerate(of_heads)
-    }
-    if sum(gradient.size for gradient in gradients) <= FEW:
-        return list(largest)
-    return [max(largest, key=largest.get)]
+    names = [f"blocks.{block}.attn.scores" for block in range(len(trace.layer.blocks))]
+    gradients = np.array([trace[name].gradient[0] for name in names])  # (L, h, T, T)
+    heads = list(np.ndindex(gradients.shape[:2]))
+    if gradients.size <= FEW:
+        return heads
+    return [heads[np.abs(gradients).max(axis=(2, 3)).argmax()]]
 
 
 def moved_scores(trace, heads):

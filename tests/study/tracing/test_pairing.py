@@ -76,7 +76,7 @@ def test_each_binding_of_a_name_is_paired_with_its_own_layer():
         "patches", "cls", "pos", "dropout", "blocks.0", "blocks.1",
     ]  # fmt: skip
     for r in record.versions("x"):
-        assert (r.gradient_record.function, r.gradient_record.variable) == ("backward", "dy")
+        assert (r.gradient_record.call.function, r.gradient_record.variable) == ("backward", "dy")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_each_binding_of_a_name_is_paired_with_its_own_layer():
 )
 def test_every_forward_array_finds_its_gradient(layer, shape, by_step):
     record = traced(layer, shape)
-    own = [r for r in record if (r.path, r.function, r.phase) == ("", "forward", "forward")]
+    own = [r for r in record if (r.path, r.call.function, r.phase) == ("", "forward", "forward")]
     final = {r.variable: r for r in own}
     for r in own:
         assert r.gradient.shape == r.shape

@@ -9,7 +9,7 @@ from tests.study.cases import Scaled, traced, traced_vit
 
 
 def steps(trace, path, function="forward"):
-    return [r for r in trace if (r.path, r.function) == (path, function)]
+    return [r for r in trace if (r.path, r.call.function) == (path, function)]
 
 
 def test_follows_attention_line_by_line():
@@ -60,10 +60,14 @@ def test_places_are_right():
             or r.source.split("\n")[0] in Path(r.file).read_text().split("\n")[r.line - 1]
         ), r
     r = record["blocks.1.mlp.act.gate"]
-    assert (r.path, r.function, Path(r.file).name) == ("blocks.1.mlp.act", "forward", "gelu.py")
+    assert (r.path, r.call.function, Path(r.file).name) == (
+        "blocks.1.mlp.act",
+        "forward",
+        "gelu.py",
+    )
     assert r.source == "gate *= 0.5"
     assert record["pos.y"].source == 'y = x + params["pos"]  # (B, T, D)'
-    assert record["patches.cut_patches.grid"].function == "cut_patches"
+    assert record["patches.cut_patches.grid"].call.function == "cut_patches"
     assert record["loss.dlogits"].phase == "backward"
 
 
