@@ -80,6 +80,6 @@ def _subscript(target):
     """The name before the brackets and the constants in them: "grads" and ("ln", "w")."""
     keys = []
     while isinstance(target, ast.Subscript):
-        keys.insert(0, getattr(target.slice, "value", None))
+        keys.insert(0, target.slice.value if isinstance(target.slice, ast.Constant) else None)
         target = target.value
     return getattr(target, "id", None), tuple(keys)

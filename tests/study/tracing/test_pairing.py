@@ -24,14 +24,7 @@ def test_each_line_of_attention_has_its_line_in_the_backward():
     assert after.gradient_record.source.startswith("dscores = self.softmax.backward(")
     assert before.gradient_record.source == "dscores *= self.scale"
     np.testing.assert_array_equal(before.gradient, after.gradient * 5**-0.5)
-    assert (
-        record["dv"].source
-        == record["v"].gradient_record.source
-        == "xp.matmul(att.mT, dmix, out=dv)"
-    )
-    np.testing.assert_array_equal(
-        record["v"].gradient, np.matmul(record["att"].value.mT, record["mix"].gradient)
-    )
+    assert record["v"].gradient_record.source == "xp.matmul(att.mT, dmix, out=dv)"
 
 
 class Chain:
@@ -126,16 +119,6 @@ class SameMemory:
         return dh
 
 
-class SameName(SameMemory):
-    """The same, under the same name."""
-
-    def backward(self, dy, cache):
-        h = cache["h"]
-        dh = dy * 2 * h
-        dh = dh * (1 - h * h)
-        return dh
-
-
 class SumOfItself:
     """What is added was made of what it is added to."""
 
@@ -170,7 +153,7 @@ class Wider:
 
 @pytest.mark.parametrize(
     "habit, names",
-    [(SameMemory, ["h"]), (SameName, ["h"]), (SumOfItself, ["h", "a"]), (Wider, ["gain"])],
+    [(SameMemory, ["h"]), (SumOfItself, ["h", "a"]), (Wider, ["gain"])],
 )
 def test_habits_of_a_backward_get_no_wrong_gradient(habit, names):
     record = traced(habit(), (2, 3))
