@@ -78,7 +78,6 @@ function tokenName(token) {
   return token < FIRST ? "class token" : `patch ${placeOfPatch(token)}`;
 }
 
-/** Row and column of a token's patch. */
 function placeOfPatch(token) {
   return [Math.floor((token - FIRST) / GRID.cols), (token - FIRST) % GRID.cols];
 }

@@ -3,7 +3,6 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** A new element with the properties and children given. */
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);

@@ -6,7 +6,6 @@ const shown = []; // the matrices on the page: { matrix, canvas, scroller, side 
 const NARROW = matchMedia("(max-width: 1000px)"); // one column, as in page.css
 const FINGER = matchMedia("(pointer: coarse)");
 
-/** Draw the matrices of a line. */
 function drawEquation(line) {
   const parts = [line.result, "=", ...line.operands];
   const cols = parts.reduce((total, part) => total + (part.cols ?? 0), 0);

@@ -41,7 +41,6 @@ byId("any-eps").addEventListener("change", async ({ target: field }) => {
   showNudge();
 });
 
-/** Why there is nothing to show. */
 function whyNothing() {
   if (!nudged.target.name) {
     return (

@@ -56,12 +56,10 @@ def page_html(data, live=False):
     live: whether a server answers it (server.py), so that it can move any number; alone, it can
           move the attention scores whose losses it holds
     """
-    parts = {
-        "style": (HERE / "page.css").read_text(encoding="utf-8"),
-        "script": "\n".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
-        "data": json.dumps(data | {"live": live}).replace("<", "\\u003c"),
-    }
-    page = (HERE / "page.html").read_text(encoding="utf-8")
-    for name, text in parts.items():
-        page = page.replace(f"{{{{ {name} }}}}", text)
-    return page
+    page, style, *scripts = (
+        (HERE / name).read_text(encoding="utf-8")
+        for name in ["page.html", "page.css", *(f"{name}.js" for name in SCRIPTS)]
+    )
+    text = json.dumps(data | {"live": live}).replace("<", "\\u003c")
+    page = page.replace("{{ style }}", style).replace("{{ script }}", "\n".join(scripts))
+    return page.replace("{{ data }}", text)

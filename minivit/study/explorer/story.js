@@ -64,11 +64,9 @@ function tokenMap(id, label, value, words = format, colour = null) {
   return patchMap({ id, label, scale: "--amount", value, describe, onChoose, colour });
 }
 
-/** The image with its patches. */
 const imageMap = (id) =>
   tokenMap(id, "The image and its patches", () => 0, () => "choose it as the query", ink);
 
-/** The gradient at every pixel. */
 function pixelMap(id) {
   const matrix = state.lines.find((line) => line.id === "dpatches").result;
   const cellOf = (i, j) => ({

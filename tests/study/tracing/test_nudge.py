@@ -40,12 +40,6 @@ def test_moves_one_name_of_an_array_that_has_several():
     assert stream.slope != pytest.approx(branch.slope, rel=1e-2)
 
 
-def test_memory_that_is_still_to_be_filled_moves_nothing():
-    record = traced_vit()
-    empty = record.versions("blocks.0.attn.mix")[0]
-    assert nudge(record, empty, (0, 0, 0, 0)) == (0, 0)
-
-
 def test_finds_a_wrong_gradient():
     class Wrong(Linear):
         def backward(self, params, dy, cache, grads):
