@@ -86,19 +86,19 @@ def attention_and_gradients(classifier, images, labels):
     logits, cache = model.forward(params, classifier.normalize(images))
     _, dlogits = cross_entropy(logits, labels)
     dimages = model.backward(params, dlogits, cache, params.zeros_like())  # (n, H, W, C)
-    N, depth = model.patches.count, len(model.blocks)
-    titles = ["patches", *(f"attention {block}" for block in range(depth)), "dLoss/dpixels"]
-    figure, grid = _image_rows(len(images), titles)
-    for i, row in enumerate(grid):
-        H, W = images[i].shape[:2]
-        row[0].imshow(images[i], cmap="gray_r", extent=(0, W, H, 0))
-        _draw_grid(row[0], H, W, model.patches.patch_size)
-        label, best = classes[labels[i]], classes[logits[i].argmax()]
-        row[0].set_ylabel(f"{label},{_gap(classes)}read as {best}", fontsize=9, parse_math=False)
-        for axes, block in zip(row[1:-1], cache["blocks"], strict=True):
-            received = block["attn"]["att"][i].mean(axis=(0, 1))[-N:]  # (N,)
-            axes.imshow(received.reshape(model.patches.rows, -1), cmap="cividis")
-        _draw_gradient(row[-1], dimages[i])
+    shape = (len(images), model.patches.rows, model.patches.columns)
+    received = [  # of each block: (n, H/P, W/Q)
+        block["attn"]["att"].mean(axis=(1, 2))[:, -model.patches.count :].reshape(shape)
+        for block in cache["blocks"]
+    ]
+    names = [
+        f"{classes[label]},{_gap(classes)}read as {classes[best]}"
+        for label, best in zip(labels, logits.argmax(axis=1), strict=True)
+    ]
+    titles = ["patches", *(f"attention {i}" for i in range(len(received))), "dLoss/dpixels"]
+    figure = _image_rows(titles, images, names, received, dimages, cmap="gray_r")
+    for axes in figure.axes[:: len(titles)]:
+        _draw_grid(axes, *images[0].shape[:2], model.patches.patch_size)
     return figure
 
 
@@ -114,32 +114,30 @@ def attention_of_predictions(classifier, pixels):
     dimages = model.backward(params, winners, cache, params.zeros_like())  # (n, H, W, C)
     rollout = attention_rollout([block["attn"]["att"] for block in cache["blocks"]])
     probabilities, _ = Softmax().forward(logits)
-    figure, grid = _image_rows(len(pixels), ["image", "attention rollout", "dlogit/dpixels"])
-    for i, (row, read) in enumerate(zip(grid, patches_read(model, rollout), strict=True)):
-        row[0].imshow(pixels[i], cmap="gray")
-        name = f"{classifier.classes[logits[i].argmax()]}  {probabilities[i].max():.0%}"
-        row[0].set_ylabel(name, parse_math=False)
-        row[1].imshow(read, cmap="cividis")
-        _draw_gradient(row[2], dimages[i])
-    return figure
+    best = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
+    names = [f"{classifier.classes[winner]}  {probability:.0%}" for winner, probability in best]
+    titles, read = ["image", "attention rollout", "dlogit/dpixels"], patches_read(model, rollout)
+    return _image_rows(titles, pixels, names, [read], dimages, cmap="gray")
 
 
-def _image_rows(count, titles):
-    """A figure of `count` rows of axes for images, with a title over each column."""
-    figure = Figure(figsize=(1.3 * len(titles), 1.3 * count + 0.4), layout="constrained")
-    grid = figure.subplots(count, len(titles), squeeze=False)
+def _image_rows(titles, images, names, maps, dimages, cmap):
+    """A row for each image: with its name, then its part of each map, then its gradient."""
+    figure = Figure(figsize=(1.3 * len(titles), 1.3 * len(images) + 0.4), layout="constrained")
+    grid = figure.subplots(len(images), len(titles), squeeze=False)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
-    return figure, grid
-
-
-def _draw_gradient(axes, dimage):
-    """The gradient (H, W, C) of one image, summed over colours; red is positive."""
-    gradient = dimage.sum(axis=-1)  # (H, W)
-    limit = abs(gradient).max() or 1
-    axes.imshow(gradient, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for i, row in enumerate(grid):
+        H, W = images[i].shape[:2]
+        row[0].imshow(images[i], cmap=cmap, extent=(0, W, H, 0))
+        row[0].set_ylabel(names[i], fontsize=9, parse_math=False)
+        for axes, values in zip(row[1:-1], maps, strict=True):
+            axes.imshow(values[i], cmap="cividis")
+        gradient = dimages[i].sum(axis=-1)  # (H, W), summed over colours; red is positive
+        limit = abs(gradient).max() or 1
+        row[-1].imshow(gradient, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    return figure
 
 
 def patch_grid(image, patch_size):

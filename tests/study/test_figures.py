@@ -53,31 +53,34 @@ def test_no_mistake_is_drawn_too():
 
 def test_images_in_colour_and_class_names_that_look_like_formulas():
     rng = np.random.default_rng(0)
-    model = minivit.ViT(
-        image_size=4, patch_size=2, channels=3, dim=6, depth=1, heads=2, mlp_dim=5, classes=2
-    )
-    params = minivit.Params(model.init(rng))
     images, labels = rng.integers(0, 256, (2, 4, 4, 3), np.uint8), np.array([1, 0])
-    names, normalize = ["$a^$", r"$\b$"], Normalize([0.4, 0.5, 0.6], [0.3, 0.3, 0.2])
+    names = ["$a^$", r"$\b$"]
     mistakes = figures.worst_mistakes(images, labels, np.array([[0.0, -9], [-9, 0]]), names)
-    classifier = minivit.Classifier(model, params, normalize, names)
+    model = classifier_of(rng, image_size=4, channels=3, classes=2)
+    classifier = minivit.Classifier(
+        model.model, model.params, Normalize([0.4, 0.5, 0.6], [0.3, 0.3, 0.2]), names
+    )
     gradients = figures.attention_and_gradients(classifier, images, labels)
     for figure in (mistakes, gradients):
         np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), images[0])
         assert pixels(figure).std(axis=2).max() > 20  # in colour
 
 
+def classifier_of(rng, **changes):
+    config = dict(
+        image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3
+    )
+    model = minivit.ViT(**config | changes)
+    params = random_params(model, rng).astype(np.float32)
+    return minivit.Classifier(model, params, Normalize(0.4, 0.3), "abc")
+
+
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 def test_attention_and_gradients_are_those_of_the_model(pool):
     rng = np.random.default_rng(0)
-    model = minivit.ViT(
-        image_size=(4, 6), patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
-        pool=pool,
-    )  # fmt: skip
-    params = minivit.Params(model.init(rng))
-    params.flat += 0.3 * rng.standard_normal(params.flat.shape).astype(np.float32)
+    classifier = classifier_of(rng, pool=pool)
+    model, params = classifier.model, classifier.params
     images, labels = rng.integers(0, 256, (3, 4, 6)).astype(np.uint8), np.array([0, 1, 2])
-    classifier = minivit.Classifier(model, params, Normalize.of(images), "abc")
     figure = figures.attention_and_gradients(classifier, images, labels)
     pixels(figure)
 
@@ -96,12 +99,8 @@ def test_attention_and_gradients_are_those_of_the_model(pool):
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 def test_predictions_are_explained_by_the_gradient_of_the_winning_logit(pool):
     rng = np.random.default_rng(0)
-    model = minivit.ViT(
-        image_size=(8, 12), patch_size=4, channels=1, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
-        pool=pool,
-    )  # fmt: skip
-    params = random_params(model, rng).astype(np.float32)
-    classifier = minivit.Classifier(model, params, Normalize(0.4, 0.3), ["a", "b", "c"])
+    classifier = classifier_of(rng, image_size=(8, 12), patch_size=4, pool=pool)
+    model, params = classifier.model, classifier.params
     images = rng.integers(0, 256, (2, 8, 12, 1), np.uint8)
     figure = figures.attention_of_predictions(classifier, images)
     pixels(figure)

@@ -1,8 +1,4 @@
-"""The explorer: backprop through attention on one HTML page, made from a trace.
-
-`page.page_data` takes the numbers from a trace, `page.page_html` puts them into the page, and
-`server.serve` shows it and moves numbers on demand.
-"""
+"""The explorer: backprop through attention on one HTML page, made from a trace."""
 
 from .page import page_data, page_html
 from .server import serve

@@ -7,18 +7,18 @@ const [HEIGHT, WIDTH] = MODEL.image_size;
 const GRID = { rows: HEIGHT / PATCH, cols: WIDTH / PATCH }; // of the patches
 const FIRST = MODEL.tokens - MODEL.patches; // 1 if a class token comes before the patches
 
-function unpack({ shape, float64 }) {
-  const bytes = Uint8Array.from(atob(float64), (letter) => letter.charCodeAt(0));
-  return { shape, numbers: new Float64Array(bytes.buffer) };
-}
-
 const unpacked = new Map();
 
-/** The array of this name in the trace, with its shape. */
-function arrayOf(name) {
-  if (!unpacked.has(name)) unpacked.set(name, unpack(DATA.arrays[name]));
-  return unpacked.get(name);
+/** A packed array: its shape and its numbers. */
+function unpack(packed) {
+  if (!unpacked.has(packed)) {
+    const bytes = Uint8Array.from(atob(packed.float64), (letter) => letter.charCodeAt(0));
+    unpacked.set(packed, { shape: packed.shape, numbers: new Float64Array(bytes.buffer) });
+  }
+  return unpacked.get(packed);
 }
+
+const arrayOf = (name) => unpack(DATA.arrays[name]);
 
 function numberAt({ shape, numbers }, index) {
   return numbers[index.reduce((offset, place, axis) => offset * shape[axis] + place, 0)];
@@ -39,7 +39,8 @@ function matrix(symbol, name, rows, cols, index, of = null, rowsAre = "", colsAr
   const array = arrayOf(name);
   const moves = of ?? (DATA.fixed.includes(name) ? null : name);
   const at = (i, j) => numberAt(array, index(i, j));
-  return { symbol, name, rows, cols, index, of, moves, at, rowsAre, colsAre };
+  const row = (i) => range(cols).map((j) => at(i, j));
+  return { symbol, name, rows, cols, index, of, moves, at, row, rowsAre, colsAre };
 }
 
 /** (1, T, D) or (1, N, …): a row for each token, or for each patch. */
@@ -74,11 +75,9 @@ function format(value) {
 }
 
 function tokenName(token) {
-  if (token < FIRST) return "class token";
-  return `patch ${placeOfPatch(token)}`;
+  return token < FIRST ? "class token" : `patch ${placeOfPatch(token)}`;
 }
 
-/** Row and column of a token's patch. */
 function placeOfPatch(token) {
   return [Math.floor((token - FIRST) / GRID.cols), (token - FIRST) % GRID.cols];
 }

@@ -46,11 +46,6 @@ def find(trace, name):
     return versions[int(version)]
 
 
-def movable(record):
-    """Whether the loss depends on an array: not on integers, nor on what the backward computes."""
-    return record.gradient_source is not None and record.variable != "return"
-
-
 def packed(array):
     """An array for the page: its shape, and its numbers as base64 of little-endian float64."""
     numbers = np.ascontiguousarray(array, "<f8").tobytes()

@@ -3,12 +3,14 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** A new element with the properties and children given. */
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
 }
+
+/** 0, 1, … count − 1. */
+const range = (count) => Array.from({ length: count }, (_, place) => place);
 
 /** A paragraph of a class; texts and elements, parted by spaces. */
 function paragraph(className, ...parts) {

@@ -6,21 +6,11 @@ const shown = []; // the matrices on the page: { matrix, canvas, scroller, side 
 const NARROW = matchMedia("(max-width: 1000px)"); // one column, as in page.css
 const FINGER = matchMedia("(pointer: coarse)");
 
-/** The side of a cell, the same in all matrices of a line, so that factors match. */
-function sideOf(parts) {
-  const cols = parts.reduce((total, part) => total + (part.cols ?? 0), 0);
-  return NARROW.matches || FINGER.matches ? 16 : clamp(Math.floor(620 / cols), 4, 16);
-}
-
-/** On a narrow screen, where the sum is below what was tapped, scroll to it. */
-function showSum() {
-  if (NARROW.matches) byId("equation-box").scrollIntoView();
-}
-
-/** Draw the matrices of a line. */
 function drawEquation(line) {
   const parts = [line.result, "=", ...line.operands];
-  const side = sideOf(parts);
+  const cols = parts.reduce((total, part) => total + (part.cols ?? 0), 0);
+  const wide = NARROW.matches || FINGER.matches;
+  const side = wide ? 16 : clamp(Math.floor(620 / cols), 4, 16); // of a cell, so that factors match
   const scrolled = new Map(shown.map(({ matrix, scroller: { scrollLeft, scrollTop } }) =>
     [keyOf(matrix), [scrollLeft, scrollTop]]));
   shown.length = 0;
@@ -39,9 +29,9 @@ function drawEquation(line) {
 }
 
 function matrixFigure(matrix, id, side) {
-  const { symbol, rows, cols, at } = matrix;
-  const scale = someNegative(matrix) ? "--sign" : "--amount";
-  const { colour, range } = colouring(rows, cols, at, scale);
+  const { symbol, rows, cols, at, row } = matrix;
+  const negative = range(rows).some((i) => row(i).some((value) => value < 0));
+  const { colour, extent } = colouring(rows, cols, at, negative ? "--sign" : "--amount");
   const canvas = heatmap({
     id, rows, cols, side, colour,
     describe: (i, j) => `${cell(matrix, i, j).symbol} = ${format(at(i, j))}`,
@@ -52,13 +42,8 @@ function matrixFigure(matrix, id, side) {
   const scroller = make("div", { className: "scroller" }, canvas);
   shown.push({ matrix, canvas, scroller, side });
   const name = make("b", { textContent: symbol });
-  const caption = make("figcaption", {}, name, ` ${rows} × ${cols}, ${range}`);
+  const caption = make("figcaption", {}, name, ` ${rows} × ${cols}, ${extent}`);
   return make("figure", {}, caption, scroller);
-}
-
-function someNegative({ rows, cols, at }) {
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) if (at(i, j) < 0) return true;
-  return false;
 }
 
 /** Show where a number comes from and mark what it reads; without one, the chosen number. */

@@ -25,13 +25,12 @@ function scaleStops(scale) {
 
 /** The colours of values, on the scale "--sign" around zero, else from zero; and their range. */
 function colouring(rows, cols, value, scale) {
-  let largest = 0;
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < cols; j++) largest = Math.max(largest, Math.abs(value(i, j)));
+  const sizes = (i) => range(cols).map((j) => Math.abs(value(i, j)));
+  const largest = Math.max(...range(rows).map((i) => Math.max(...sizes(i))));
   const [limit, signed] = [largest || 1, scale === "--sign"];
   const place = (v) => (signed ? 0.5 + v / limit / 2 : v / limit);
-  const range = `${signed ? "±" : "0 to "}${format(largest)}`;
-  return { range, colour: (i, j) => colourAt(scale, place(value(i, j))) };
+  const extent = `${signed ? "±" : "0 to "}${format(largest)}`;
+  return { extent, colour: (i, j) => colourAt(scale, place(value(i, j))) };
 }
 
 const HINT = "Point at a map, or move over it with the arrow keys, to read its numbers here.";
@@ -46,11 +45,11 @@ const placeOf = new Map(); // of the keyboard in each canvas; survives drawing i
  * decorate:   (context, side) draws on top  describe: (i, j) -> a cell in words
  * readout:    id of a line of text that shows these words for the cell pointed at
  * onPoint:    (i, j), or (null) when nothing is pointed at any more      onChoose: (i, j)
- * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen; canvas.recolour(colour)
+ * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen
  */
 function heatmap(options) {
-  const { id, rows, cols, side, fine = 1, label, decorate, describe, onPoint, onChoose } = options;
-  let { colour } = options;
+  const { id, rows, cols, side, fine = 1, label, colour, decorate, describe } = options;
+  const { readout, onPoint, onChoose } = options;
   const few = rows * cols * side ** 2 < 1e6; // a phone lacks the memory for many fine pixels
   const density = few ? Math.max(1, Math.ceil(devicePixelRatio)) : 1;
   const canvas = make("canvas", {
@@ -64,14 +63,11 @@ function heatmap(options) {
   let [marked, chosen, pointed] = [[], null, null];
   let place = nearest(...(placeOf.get(id) ?? [0, 0])); // of the keyboard
 
-  function paint() {
-    const image = new ImageData(cols * fine, rows * fine);
-    for (let i = 0; i < rows * fine; i++)
-      for (let j = 0; j < cols * fine; j++)
-        image.data.set([...colour(i, j), 255], 4 * (i * cols * fine + j));
-    picture.getContext("2d").putImageData(image, 0, 0);
-    draw();
-  }
+  const image = new ImageData(cols * fine, rows * fine);
+  for (let i = 0; i < rows * fine; i++)
+    for (let j = 0; j < cols * fine; j++)
+      image.data.set([...colour(i, j), 255], 4 * (i * cols * fine + j));
+  picture.getContext("2d").putImageData(image, 0, 0);
 
   function draw() {
     context.setTransform(density, 0, 0, density, 0, 0);
@@ -94,7 +90,7 @@ function heatmap(options) {
     if (cell) placeOf.set(id, (place = cell));
     const words = cell && `${label}. ${describe(...cell)}`;
     if (cell) canvas.ariaLabel = words;
-    if (options.readout) byId(options.readout).textContent = words ?? HINT;
+    if (readout) byId(readout).textContent = words ?? HINT;
     draw();
     onPoint?.(...(cell ?? [null]));
   }
@@ -125,10 +121,6 @@ function heatmap(options) {
     if (one) placeOf.set(id, (place = one));
     draw();
   };
-  canvas.recolour = (other) => {
-    colour = other;
-    paint();
-  };
-  paint();
+  draw();
   return canvas;
 }

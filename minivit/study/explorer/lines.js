@@ -101,7 +101,6 @@ function normBackward(block) {
   ];
 }
 
-/** From pixels to tokens and back. */
 function pixelLines() {
   const rows = (symbol, name, of) => tokens(symbol, name, of, "patch");
   const m = {

@@ -1,39 +1,46 @@
-// The panel of the nudged number. It is built once for each number, so that a slider being dragged
-// and a field being typed in survive an update.
-
-let parts = null; // of the panel: { target, chart, slider, field, facts, none, failed }
+// The panel of the nudged number.
 
 /** Update the texts, the chart and the slider's range. */
 function showNudge() {
-  if (!nudged.source) {
-    parts = null;
-    byId("nudge").replaceChildren(
-      paragraph("words", make("b", {}, nudged.target.symbol)),
-      paragraph("words", nudged.failed || whyNothing()),
-    );
-    return;
-  }
-  if (parts?.target !== nudged.target) buildNudge();
-  const offered = [...nudged.points.keys()].sort((a, b) => a - b);
-  const eps = nudged.points.has(nudged.eps) ? nudged.eps : offered.at(-1);
-  parts.chart.replaceChildren(chart(offered, eps));
-  parts.slider.oninput = () => {
-    nudged.eps = offered[parts.slider.value];
-    showNudge();
-  };
-  parts.slider.max = offered.length - 1;
-  parts.slider.value = offered.indexOf(eps);
-  parts.slider.ariaValueText = format(eps);
-  if (document.activeElement !== parts.field) parts.field.value = eps;
-  for (const [id, , text] of factsOf(eps)) {
-    parts.facts.querySelector(`#nudge-${id}`).textContent = text;
-  }
-  const none = [...nudged.none].map(format).join(", ");
-  parts.none.textContent = none && `With ε = ${none} the loss is not a number.`;
-  parts.failed.textContent = nudged.failed;
+  const { source, target, points, none, failed } = nudged;
+  const symbol = make("b", {}, target.symbol);
+  byId("nudge-tools").hidden = !source;
+  byId("nudge-words").replaceChildren(
+    ...(source
+      ? ["Add ε to ", symbol, " and run the model again."]
+      : [symbol, make("br"), failed || whyNothing()]),
+  );
+  if (!source) return;
+  const offered = offeredSteps();
+  const eps = points.has(nudged.eps) ? nudged.eps : offered.at(-1);
+  byId("chart").replaceChildren(chart(offered, eps));
+  Object.assign(byId("eps"), {
+    max: offered.length - 1, value: offered.indexOf(eps), ariaValueText: format(eps),
+  });
+  if (document.activeElement !== byId("any-eps")) byId("any-eps").value = eps;
+  byId("facts").replaceChildren(...factsOf(eps).flatMap(([id, name, text]) =>
+    [make("dt", {}, name), make("dd", { id: `nudge-${id}` }, text)]));
+  const steps = [...none].map(format).join(", ");
+  byId("nudge-none").textContent = steps && `With ε = ${steps} the loss is not a number.`;
+  byId("nudge-failed").textContent = failed;
 }
 
-/** Why there is nothing to show. */
+const offeredSteps = () => [...nudged.points.keys()].sort((a, b) => a - b);
+
+byId("eps").addEventListener("input", () => {
+  nudged.eps = offeredSteps()[byId("eps").value];
+  showNudge();
+});
+
+byId("any").hidden = !DATA.live; // a server answers any ε
+byId("any-eps").addEventListener("change", async ({ target: field }) => {
+  const eps = field.valueAsNumber;
+  if (!field.reportValidity() || Number.isNaN(eps)) return;
+  if (!nudged.points.has(eps) && !(await learn(nudged.target, "/nudge", { eps }))) return;
+  if (nudged.points.has(eps)) nudged.eps = eps;
+  showNudge();
+});
+
 function whyNothing() {
   if (!nudged.target.name) {
     return (
@@ -69,44 +76,6 @@ function factsOf(eps) {
     ["slope", "slope, from two runs of the model", orNone(slope)],
     ["gradient", `gradient, ${SOURCES[source]}`, orNone(gradient)],
   ];
-}
-
-function buildNudge() {
-  const { target } = nudged;
-  const slider = make("input", { id: "eps", type: "range", min: 0, step: 1 });
-  slider.ariaLabel = "ε, the number added";
-  const field = anyStep(target);
-  const rows = factsOf(0).flatMap(([id, name]) => [
-    make("dt", {}, name),
-    make("dd", { id: `nudge-${id}` }),
-  ]);
-  const facts = make("dl", {}, ...rows);
-  const [none, failed, box] = [paragraph("legend"), paragraph("failed"), make("div")];
-  parts = { target, chart: box, slider, field, facts, none, failed };
-  byId("nudge").replaceChildren(
-    paragraph("words", "Add ε to", make("b", {}, target.symbol), "and run the model again."),
-    box,
-    paragraph("legend", "Dots are runs of the model; the dashed line is the prediction."),
-    slider,
-    ...(DATA.live ? [make("label", {}, "another ε ", field)] : []),
-    facts,
-    none,
-    failed,
-  );
-}
-
-/** A field for any ε, which a server answers. */
-function anyStep(target) {
-  const limits = { step: "any", min: -1000, max: 1000 };
-  const field = make("input", { id: "any-eps", type: "number", ...limits });
-  field.addEventListener("change", async () => {
-    const eps = field.valueAsNumber;
-    if (!field.reportValidity() || Number.isNaN(eps)) return;
-    if (!nudged.points.has(eps) && !(await learn(target, "/nudge", { eps }))) return;
-    if (nudged.points.has(eps)) nudged.eps = eps;
-    showNudge();
-  });
-  return field;
 }
 
 /** The loss against ε: dots are runs of the model, the line is ε · gradient. */

@@ -2,17 +2,13 @@
 
 const { steps: STEPS } = DATA.moved;
 const MOVED = { losses: unpack(DATA.moved.losses), slopes: unpack(DATA.moved.slopes) };
-const nudged = {
-  target: null,
-  key: "", // of the target
-  points: new Map(), // ε -> the loss
-  none: new Set(), // the ε for which the loss is not a number
-  slope: null, // also null if it is not a number
-  gradient: null,
-  source: null, // of the gradient: "hand", "complex step"; null until it is known
-  eps: 0.5,
-  failed: "",
-};
+
+/**
+ * The number that is moved: target, and its key; points, ε -> the loss; none, the ε for which the
+ * loss is not a number; slope and gradient, null if they are not numbers; source of the gradient,
+ * "hand" or "complex step", null until it is known; eps, as chosen; failed, a sentence or ""
+ */
+const nudged = { eps: 0.5 };
 
 /** The number in the forward that a chosen cell stands for; for a gradient, what it is of. */
 function targetOf({ matrix, i, j }) {
@@ -53,14 +49,13 @@ async function nudge(chosen) {
 async function learn(target, path, { eps }) {
   const answer = await ask(path, { name: target.name, index: target.index, eps });
   if (nudged.target !== target) return false;
-  nudged.failed = answer.error ?? "";
-  if (path === "/slope" && !answer.error) {
-    const { slope, gradient, gradient_source: source } = answer;
-    Object.assign(nudged, { slope, gradient, source });
-  } else if (!answer.error && answer.after === null) nudged.none.add(eps);
-  else if (!answer.error) nudged.points.set(eps, answer.after);
+  const { error, slope, gradient, gradient_source: source, after } = answer;
+  nudged.failed = error ?? "";
+  if (source) Object.assign(nudged, { slope, gradient, source });
+  else if (after === null) nudged.none.add(eps);
+  else if (!error) nudged.points.set(eps, after);
   showNudge();
-  return !answer.error;
+  return !error;
 }
 
 /** The server's answer, or an object with `error`, a sentence. */

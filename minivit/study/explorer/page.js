@@ -2,7 +2,17 @@
 
 const state = { block: 0, head: 0, query: 0, stop: 0, line: "dscores", chosen: null };
 const L = MODEL.depth;
-const last = 2 * L + 3; // stops: image, blocks, output, and back
+const stopOf = (words, shows) => ({ words, shows });
+const STOPS = [ // of the walk
+  stopOf("forward: the image", { line: "tokens" }),
+  ...range(L).map((block) => stopOf(`forward: block ${block}`, { block, line: "att" })),
+  stopOf("forward: the output", { line: "p" }),
+  stopOf("backward: the output", { line: "dlogits" }),
+  ...range(L).reverse().map((block) =>
+    stopOf(`backward: block ${block}`, { block, line: "dscores" })),
+  stopOf("backward: the pixels", { line: "dpatches" }),
+];
+const last = STOPS.length - 1;
 
 /** Change what is looked at and draw the page anew; the keyboard's focus stays where it is. */
 function update(change) {
@@ -28,6 +38,12 @@ function update(change) {
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
+/** Choose a number of a line from a map, and show its sum. */
+function choose(line, { matrix, i, j }) {
+  update({ line, chosen: { symbol: matrix.symbol, i, j } });
+  if (NARROW.matches) byId("equation-box").scrollIntoView(); // there the sum is below the map
+}
+
 /** The cell to begin with: the largest, in the query's row if the matrix has one. */
 function strongest({ result }) {
   const rows = { token: state.query, patch: Math.max(state.query - FIRST, 0) };
@@ -37,40 +53,20 @@ function strongest({ result }) {
 
 /** Where the page begins: at the attention score with the largest gradient. */
 function start() {
-  let best = { size: -1 };
-  for (let block = 0; block < L; block++) {
-    const { shape, numbers } = arrayOf(`blocks.${block}.attn.dscores@0`);
-    numbers.forEach((value, place) => {
-      if (Math.abs(value) <= best.size) return;
-      const row = Math.floor(place / shape[3]);
-      const [head, query] = [Math.floor(row / shape[2]), row % shape[2]];
-      best = { size: Math.abs(value), block, head, query };
-    });
-  }
-  const { block, head, query } = best;
-  return { block, head, query, stop: last - 1 - block };
-}
-
-/** A stop of the walk: how far it is from the image, and whether on the way back. */
-function stopAt(stop) {
-  const back = stop > L + 1;
-  return { back, place: back ? last - stop : stop };
+  let [largest, best] = [-1, null];
+  for (const block of range(L))
+    for (const head of range(MODEL.heads))
+      for (const query of range(MODEL.tokens)) {
+        const row = ofHead("dscores", `blocks.${block}.attn.dscores@0`, head).row(query);
+        const size = Math.max(...row.map(Math.abs));
+        if (size > largest) best = { block, head, query, stop: last - 1 - block };
+        largest = Math.max(largest, size);
+      }
+  return best;
 }
 
 /** Go to a stop: its part of the model, and the line that belongs to it. */
-function walk(stop) {
-  const { back, place } = stopAt(stop);
-  if (place === 0) update({ stop, line: back ? "dpatches" : "tokens" });
-  else if (place > L) update({ stop, line: back ? "dlogits" : "p" });
-  else update({ stop, block: place - 1, line: back ? "dscores" : "att" });
-}
-
-function stopInWords(stop) {
-  const { back, place } = stopAt(stop);
-  const end = back ? "the pixels" : "the image";
-  const where = place === 0 ? end : place > L ? "the output" : `block ${place - 1}`;
-  return `${back ? "backward" : "forward"}: ${where}`;
-}
+const walk = (stop) => update({ stop, ...STOPS[stop].shows });
 
 /** What the image is, as far as that is known, and what the model reads. */
 function verdict() {

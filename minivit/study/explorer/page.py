@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .arrays import code_of, find, movable, names_of, packed, quoted
+from .arrays import code_of, find, names_of, packed, quoted
 from .scores import STEPS, heads_to_move, moved_scores
 
 HERE = Path(__file__).parent
@@ -44,14 +44,9 @@ def page_data(trace, pixels, classes, *, labelled=True, warnings=(), alone=True)
         "warnings": list(warnings),
         "loss": trace.loss,
         "arrays": {name: packed(find(trace, name).value) for name in names_of(depth)},
-        "fixed": [name for name in names_of(depth) if not movable(find(trace, name))],
+        "fixed": [name for name in names_of(depth) if not find(trace, name).movable],
         "code": {name: code_of(trace, name) for name in quoted(depth)},
-        "moved": {
-            "steps": STEPS,
-            "heads": heads,
-            "losses": packed(losses),
-            "slopes": packed(slopes),
-        },
+        "moved": dict(steps=STEPS, heads=heads, losses=packed(losses), slopes=packed(slopes)),
     }
 
 
@@ -61,12 +56,10 @@ def page_html(data, live=False):
     live: whether a server answers it (server.py), so that it can move any number; alone, it can
           move the attention scores whose losses it holds
     """
-    parts = {
-        "style": (HERE / "page.css").read_text(encoding="utf-8"),
-        "script": "\n".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
-        "data": json.dumps(data | {"live": live}).replace("<", "\\u003c"),
-    }
-    page = (HERE / "page.html").read_text(encoding="utf-8")
-    for name, text in parts.items():
-        page = page.replace(f"{{{{ {name} }}}}", text)
-    return page
+    page, style, *scripts = (
+        (HERE / name).read_text(encoding="utf-8")
+        for name in ["page.html", "page.css", *(f"{name}.js" for name in SCRIPTS)]
+    )
+    text = json.dumps(data | {"live": live}).replace("<", "\\u003c")
+    page = page.replace("{{ style }}", style).replace("{{ script }}", "\n".join(scripts))
+    return page.replace("{{ data }}", text)

@@ -1,7 +1,5 @@
 // The parts of the page that show what is looked at, and let one choose: pass, head, lines.
 
-const MAPS = 3; // of the head panel, that show a row of a matrix, before those of dq, dk and dv
-
 function drawJourney() {
   const at = (block, name) => `blocks.${block}.${name}`;
   const stops = [thumb(0, "image", imageMap("digit"))];
@@ -28,13 +26,9 @@ function drawJourney() {
   byId("pass-words").textContent =
     `forward: what the marked patch attends to, in head ${state.head}; ` +
     "backward: how large the gradient of each patch is. Choose any patch, block or head.";
-  const words = stopInWords(state.stop);
+  const { words } = STOPS[state.stop];
   Object.assign(byId("walk"), { max: last, value: state.stop, ariaValueText: words });
   byId("walk-text").textContent = words;
-}
-
-function resultOf(id) {
-  return state.lines.find((line) => line.id === id).result;
 }
 
 function thumb(stop, textContent, content) {
@@ -44,20 +38,22 @@ function thumb(stop, textContent, content) {
 
 function drawHead() {
   byId("head-words").textContent = tokenName(state.query);
-  choices("blocks", L, state.block, (block) => update({ block, stop: sameDirection(block) }));
+  const stopOfBlock = (block) => (state.stop > L + 1 ? last - 1 - block : block + 1);
+  choices("blocks", L, state.block, (block) => update({ block, stop: stopOfBlock(block) }));
   choices("heads", MODEL.heads, state.head, (head) => update({ head }));
   const m = attentionMatrices(state.block, state.head);
-  const figures = [
+  const rows = [
     rowMap("att: what it attends to", m.att, "--amount"),
     rowMap("datt: would more attention raise the loss?", m.datt, "--sign"),
     rowMap("dscores: would a higher score?", m.dscores, "--sign"),
+  ];
+  byId("maps").replaceChildren(
+    ...rows,
     lengthMap("dq: gradient of each query", m.dq),
     lengthMap("dk: gradient of each key", m.dk),
     lengthMap("dv: gradient of each value", m.dv),
-  ];
-  byId("maps").replaceChildren(...figures);
-  const rows = figures.slice(0, MAPS).map((figure) => figure.firstChild);
-  state.pictures = [byId("digit").parentElement, ...rows];
+  );
+  state.pictures = [byId("digit").parentElement, ...rows.map((figure) => figure.firstChild)];
 }
 
 /** The query's row of a matrix of pairs. */
@@ -90,28 +86,18 @@ function headMap(words, scale, value, cellOf, say) {
     readout: "head-value",
     describe: (token, number) => `${tokenName(token)}: ${say(token, number)}`,
     onPoint: (token) => explain(token === null ? null : cellOf(token)),
-    onChoose: (token) => {
-      const { matrix, i, j } = cellOf(token);
-      update({ line, chosen: { symbol: matrix.symbol, i, j } });
-      showSum();
-    },
+    onChoose: (token) => choose(line, cellOf(token)),
   });
-  return make("figure", {}, map, make("figcaption", {}, words), make("small", {}, map.range));
+  return make("figure", {}, map, make("figcaption", {}, words), make("small", {}, map.extent));
 }
 
 function strongestColumn(matrix, row) {
-  let best = 0;
-  for (let j = 0; j < matrix.cols; j++)
-    if (Math.abs(matrix.at(row, j)) > Math.abs(matrix.at(row, best))) best = j;
-  return best;
-}
-
-function sameDirection(block) {
-  return state.stop > L + 1 ? last - 1 - block : block + 1;
+  const sizes = matrix.row(row).map(Math.abs);
+  return sizes.indexOf(Math.max(...sizes));
 }
 
 function choices(id, count, chosen, choose) {
-  const buttons = Array.from({ length: count }, (_, place) =>
+  const buttons = range(count).map((place) =>
     choice(`${id}-${place}`, place, place === chosen, () => choose(place)));
   byId(id).replaceChildren(byId(id).firstElementChild, ...buttons);
 }

@@ -11,7 +11,6 @@ from ...threads import cores, threads
 SLOPE_STEP = 1e-3  # of the central difference
 STEPS = [-1.0, -0.5, -0.1, 0.1, 0.5, 1.0]  # for which a page holds the loss itself
 FEW = 4096  # scores, which take some seconds
-COPIES = 32  # of the image that go through the model together, each with another score moved
 
 
 class MovedScores(Softmax):
@@ -27,17 +26,12 @@ class MovedScores(Softmax):
 
 def heads_to_move(trace):
     """[(block, head), …]: all if they have few scores, else the one with the largest gradient."""
-    gradients = [
-        trace[f"blocks.{n}.attn.scores"].gradient[0] for n in range(len(trace.layer.blocks))
-    ]
-    largest = {
-        (block, head): np.abs(gradient).max()
-        for block, of_heads in enumerate(gradients)
-        for head, gradient in enumerate(of_heads)
-    }
-    if sum(gradient.size for gradient in gradients) <= FEW:
-        return list(largest)
-    return [max(largest, key=largest.get)]
+    names = [f"blocks.{block}.attn.scores" for block in range(len(trace.layer.blocks))]
+    gradients = np.array([trace[name].gradient[0] for name in names])  # (L, h, T, T)
+    heads = list(np.ndindex(gradients.shape[:2]))
+    if gradients.size <= FEW:
+        return heads
+    return [heads[np.abs(gradients).max(axis=(2, 3)).argmax()]]
 
 
 def moved_scores(trace, heads):
@@ -49,22 +43,18 @@ def moved_scores(trace, heads):
     """
     model, T = trace.layer, trace.layer.tokens
     moves = np.array([*STEPS, SLOPE_STEP, -SLOPE_STEP])
-    shape = (T, T, len(moves))
-    query, key, move = (index.ravel() for index in np.indices(shape))
+    key, move = np.indices((T, len(moves))).reshape(2, -1)
     params, image = trace.params.astype(np.float64), trace.x.astype(np.float64)
+    images = np.repeat(image, len(key), axis=0)  # go through the model together
 
     def losses_of(place):
-        block, head = place
-        moved, losses = copy.deepcopy(model), np.empty(len(move))
-        for start in range(0, len(move), COPIES):
-            part = slice(start, start + COPIES)
-            count = len(move[part])
-            where = (np.arange(count), head, query[part], key[part])
-            moved.blocks[block].attn.softmax = MovedScores(where, moves[move[part]])
-            logits, _ = moved.forward(params, np.repeat(image, count, axis=0), keep=False)
-            losses[part] = [cross_entropy(one[None], trace.labels)[0] for one in logits]
-        return losses
+        block, head, query = place
+        moved, scores = copy.deepcopy(model), (np.arange(len(key)), head, query, key)
+        moved.blocks[block].attn.softmax = MovedScores(scores, moves[move])
+        logits, _ = moved.forward(params, images, keep=False)
+        return [cross_entropy(one[None], trace.labels)[0] for one in logits]
 
     with threads(cores()) as mapper:
-        losses = np.array(mapper(losses_of, heads)).reshape(len(heads), *shape)
+        queries = [(block, head, query) for block, head in heads for query in range(T)]
+        losses = np.reshape(mapper(losses_of, queries), (len(heads), T, T, len(moves)))
     return losses[..., :-2], (losses[..., -2] - losses[..., -1]) / (2 * SLOPE_STEP)

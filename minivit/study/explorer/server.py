@@ -8,16 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 
 from ..tracing.nudge import loss_with, nudge
-from .arrays import find, movable
+from .arrays import find
 from .page import page_html
 from .scores import SLOPE_STEP
 
 LARGEST = 4096  # bytes in a request
-HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class Refusal(Exception):
@@ -94,8 +90,13 @@ def serve(trace, data, port=0):
                 raise Refusal(411, "expected a Content-Length")
             if int(length) > LARGEST:
                 raise Refusal(413, f"expected at most {LARGEST} bytes, got {length}")
-            fields, function = ANSWERS[self.path]
-            answer = function(trace, **question(self.rfile.read(int(length)), fields))
+            fields, function, why = ANSWERS[self.path]
+            try:
+                question = read_question(trace, self.rfile.read(int(length)), fields)
+            except (ValueError, KeyError, IndexError, RecursionError) as error:
+                raise Refusal(400, str(error.args[0])) from None
+            with np.errstate(all="ignore"):  # the answer says what is not a number
+                answer = jsonable(function(trace, *question), why)
             return "application/json", json.dumps(answer, allow_nan=False).encode()
 
         def log_message(self, *_):
@@ -104,64 +105,53 @@ def serve(trace, data, port=0):
     return ThreadingHTTPServer(("127.0.0.1", port), Handler)
 
 
-def question(body, fields):
-    """The fields of a request, {"name": …, "index": …}. Errors: Refusal."""
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "expected JSON") from None
+def read_question(trace, body, fields):
+    """[Record, index] or [Record, index, eps] of a request, {"name": …, "index": …, "eps": …}.
+
+    Errors: ValueError, KeyError, IndexError or RecursionError for anything else.
+    """
+    request = json.loads(body)
     if not isinstance(request, dict) or request.keys() != set(fields):
-        raise Refusal(400, f"expected an object with {', '.join(fields)}")
+        raise ValueError(f"expected an object with {', '.join(fields)}")
     name, index, eps = request["name"], request["index"], request.get("eps", 0)
     if not isinstance(name, str):
-        raise Refusal(400, f"name must be a text, got {name!r}")
+        raise ValueError(f"name must be a text, got {name!r}")
     if not isinstance(index, list) or not all(
         type(place) is int and abs(place) < 2**31 for place in index
     ):
-        raise Refusal(400, f"index must be a list of integers, got {index!r}")
+        raise ValueError(f"index must be a list of integers, got {index!r}")
     if type(eps) not in (int, float) or not (math.isfinite(eps) and abs(eps) <= 1e3):
-        raise Refusal(400, f"eps must be a number from -1000 to 1000, got {eps!r}")
-    return request | {"index": tuple(index)}
+        raise ValueError(f"eps must be a number from -1000 to 1000, got {eps!r}")
+    record = find(trace, name)
+    if not record.movable:
+        raise ValueError(f"{name} cannot be moved, as no loss depends on it")
+    if len(index) != record.value.ndim:
+        raise IndexError(f"{name} has the shape {record.shape}; got the index {index}")
+    record.value[tuple(index)]  # an IndexError if it is out of bounds
+    return [record, tuple(index), eps][: len(fields)]
 
 
-def record_of(trace, name, index):
-    """The Record of a number that can be moved. Errors: Refusal."""
-    try:
-        record = find(trace, name)
-        if not movable(record):
-            raise ValueError(f"{name} cannot be moved, as no loss depends on it")
-        if len(index) != record.value.ndim:
-            raise IndexError(f"{name} has the shape {record.shape}; got the index {index}")
-        record.value[index]  # an IndexError if it is out of bounds
-    except (KeyError, ValueError, IndexError) as error:
-        raise Refusal(400, str(error.args[0])) from None
-    return record
-
-
-def slope_of(trace, name, index):
+def slope_of(trace, record, index):
     """The slope of the loss, the gradient, and where the gradient comes from."""
-    record = record_of(trace, name, index)
-    with np.errstate(all="ignore"):  # the answer says what is not a number
-        result = nudge(trace, record, index, SLOPE_STEP)
-    answer = jsonable(result._asdict(), "so near to this number the loss is not a number")
-    return answer | {"gradient_source": record.gradient_source}
+    slope, gradient = nudge(trace, record, index, SLOPE_STEP)
+    return {"slope": slope, "gradient": gradient, "gradient_source": record.gradient_source}
 
 
-def loss_after(trace, name, index, eps):
+def loss_after(trace, record, index, eps):
     """The loss before and after one number is moved by eps."""
-    record = record_of(trace, name, index)
-    with np.errstate(all="ignore"):
-        after = loss_with(trace, record, index, eps)
-    return jsonable({"before": trace.loss, "after": after}, "with this ε the loss is not a number")
+    return {"before": trace.loss, "after": loss_with(trace, record, index, eps)}
 
 
 def jsonable(answer, why):
     """The answer with None, and "why", for what is not a number; JSON cannot say nan."""
-    finite = {name: value if math.isfinite(value) else None for name, value in answer.items()}
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in answer.items()
+    }
     return finite | ({"why": why} if None in finite.values() else {})
 
 
-ANSWERS = {  # path: (fields of the request, function that answers it)
-    "/slope": (["name", "index"], slope_of),
-    "/nudge": (["name", "index", "eps"], loss_after),
+ANSWERS = {  # path: fields of the request, function that answers it, what a None means
+    "/slope": (["name", "index"], slope_of, "so near to this number the loss is not a number"),
+    "/nudge": (["name", "index", "eps"], loss_after, "with this ε the loss is not a number"),
 }

@@ -10,7 +10,7 @@ function ink(i, j) {
 /** The patches, each in the colour of its token's number, with the image showing through. */
 function patchMap(options) {
   const { id, label, value, scale, describe, onPoint, onChoose, readout = "pass-value" } = options;
-  const { colour, range } = colouring(1, MODEL.tokens, (_, token) => value(token), scale);
+  const { colour, extent } = colouring(1, MODEL.tokens, (_, token) => value(token), scale);
   const side = Math.floor((THUMB - 4 * FIRST) / Math.max(GRID.rows, GRID.cols + FIRST));
   const tokenOf = (i, j) => FIRST + i * GRID.cols + j;
   const map = (more, token) =>
@@ -27,11 +27,11 @@ function patchMap(options) {
     label,
     ...GRID,
     fine: PATCH,
-    colour: (i, j) => {
+    colour: options.colour ?? ((i, j) => {
       const base = colour(0, tokenOf(Math.floor(i / PATCH), Math.floor(j / PATCH)));
       const strength = 0.3 * (DATA.pixels[i][j] / 255);
       return base.map((channel, at) => channel + strength * (ink(i, j)[at] - channel));
-    },
+    }),
     decorate: patchLines,
   }, tokenOf);
   const box = make("div", { className: "patchmap" }, grid);
@@ -45,47 +45,39 @@ function patchMap(options) {
   const patches = (token) => (token === null || token < FIRST ? [] : [placeOfPatch(token)]);
   box.markKey = (key) => grid.mark(patches(key), patches(state.query)[0] ?? null);
   box.markKey(null);
-  return Object.assign(box, { range, grid });
+  return Object.assign(box, { extent });
 }
 
 function patchLines(context, side) {
   context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--grid");
   context.lineWidth = 1;
   context.beginPath();
-  for (let i = 1; i < GRID.rows; i++) {
-    context.moveTo(0, i * side);
-    context.lineTo(GRID.cols * side, i * side);
-  }
-  for (let j = 1; j < GRID.cols; j++) {
-    context.moveTo(j * side, 0);
-    context.lineTo(j * side, GRID.rows * side);
-  }
+  for (let i = 0; i < GRID.rows; i++)
+    for (let j = 0; j < GRID.cols; j++) context.rect(j * side, i * side, side, side);
   context.stroke();
 }
 
 /** A number for each token; choosing a patch makes it the query. */
-function tokenMap(id, label, value, words = format) {
+function tokenMap(id, label, value, words = format, colour = null) {
   const describe = (token, number) => `${tokenName(token)}: ${words(number)}`;
   const onChoose = (token) => update({ query: token });
-  return patchMap({ id, label, scale: "--amount", value, describe, onChoose });
+  return patchMap({ id, label, scale: "--amount", value, describe, onChoose, colour });
 }
 
-/** The image with its patches. */
-function imageMap(id) {
-  const map = tokenMap(id, "The image and its patches", () => 0, () => "choose it as the query");
-  map.grid.recolour(ink);
-  return map;
-}
+const imageMap = (id) =>
+  tokenMap(id, "The image and its patches", () => 0, () => "choose it as the query", ink);
 
-/** The gradient at every pixel. */
 function pixelMap(id) {
-  const gradient = tokens("dimages", "patches.dpatches", "patches.patches", "patch");
-  const cellOf = (i, j) => [
-    Math.floor(i / PATCH) * GRID.cols + Math.floor(j / PATCH),
-    (i % PATCH) * PATCH + (j % PATCH),
-  ];
-  const value = (i, j) => gradient.at(...cellOf(i, j));
-  const dpatches = resultOf("dpatches");
+  const matrix = state.lines.find((line) => line.id === "dpatches").result;
+  const cellOf = (i, j) => ({
+    matrix,
+    i: Math.floor(i / PATCH) * GRID.cols + Math.floor(j / PATCH),
+    j: (i % PATCH) * PATCH + (j % PATCH),
+  });
+  const value = (row, column) => {
+    const { i, j } = cellOf(row, column);
+    return matrix.at(i, j);
+  };
   return heatmap({
     id,
     rows: HEIGHT,
@@ -96,15 +88,8 @@ function pixelMap(id) {
     colour: colouring(HEIGHT, WIDTH, value, "--sign").colour,
     decorate: (context, side) => patchLines(context, side * PATCH),
     describe: (i, j) => `row ${i}, column ${j}: ${format(value(i, j))}`,
-    onPoint: (i, j) => {
-      const [patch, pixel] = cellOf(i ?? 0, j ?? 0);
-      explain(i === null ? null : { matrix: dpatches, i: patch, j: pixel });
-    },
-    onChoose: (i, j) => {
-      const [patch, pixel] = cellOf(i, j);
-      update({ line: "dpatches", chosen: { symbol: "dpatches", i: patch, j: pixel } });
-      showSum();
-    },
+    onPoint: (i, j) => explain(i === null ? null : cellOf(i, j)),
+    onChoose: (i, j) => choose("dpatches", cellOf(i, j)),
   });
 }
 
@@ -129,8 +114,4 @@ function classBars(name, signed = "") {
 }
 
 /** The length of a token's row: one number for how large its gradient is. */
-function lengthOf(matrix, row) {
-  let squares = 0;
-  for (let j = 0; j < matrix.cols; j++) squares += matrix.at(row, j) ** 2;
-  return Math.sqrt(squares);
-}
+const lengthOf = (matrix, row) => Math.hypot(...matrix.row(row));

@@ -44,7 +44,7 @@ const SIGMA = { t: "Σₜ", s: "Σₛ", k: "Σₖ", c: "Σ_c" };
 
 /** Σ over letter = 0 … count − 1 of term(letter): t a query, s a key, c a column, k a class. */
 function sum(letter, count, term) {
-  const summands = Array.from({ length: count }, (_, place) => term(place));
+  const summands = range(count).map(term);
   const value = summands.reduce((total, summand) => total + summand.value, 0);
   const symbol = `${SIGMA[letter]} ${term(letter).symbol}`;
   const one = { symbol, summands, value };
@@ -62,9 +62,8 @@ function product(letter, a, b, transposed = "") {
 
 /** The terms of a softmax over the row of a matrix. */
 function softmax(letter, scores) {
-  const row = (i) => Array.from({ length: scores.cols }, (_, j) => scores.at(i, j));
   const exponential = (i, j) =>
-    called("exp", Math.exp, minus(cell(scores, i, j), constant("max", Math.max(...row(i)))));
+    called("exp", Math.exp, minus(cell(scores, i, j), constant("max", Math.max(...scores.row(i)))));
   return (i, j) =>
     over(exponential(i, j), sum(letter, scores.cols, (other) => exponential(i, other)));
 }

@@ -48,8 +48,7 @@ class Hunt:
         if self.fault.check not in CASES:
             return f"{self.fault.check}\n{report}"
         problems = len(report.problems)
-        several = "problems" if problems > 1 else "problem"
-        more = f"\nand {problems} more {several}; the second hint says which" if problems else ""
+        more = f"\nproblems besides: {problems}; the second hint says which" if problems else ""
         return f"{self.fault.check}\n{report.table()}{more}"
 
     def _report(self):

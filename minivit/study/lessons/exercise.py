@@ -46,16 +46,15 @@ def _instructions(name, command):
         "grades this file, as often as you like. It compares your gradients with numerical "
         "derivatives, number by number, and names the most likely mistake."
     )
+    add = ["Add the gradient of each parameter to its array in `grads`, with +=."]
     task = [
         "`dy` is dLoss/dy, of y's shape. Return dx = dLoss/dx, of x's shape, a new array.",
-        "Add the gradient of each parameter to its array in `grads`, with +=."
-        if has_params
-        else "",
+        *(add if has_params else []),
         "`cache` holds what the forward stored; you may store more.",
         f"Leave dy{', params' if has_params else ''} and cache as they are.",
         f"Write the formulas yourself: calling minivit's own {kind} does not count.",
     ]
-    paragraphs = [textwrap.fill(text, 96) for text in (check, " ".join(filter(None, task)))]
+    paragraphs = [textwrap.fill(text, 96) for text in (check, " ".join(task))]
     title = f"Exercise: write the backward of {kind}."
     return "\n\n".join([title, f"    {command}", *paragraphs]) + "\n"
 

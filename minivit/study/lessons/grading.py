@@ -146,18 +146,14 @@ def _where(error, path):
     return f"{place}{error if plain else f'{kind}: {error}'}"
 
 
-def forbid(layer):
-    """Let the engine's own backward of a class of layers raise."""
-
-    def backward(*_):
-        raise NotRight(f"this calls minivit's own {layer.__name__}.backward; write yours")
-
-    layer.backward = backward
-
-
 def main(path, name, result):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the parent ends this process
-    forbid(CASES[name].make.func)
+    layer = CASES[name].make.func
+
+    def forbidden(*_):
+        raise NotRight(f"this calls minivit's own {layer.__name__}.backward; write yours")
+
+    layer.backward = forbidden
     np.savez(result, **run_answer(path, name))
 
 

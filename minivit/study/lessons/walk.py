@@ -83,23 +83,15 @@ SHAPES |= {"scores": "(T, T)", "att": "(T, T)", "x": "(T, D)", "y": "(T, D)"}
 
 
 class Step(NamedTuple):
-    """One quantity of the walk.
+    """One quantity of the walk."""
 
-    title:   "forward, 5 of 8"
-    formula: as on paper
-    words:   what it means, or the rule that it uses
-    lines:   of the source, that compute it
-    value:   the matrix of one image and one head, with its symbolic shape
-    nudged:  a sentence about one number that was moved, or ""
-    """
-
-    title: str
-    formula: str
-    words: str
-    lines: list
-    value: np.ndarray
-    shape: str
-    nudged: str
+    title: str  # "forward, 5 of 8"
+    formula: str  # as on paper
+    words: str  # what it means, or the rule that it uses
+    lines: list  # of the source, that compute it
+    value: np.ndarray  # the matrix of one image and one head
+    shape: str  # symbolic, "(T, d)"
+    nudged: str  # a sentence about one number that was moved, or ""
 
 
 def walk(trace, block, head, seed=0):
@@ -109,9 +101,9 @@ def walk(trace, block, head, seed=0):
     """
     rng, path = np.random.default_rng(seed), f"blocks.{block}.attn"
     for number, (name, (formula, words)) in enumerate(FORWARD.items(), 1):
+        title, lines = f"forward, {number} of {len(FORWARD)}", _lines(trace, path, name)
         value = _of_head(trace[f"{path}.{name}"].value, head)
-        title = f"forward, {number} of {len(FORWARD)}"
-        yield Step(title, formula, words, _lines(trace, path, name), value, SHAPES[name], "")
+        yield Step(title, formula, words, lines, value, SHAPES[name], "")
     for number, (name, (formula, words)) in enumerate(BACKWARD.items(), 1):
         record = trace[f"{path}.{name}"]
         value = _of_head(record.gradient, head)

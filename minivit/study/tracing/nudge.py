@@ -39,7 +39,7 @@ def nudge(trace: Any, name: str | Record, index: tuple | int, eps: float = 1e-4)
     if not eps:
         raise ValueError(f"nudge: eps must not be zero, got {eps!r}")
     record = trace[name] if isinstance(name, str) else name
-    if record.gradient_source is None or record.variable == "return":
+    if not record.movable:
         raise ValueError(
             f"nudge: {record.name} of the {record.phase}, {record.value.dtype}, cannot be moved; "
             "choose a parameter, or an array of floats that has a name in the forward"

@@ -23,36 +23,22 @@ def pair_calls(tracer):
     """Return {forward call of a layer: its backward call}.
 
     The cache pairs them: one returns it, the other receives it. Where that is not the same object,
-    the last forward is paired with the first backward.
+    they are paired if no other forward of the layer is left.
     """
-    calls = {"forward": {}, "backward": {}}
-    for call in sorted(tracer.returned, key=lambda call: call.start):
-        if call.function == call.phase:
-            calls[call.function].setdefault((call.path, _depth(call)), []).append(call)
+    calls = sorted(tracer.returned, key=lambda call: call.start)
     pairs = {}
-    for place, forward in calls["forward"].items():
-        backward = calls["backward"].get(place, [])
-        if len(forward) == len(backward):
-            by_cache = [_forward_of(call, forward) for call in backward]
-            if None in by_cache or len(set(by_cache)) < len(forward):
-                by_cache = reversed(forward)
-            pairs |= zip(by_cache, backward, strict=True)
+    for backward in [call for call in calls if call.function == call.phase == "backward"]:
+        same_layer = [
+            call
+            for call in calls
+            if (call.path, call.function, call.phase) == (backward.path, "forward", "forward")
+            and call not in pairs
+        ]
+        caches = [arg for arg in backward.arguments.values() if isinstance(arg, (dict, list))]
+        by_cache = [call for call in same_layer if any(call.cache is cache for cache in caches)]
+        if by_cache or len(same_layer) == 1:
+            pairs[(by_cache or same_layer)[0]] = backward  # the outer one, if it calls super()
     return pairs
-
-
-def _forward_of(backward, forward):
-    """The forward call whose cache the backward call receives, or None."""
-    caches = [value for value in backward.arguments.values() if isinstance(value, (dict, list))]
-    calls = [call for call in forward if any(call.cache is cache for cache in caches)]
-    return calls[0] if len(calls) == 1 else None
-
-
-def _depth(call):
-    """How many calls of the same method enclose this one, as with super().forward."""
-    depth, outer = 0, call.parent
-    while outer and (outer.path, outer.function) == (call.path, call.function):
-        depth, outer = depth + 1, outer.parent
-    return depth
 
 
 def pair_records(tracer, pairs):

@@ -1,8 +1,9 @@
 """What a trace consists of: the calls of a pass, and what each of their lines did to an array."""
 
+import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -71,11 +72,7 @@ class Call:
                 if bound or shared or not np.array_equal(array, copy, equal_nan=True):
                     yield name, array, bound
         for keys in statement.grads:
-            if None in keys:
-                continue  # a key that only the run knows, such as grads[name]
-            array = local["grads"]
-            for key in keys:
-                array = array[key]
+            array = functools.reduce(operator.getitem, keys, local["grads"])
             yield "d" + ".".join(map(str, keys)), array, False
 
     def record(self, name, array, bound, number):
@@ -105,35 +102,25 @@ class Call:
 
 @dataclass(eq=False)
 class Record:
-    """What one statement did to one array.
+    """What one statement did to one array."""
 
-    path:            of the layer in the model, such as "blocks.1.attn"; "loss"; "" for the model
-    phase:           "forward", "backward" or "parameter"
-    variable:        the array's name in the source; "dw" for grads["w"]; "return" if it has none
-    value:           a copy of the array right after the statement (memory fresh from `empty` holds
-                     arbitrary numbers)
-    number:          its position in the pass; None for a parameter
-    bound:           whether the statement gave the name another array, or changed the old one
-    gradient_record: the Record of the backward that holds the gradient of `value`, or None
-    """
-
-    path: str
-    phase: str
-    variable: str
-    value: np.ndarray = field(repr=False)
+    path: str  # of the layer in the model, such as "blocks.1.attn"; "loss"; "" for the model
+    phase: str  # "forward", "backward" or "parameter"
+    variable: str  # the name in the source; "dw" for grads["w"]; "return" if it has none
+    value: np.ndarray = field(repr=False)  # a copy right after the statement
     call: Call | None = field(default=None, repr=False)
     statement: Statement | None = field(default=None, repr=False)
-    number: int | None = None
-    bound: bool = True
+    number: int | None = None  # its position in the pass; None for a parameter
+    bound: bool = True  # the statement gave the name another array; else it changed the old one
     rewritten: bool = field(default=False, repr=False)  # in place, by a later line of the call
     output_of: Call | None = field(default=None, repr=False)  # the layer's call that returned it
-    gradient_record: "Record | None" = field(default=None, repr=False)
+    gradient_record: "Record | None" = field(default=None, repr=False)  # of the backward
     differentiate: Callable | None = field(default=None, repr=False)  # Record -> its gradient
 
     @property
     def name(self):
         """The path and the variable, "blocks.1.attn.scores"; a helper's name between them."""
-        helper = self.function if self.call and self.call.is_helper else ""
+        helper = self.call.function if self.call and self.call.is_helper else ""
         return ".".join(part for part in (self.path, helper, self.variable) if part)
 
     @property
@@ -154,10 +141,6 @@ class Record:
         return self.call.file if self.call else None
 
     @property
-    def function(self):
-        return self.call.function if self.call else None
-
-    @property
     def gradient_source(self):
         """Where the gradient comes from.
 
@@ -170,9 +153,14 @@ class Record:
             return "hand"
         return "complex step" if self.differentiate else None
 
-    @cached_property
+    @property
+    def movable(self):
+        """Whether `nudge` can move it: the loss depends on it, and it has a name."""
+        return self.gradient_source is not None and self.variable != "return"
+
+    @functools.cached_property
     def gradient(self):
         """dLoss/dvalue, of value's shape, or None; see `gradient_source`."""
-        if self.gradient_record is not None:
+        if self.gradient_source == "hand":
             return self.gradient_record.value
         return self.differentiate(self) if self.differentiate else None

@@ -7,22 +7,15 @@ from typing import NamedTuple
 
 
 class Statement(NamedTuple):
-    """A simple statement, or the head of a compound one such as `def …:` or `for …:`.
-
-    bound:   names that refer to another object after it          scores = …    for x in …
-    written: names of arrays that it changes in place             scores *= …   dx[0] = …   out=mix
-    spent:   names whose memory it reuses for the name it binds   numer = exp(shifted, out=shifted)
-    updates: whether it is an augmented assignment such as `scores *= …`, which reads the old value
-    grads:   keys of the gradients that it adds to                grads["w"] += … is [("w",)]
-    """
+    """A simple statement, or the head of a compound one such as `def …:` or `for …:`."""
 
     line: int
     source: str
-    bound: frozenset
-    written: frozenset
-    spent: frozenset
-    updates: bool
-    grads: tuple
+    bound: frozenset  # names that refer to another object after it: scores = …, for x in …
+    written: frozenset  # names of arrays that it changes in place: scores *= …, dx[0] = …, out=mix
+    spent: frozenset  # names whose memory the bound name takes: numer = exp(shifted, out=shifted)
+    updates: bool  # whether it is an augmented assignment, which reads the old value: scores *= …
+    grads: tuple  # keys of the gradients that it adds to: (("ln", "w"),) for grads["ln"]["w"] += …
 
 
 def statement_at(file, line):
@@ -32,13 +25,13 @@ def statement_at(file, line):
     several statements share the line.
     """
     statements = _statements(file)
-    if statements.get(line, True) is None:
-        raise ValueError(
-            f"trace: line {line} of {file} has several statements; give each a line of its own"
-        )
     if line not in statements:
         raise ValueError(
             f"trace: the source of {file}, line {line}, cannot be read; keep layers in a file"
+        )
+    if statements[line] is None:
+        raise ValueError(
+            f"trace: line {line} of {file} has several statements; give each a line of its own"
         )
     return statements[line]
 
@@ -79,7 +72,7 @@ def _read(node, source):
         written=frozenset(written | changed | (set() if bound else out)),
         spent=frozenset(out - bound if bound else ()),
         updates=isinstance(node, ast.AugAssign),
-        grads=tuple(keys for name, keys in subscripts if name == "grads"),
+        grads=tuple(keys for name, keys in subscripts if name == "grads" and None not in keys),
     )
 
 
@@ -87,6 +80,6 @@ def _subscript(target):
     """The name before the brackets and the constants in them: "grads" and ("ln", "w")."""
     keys = []
     while isinstance(target, ast.Subscript):
-        keys.insert(0, getattr(target.slice, "value", None))
+        keys.insert(0, target.slice.value if isinstance(target.slice, ast.Constant) else None)
         target = target.value
     return getattr(target, "id", None), tuple(keys)

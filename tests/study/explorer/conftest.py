@@ -1,5 +1,6 @@
 """The page in a real browser, from a file and from a server; what it says on the console counts."""
 
+import functools
 import shutil
 import threading
 
@@ -61,12 +62,21 @@ def new_page(browser):
 
 
 @pytest.fixture
-def file(data, tmp_path, new_page):
-    """The page as a file, opened."""
-    path = tmp_path / "page.html"
-    path.write_text(page_html(data), encoding="utf-8")
-    assert path.stat().st_size < 5e6
-    return lambda **settings: new_page(path.as_uri(), **settings)
+def page_of(tmp_path, new_page):
+    """Opens the page of some data as a file."""
+
+    def open_page(data, **settings):
+        path = tmp_path / "page.html"
+        path.write_text(page_html(data), encoding="utf-8")
+        assert path.stat().st_size < 5e6
+        return new_page(path.as_uri(), **settings)
+
+    return open_page
+
+
+@pytest.fixture
+def file(data, page_of):
+    return functools.partial(page_of, data)
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,15 @@
 import numpy as np
 import pytest
 
-from minivit.study.explorer import page_html
 from tests.study.explorer.cases import DEFAULT, data_of, traced
 from tests.study.explorer.reading import same
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def square():
-    """A page where everything is 16: q has the shape of the scores, and so has the weight wo."""
-    return page_html(data_of(traced(DEFAULT, dim=16, heads=1, depth=1)))
-
-
-def test_scores_are_known_by_what_they_are_and_not_by_their_size(square, tmp_path, new_page):
-    (tmp_path / "page.html").write_text(square, encoding="utf-8")
-    page = new_page((tmp_path / "page.html").as_uri())
+def test_scores_are_known_by_what_they_are_and_not_by_their_size(page_of):
+    """Everything is 16: q has the shape of the scores, and so has the weight wo."""
+    page = page_of(data_of(traced(DEFAULT, dim=16, heads=1, depth=1)))
     says = {
         "q": "of patch 1,2", "mix": "of patch 1,2", "dv": "of patch 1,2",
         "att": "patch 1,2 attends to patch 0,1", "dscores0": "patch 1,2 attends to patch 0,1",
@@ -34,22 +27,18 @@ def test_scores_are_known_by_what_they_are_and_not_by_their_size(square, tmp_pat
         assert page.evaluate("state.query") == (6 if "attends to" in words else query), line
 
 
-def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(tmp_path, new_page):
-    data = data_of(traced(DEFAULT, pool="cls", depth=1))
-    (tmp_path / "page.html").write_text(page_html(data), encoding="utf-8")
-    page = new_page((tmp_path / "page.html").as_uri())
+def test_rows_of_patches_are_named_where_a_class_token_stands_before_them(page_of):
+    page = page_of(data_of(traced(DEFAULT, pool="cls", depth=1)))
     page.click("#group-pixels")
     page.evaluate("update({ chosen: { symbol: shown[0].matrix.symbol, i: 6, j: 1 } })")
     assert "of patch 1,2" in page.text_content("#sum .number")
 
 
-def test_a_picture_without_a_label_is_never_said_to_be_something(tmp_path, new_page):
-    record, data = traced(DEFAULT, depth=1), data_of(traced(DEFAULT, depth=1))
-    data |= {"labelled": False, "warnings": ["it touches the edge"]}
-    best = record["logits"].value.argmax()
-    data["label"] = int(best)
-    (tmp_path / "page.html").write_text(page_html(data), encoding="utf-8")
-    page = new_page((tmp_path / "page.html").as_uri())
+def test_a_picture_without_a_label_is_never_said_to_be_something(page_of):
+    record = traced(DEFAULT, depth=1)
+    best = int(record["logits"].value.argmax())
+    more = {"label": best, "labelled": False, "warnings": ["it touches the edge"]}
+    page = page_of(data_of(record) | more)
     words = page.text_content("#verdict")
     assert words.startswith(f"The model reads “{best}” (") and "This is" not in words
     assert f"No label was given, so the loss is that of “{best}”" in words
@@ -67,13 +56,12 @@ def test_what_a_map_says_of_a_cell_can_be_read(record, file, name):
     said = line.text_content()
     assert said == page.get_attribute(f"#{name}", "aria-label")
     number_said = said.split(";")[0].replace("=", ":").rsplit(":")[-1]
-    if name.startswith("back"):
-        row = page.evaluate("placeOf.get('back-0')")
+    if name in ("back-0", "map-dk"):
+        row = page.evaluate(f"placeOf.get('{name}')")
         token = page.evaluate(f"FIRST + {row[0]} * GRID.cols + {row[1]}")
+    if name == "back-0":
         assert same(number_said, np.linalg.norm(record["blocks.0.y"].gradient[0, token]))
     if name == "map-dk":
-        row = page.evaluate("placeOf.get('map-dk')")
-        token = page.evaluate(f"FIRST + {row[0]} * GRID.cols + {row[1]}")
         block, head = page.evaluate("[state.block, state.head]")
         gradient = record[f"blocks.{block}.attn.k"].gradient[0, head, token]
         assert same(number_said, np.linalg.norm(gradient))

@@ -41,11 +41,6 @@ def test_of_many_scores_those_of_the_head_with_the_largest_gradient_are_moved(mo
     assert np.abs(gradients[block][head]).max() == np.abs(gradients).max()
 
 
-def test_moves_nothing_where_nothing_is_asked_for():
-    losses, slopes = moved_scores(small_trace(), [])
-    assert losses.shape == (0, 6, 6, len(STEPS)) and slopes.shape == (0, 6, 6)
-
-
 def test_the_model_stays_as_it_is():
     record = small_trace()
     moved_scores(record, [(0, 1)])

@@ -104,7 +104,7 @@ def test_a_tab_that_is_closed_during_an_answer_is_no_error(monkeypatch):
         assert closed.wait(10)
         return {}
 
-    monkeypatch.setitem(ANSWERS, "/nudge", (["name", "index", "eps"], slow))
+    monkeypatch.setitem(ANSWERS, "/nudge", (["name", "index", "eps"], slow, ""))
     monkeypatch.setattr(socketserver.BaseServer, "handle_error", lambda *_: errors.append(1))
     with served(small_trace()) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -124,12 +124,8 @@ def test_a_tab_that_is_closed_during_an_answer_is_no_error(monkeypatch):
 
 
 def test_only_this_machines_own_page_is_answered(port):
-    for headers in (
-        {"Host": "evil.example"},
-        {"Host": f"127.0.0.1:{port + 1}"},
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-    ):
+    hosts = [{"Host": "evil.example"}, {"Host": f"127.0.0.1:{port + 1}"}]
+    for headers in [*hosts, {"Origin": "http://evil.example"}, {"Origin": "null"}]:
         status, _, body = request(port, **headers)
         assert status == 403 and "answers only 127.0.0.1" in json.loads(body)["error"]
         assert request(port, "GET", "/", **headers)[0] == 403
@@ -141,8 +137,8 @@ def test_only_this_machines_own_page_is_answered(port):
 @pytest.mark.parametrize(
     "body, words",
     [
-        ("no", "expected JSON"),
-        ("[" * 2000, "expected JSON"),
+        ("no", "Expecting value"),
+        ("[" * 2000, "recursion"),
         ("[]", "expected an object with name, index, eps"),
         (ASKED | {"more": 1}, "expected an object with"),
         (ASKED | {"name": 3}, "name must be a text, got 3"),
@@ -151,7 +147,7 @@ def test_only_this_machines_own_page_is_answered(port):
         (ASKED | {"name": "blocks.0.attn.dq"}, "cannot be moved"),
         (ASKED | {"index": 3}, "index must be a list of integers, got 3"),
         (ASKED | {"index": [0, 0, 0, 1.5]}, "index must be a list of integers"),
-        (ASKED | {"index": [0, 0]}, "has the shape (1, 3, 6, 4); got the index (0, 0)"),
+        (ASKED | {"index": [0, 0]}, "has the shape (1, 3, 6, 4); got the index [0, 0]"),
         (ASKED | {"index": [0, 0, 0, 99]}, "out of bounds"),
         (ASKED | {"index": [0, 0, 0, 10**30]}, "index"),
         (ASKED | {"eps": "1"}, "eps must be a number from -1000 to 1000, got '1'"),

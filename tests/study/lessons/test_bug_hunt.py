@@ -33,7 +33,7 @@ def test_a_seed_decides_and_every_bug_is_drawn():
     [
         ("softmax_diagonal", "softmax\nname  shape"),
         ("scale_forgotten", "structure\nok     evaluation is deterministic"),
-        ("weights_assigned", "and 1 more problem; the second hint says which"),
+        ("weights_assigned", "problems besides: 1; the second hint says which"),
     ],
 )
 def test_symptoms_are_shown_without_the_cause(name, shown):
@@ -53,11 +53,9 @@ def test_hints_tell_more_and_more():
     assert lines == "The correct lines are:\nxp.matmul(dscores.mT, q, out=dk)"
     assert found.hint() is None
     assert found.hints_given == 4
-    assert "WRONG" not in hunt("uphill").hint()
-    of_findings = hunt("uphill")
-    assert [of_findings.hint() for _ in range(2)][1].startswith(
-        "the first step is lr · velocity: -1"
-    )
+    uphill = hunt("uphill")
+    place, cause = (uphill.hint() for _ in range(2))
+    assert "WRONG" not in place and cause.startswith("the first step is lr · velocity: -1")
 
 
 def test_the_source_has_the_bug_while_it_is_looked_at():
@@ -76,8 +74,6 @@ def test_the_source_tells_the_bug_by_its_lines_alone():
 
 
 def test_the_curves_stand_side_by_side():
-    *lines, remark = hunt("clipped_by_the_square").curves().splitlines()
-    assert remark.startswith("The losses are equal to the last digit") or len(lines) == 12
     lines = hunt("warmup_from_zero").curves().splitlines()
     assert len(lines) == 1 + 12
     assert lines[0].split() == ["step", "without", "the", "bug", "with", "it"]

@@ -44,7 +44,6 @@ def test_a_right_answer_passes_in_a_process_of_its_own(tmp_path, capfd):
         ("softmax", SOFTMAX.format("dy * y"), "its gradients are wrong"),
         ("softmax", SOFTMAX.format(RIGHT + " + np.zeros(1)"), "for float32 numbers dx is float64"),
         ("linear", 'grads["w"] += dy.T @ cache["x"]', "ValueError"),
-        ("positions", 'grads["pos"] += dy.sum(axis=0)', "its gradients are wrong"),
         ("positions", 'grads["pos"][...] = dy.sum(axis=0)\nreturn dy.copy()', "its gradients are"),
     ],
 )
@@ -115,16 +114,10 @@ FORGED = "import minivit.checks.report as report; report.Report.ok = True"
 @pytest.mark.parametrize(
     "body, change, message",
     [
-        (WRONG, after("import sys; sys.exit()"), "`import sys; sys.exit()`: SystemExit"),
         ("raise SystemExit(0)", after(""), "`raise SystemExit(0)`: SystemExit: 0"),
         (WRONG, after("import os; os._exit(0)"), "ended Python before it was graded"),
         (WRONG, after(FORGED), "its gradients are wrong"),
         (WRONG, after(IMPORTED), "calls minivit's own Softmax.backward"),
-        (
-            WRONG,
-            after("from minivit import layers\nclass Softmax(layers.Softmax):\n    pass"),
-            "calls minivit's own Softmax.backward",
-        ),
         (
             f"{IMPORTED} as Solved\nreturn Solved().backward(dy, cache)",
             after(""),

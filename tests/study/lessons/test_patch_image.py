@@ -14,10 +14,8 @@ def test_patches_and_embeddings_of_any_size(patch_size, P, Q):
     images = some(2, 6, 8, 3)
     patches, embeddings, params = patch_image(images, patch_size, 5, np.random.default_rng(0))
     rows, columns = 6 // P, 8 // Q
-    assert (patches.shape, embeddings.shape) == (
-        (2, rows * columns, P * Q * 3),
-        (2, rows * columns, 5),
-    )
+    assert patches.shape == (2, rows * columns, P * Q * 3)
+    assert embeddings.shape == (2, rows * columns, 5)
     assert embeddings.dtype == np.float32
     last = images[1, -P:, -Q:].reshape(-1)
     np.testing.assert_array_equal(patches[1, -1], last)
