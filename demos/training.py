@@ -91,17 +91,10 @@ def train_and_test(demo, options, run, progress, data, device):
     print(f"The run is kept in {run.folder}/; Ctrl-C stops and saves it.{begins}", flush=True)
     with explained(run.folder, resume):
         run.fit(
-            progress,
-            data.train,
-            data.validation,
-            checkpoint_every=options.checkpoint_every,
-            augment=Augmentation.of(options.augment),
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            shards=shards,
-            patience=options.patience,
-        )
+            progress, data.train, data.validation, checkpoint_every=options.checkpoint_every,
+            augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
+            batch_size=options.batch_size, shards=shards, patience=options.patience,
+        )  # fmt: skip
         test(run.folder, options, progress, data, device, shards)
 
 
@@ -130,16 +123,11 @@ def test(folder, options, progress, data, device, shards):
     measured = metrics(split.labels, logits, classifier.classes)
     speed = progress.rows[-1]["epoch"] * len(data.train.labels) / progress.seconds
     result = dict(
-        test_accuracy=measured["accuracy"],
-        test_loss=measured["loss"],
-        train_seconds=progress.seconds,
-        images_per_second=speed,
-        parameters=progress.params.flat.size,
-        seed=options.seed,
-        device=device,
-        options=vars(options),
-        test=measured,
-    )
+        test_accuracy=measured["accuracy"], test_loss=measured["loss"],
+        train_seconds=progress.seconds, images_per_second=speed,
+        parameters=progress.params.flat.size, seed=options.seed, device=device,
+        options=vars(options), test=measured,
+    )  # fmt: skip
     write_json(folder / "result.json", result)
     write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
     draw_test(folder, classifier.with_params(progress.best.to("cpu")), split, logits)

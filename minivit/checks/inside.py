@@ -111,7 +111,7 @@ def watched(layer):
     calls = []
 
     def watch(name, sub, method, real, *arguments, **options):
-        array, *others = [*arguments[has_params(sub) :], *options.values()]
+        array, *others = (*arguments, *options.values())[has_params(sub) :]
         array = np.array(array)  # as it is now
         others = [each for each in others if isinstance(each, np.ndarray)]
         result = real(*arguments, **options)

@@ -115,20 +115,12 @@ class Encoder:
             self.blocks = [PostNormBlock(dim, heads, mlp_dim, eps, *rate) for rate in rates]
         self.ln = LayerNorm(dim, eps) if norm == "pre" else Identity()
         self.config = dict(  # type(self)(**config) is the same model; all of it can be JSON
-            image_size=[self.patches.height, self.patches.width],
-            patch_size=patch_size,
-            channels=channels,
-            dim=dim,
-            depth=depth,
-            heads=heads,
-            mlp_dim=mlp_dim,
-            class_token=bool(class_token),
-            positions=positions,
-            norm=norm,
-            eps=self.blocks[0].ln1.eps,
-            dropout=self.dropout.rate,
+            image_size=[self.patches.height, self.patches.width], patch_size=patch_size,
+            channels=channels, dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim,
+            class_token=bool(class_token), positions=positions, norm=norm,
+            eps=self.blocks[0].ln1.eps, dropout=self.dropout.rate,
             drop_path=self.blocks[-1].drop1.path_rate,
-        )
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.config.items())

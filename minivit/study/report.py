@@ -19,9 +19,7 @@ def confusion_table(labels, logits, classes):
 
 
 def draw_test(folder, classifier, test, logits):
-    """Write mistakes.png, the worst mistakes, and gradients.png, the attention and the gradients
-    of a few images, into a folder.
-    """
+    """Write mistakes.png, and gradients.png (attention and gradients of a few), into a folder."""
     images, labels = test
     sheet = figures.worst_mistakes(images, labels, logits, classifier.classes)
     write_file(folder / "mistakes.png", figures.png(sheet))

@@ -43,7 +43,6 @@ def fit(
         progress:          a Progress. One that has taken steps continues, with the same other
                            arguments, as if it had never stopped, to the last bit
         train, validation: Splits of raw images and labels
-        epochs, batch_size
         augment:           an Augmentation, or None
         schedule:          `warmup_linear` or `warmup_cosine`
         warmup_share:      the share of all steps, from 0 to 1, in which the rate rises
@@ -106,15 +105,9 @@ def fit(
             progress.steps = step + 1
             epoch, place = divmod(step, steps_per_epoch)
             row = dict(
-                step=step,
-                epoch=epoch + 1,
-                loss=loss,
-                accuracy=accuracy,
-                learning_rate=rate,
-                gradient_norm=norm,
-                validation_loss=None,
-                validation_accuracy=None,
-            )
+                step=step, epoch=epoch + 1, loss=loss, accuracy=accuracy, learning_rate=rate,
+                gradient_norm=norm, validation_loss=None, validation_accuracy=None,
+            )  # fmt: skip
             progress.rows.append(row)
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
             bar.update(len(batch.labels))
@@ -128,7 +121,7 @@ def fit(
                 timed = progress.seconds
             if step == first + SLOW_STEPS + TIMED_STEPS:
                 left = (progress.seconds - timed) / TIMED_STEPS * (steps - step)
-                tqdm.write(f"about {_duration(left)} to go on this machine")
+                tqdm.write(f"about {left / 60:.1f} minutes to go on this machine")
             if after_step:
                 after_step(progress)
             if ctrl_c.is_set():
@@ -158,18 +151,9 @@ def _gradients(progress, batch, grads, rngs, augment, smoothing, clip, run):
     """Fill `grads` with a step's clipped gradients; return loss, accuracy and norm as floats."""
     classifier = progress.classifier
     loss, accuracy = loss_and_gradients(
-        classifier.model,
-        progress.params,
-        batch.images,
-        batch.labels,
-        grads,
-        maps=batch.maps,
-        augment=augment,
-        prepare=classifier.normalize,
-        smoothing=smoothing,
-        rngs=rngs,
-        run=run,
-    )
+        classifier.model, progress.params, batch.images, batch.labels, grads, maps=batch.maps,
+        augment=augment, prepare=classifier.normalize, smoothing=smoothing, rngs=rngs, run=run,
+    )  # fmt: skip
     norm = clip_by_global_norm(grads, clip)
     loss, accuracy, norm = floats(loss, accuracy, norm)  # the only wait for a GPU
     if not math.isfinite(loss + norm):
@@ -209,7 +193,3 @@ def _summary(rows, epochs):
         f"validation loss {last['validation_loss']:.4f}, "
         f"accuracy {last['validation_accuracy']:.2%}"
     )
-
-
-def _duration(seconds):
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"

@@ -40,10 +40,8 @@ class Rows:
             self.file.close()  # which tries once more to write what could not be written
 
     def append(self, row):
-        line = io.StringIO()
-        csv.DictWriter(line, TYPES, lineterminator="\n").writerow(row)
         with errors_name(self.path):
-            self.file.write(line.getvalue())
+            csv.DictWriter(self.file, TYPES, lineterminator="\n").writerow(row)
             self.file.flush()
 
     def flush(self):

@@ -111,8 +111,8 @@ class Run:
         """
         for name, then, now in _differences(self.started, json.loads(json.dumps(started))):
             raise ValueError(
-                f"{self.folder} was started with {name} {_short(then)}, which is now "
-                f"{_short(now)}; put back what it was started with, or start a new run"
+                f"{self.folder} was started with {name} {then!s:.80}, which is now {now!s:.80}; "
+                "put back what it was started with, or start a new run"
             )
         state, refused = newest_checkpoint(self.folder / "checkpoints", self._mark())
         progress.load_state(state)
@@ -174,8 +174,3 @@ def _differences(then, now, name=""):
             yield from _differences(then.get(key, "nothing"), now.get(key, "nothing"), inside)
     elif then != now:
         yield name, then, now
-
-
-def _short(value):
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -89,7 +89,6 @@ def test_links_lead_somewhere(page):
             assert heading in {title.lower().replace(" ", "-") for title in titles}, target
 
 
-@pytest.mark.parametrize("page", [README], ids=lambda page: page.stem)
-def test_figures_are_those_of_the_results_page(page):
-    for figure in FIGURE.findall(read(page)):
+def test_figures_are_those_of_the_results_page():
+    for figure in FIGURE.findall(read(README)):
         assert figure in read(RESULTS), figure

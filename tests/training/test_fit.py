@@ -39,7 +39,7 @@ def test_prints_a_line_an_epoch_and_once_how_long_it_will_take(capsys):
     fitted(progress_of(), epochs=6)
     lines = capsys.readouterr().out.splitlines()
     (place,) = [i for i, line in enumerate(lines) if line.startswith("about ")]
-    assert lines[place].endswith(" s to go on this machine")
+    assert lines[place].endswith(" minutes to go on this machine")
     assert "epoch 4/6" in lines[place - 1] and "epoch 5/6" in lines[place + 1]
 
 
