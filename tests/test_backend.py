@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import evaluate, post_norm, predict, train_images, train_mnist
+from demos import evaluate, predict, train_images, train_mnist
 from demos.options import status
 from minivit.backend import array_module, beside, cuda, device_of, floats, to_device, usable_device
 from tests.stand_in import installed
@@ -132,7 +132,6 @@ DEMOS = {
     train_images: ["photos"],
     predict: ["runs/mnist", "digit.png"],
     evaluate: ["runs/mnist"],
-    post_norm: [],
 }
 
 

@@ -94,7 +94,7 @@ def test_a_run_is_resumed_only_with_what_it_was_started_with(tmp_path):
         message = "mnist was started with images.mean 0.1, which is now 0.2; put back what it was"
         with pytest.raises(ValueError, match=message):
             run.resume(again, STARTED | {"images": {"mean": 0.2}})
-        with pytest.raises(ValueError, match="with images.count nothing, which is now xx+…; put"):
+        with pytest.raises(ValueError, match="with images.count nothing, which is now x{80}; put"):
             run.resume(again, STARTED | {"images": {"mean": 0.1, "count": "x" * 1000}})
         assert run.resume(again, STARTED) == []  # a tuple is as good as JSON's list
         np.testing.assert_array_equal(again.params.flat, progress_of().params.flat)
