@@ -64,8 +64,7 @@ def test_the_readme_stays_short():
 @pytest.mark.parametrize("command", [*commands()])
 def test_commands_are_understood(command):
     module, *options = shlex.split(command)
-    path = ROOT.joinpath(*module.split("."))
-    if path.is_dir():
+    if ROOT.joinpath(*module.split(".")).is_dir():
         module += ".__main__"
     program = importlib.import_module(module)
     if module.startswith("demos.") and module != "demos.__main__":

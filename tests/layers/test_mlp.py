@@ -10,9 +10,8 @@ def test_every_token_is_treated_alike_and_alone():
     params = random_params(layer, rng)
     x = rng.standard_normal((2, 7, 5))
     y, _ = layer.forward(params, x)
-    order = rng.permutation(7)
-    shuffled, _ = layer.forward(params, x[:, order])
-    np.testing.assert_allclose(shuffled, y[:, order], rtol=1e-12)
+    backwards, _ = layer.forward(params, x[:, ::-1])
+    np.testing.assert_allclose(backwards, y[:, ::-1], rtol=1e-12)
 
 
 def test_only_the_way_out_is_scaled_at_the_start():
