@@ -9,7 +9,7 @@ import pytest
 import minivit
 from minivit.backend import array_module
 from minivit.checks.numeric import random_params
-from tests.numeric import complex_step, passes, relative_error
+from tests.numeric import central_differences, complex_step, passes, relative_error
 
 pytestmark = pytest.mark.usefixtures("everywhere")
 SMALL = dict(
@@ -35,6 +35,20 @@ def case(seed=0, batch=3, **changes):
     H, W = model.config["image_size"]
     images = rng.standard_normal((batch, H, W, model.config["channels"]))
     return model, params, images, rng.integers(0, model.config["classes"], batch)
+
+
+@pytest.mark.numeric
+@every_kind
+def test_gradients_equal_central_differences(kind):
+    model, params, images, labels = case(**kind)
+    _, _, gradients = passes(model, params, images, labels)
+
+    def loss():
+        logits, _ = model.forward(params, images, keep=False)
+        return minivit.cross_entropy(logits, labels)[0]
+
+    for name, array in [("images", images), *params.named()]:
+        assert relative_error(gradients[name], central_differences(loss, array)) <= 1e-7, name
 
 
 @pytest.mark.numeric
