@@ -10,7 +10,7 @@ from minivit.study import trace
 from minivit.training import fit
 
 from . import train_mnist
-from .evaluate import started_with, test_images
+from .evaluate import source_of, started_with, test_images
 from .options import command
 from .training import set_up
 
@@ -68,12 +68,9 @@ def choose_image(options, classifier):
     Errors: ValueError for a number out of range, and for a run that does not say what it was
     trained on; those of `test_images`.
     """
-    started = started_with(run_of(options)) if run_of(options) else {"options": {"data": "mnist"}}
-    source = options.data or started.get("options", {}).get("data")
-    if source is None:
-        raise ValueError(
-            f"{run_of(options)} does not say what it was trained on; give --data, such as mnist"
-        )
+    run = run_of(options)
+    started = started_with(run) if run else {"options": {"data": "mnist"}}
+    source = source_of(options, started, run, "--data")
     images, labels = test_images(source, started, classifier)
     number = options.digit
     if number is None:

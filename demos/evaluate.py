@@ -43,11 +43,7 @@ def evaluate(options):
     device = usable_device(options.device)
     classifier = minivit.Classifier.load(options.run, device)
     started = started_with(options.run)
-    source = options.data or started.get("options", {}).get("data")
-    if not isinstance(source, str):
-        raise ValueError(
-            f"{options.run} does not say what it was trained on; give DATA, such as mnist"
-        )
+    source = source_of(options, started, options.run, "DATA")
     split = test_images(source, started, classifier)
     with threads(cores() if device == "cpu" else 1) as mapper:
         logits = classifier.logits(split.images, mapper)
@@ -71,6 +67,17 @@ def started_with(run):
             if isinstance(started.get("options"), dict):
                 return started
     return {}
+
+
+def source_of(options, started, run, name):
+    """Return the data that the options ask for, or else those that a run was trained on.
+
+    Errors: ValueError for a run that does not say it; the option has this name.
+    """
+    source = options.data or started.get("options", {}).get("data")
+    if not isinstance(source, str):
+        raise ValueError(f"{run} does not say what it was trained on; give {name}, such as mnist")
+    return source
 
 
 def test_images(source, started, classifier):

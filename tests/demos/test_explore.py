@@ -182,9 +182,11 @@ def test_serves_the_page_and_opens_a_browser(monkeypatch, run, capsys):
         (["run", "--label", "x"], "--label: 'x' is none of a, b, c"),
         (["run", "--image", "missing.png"], "No such file"),
         (["unknown"], "unknown does not say what it was trained on; give --data, such as mnist"),
+        (["damaged"], "damaged does not say what it was trained on; give --data, such as mnist"),
     ],
 )
 def test_says_what_is_wrong(run, options, message, capsys):
     Path(saved("unknown", DIGITS.classes), "training.json").unlink()
+    Path(saved("damaged", DIGITS.classes), "training.json").write_text('{"options": {"data": 3}}')
     assert explore.main(options) == 2
     assert message in capsys.readouterr().err
