@@ -33,8 +33,9 @@ def explore(options):
         os.stat(options.image)  # a missing file is refused before a model trains
     classifier = digit.classifier_of(options)
     if classifier.model.config["channels"] != 1:
-        other = command("attention_backprop", digit.run_of(options))
-        raise ValueError(f"{options.run} reads colour images, the page shows grey; try {other}")
+        run = digit.run_of(options)
+        other = command("attention_backprop", run)
+        raise ValueError(f"{run} reads colour images, the page shows grey; try {other}")
     pixels, label, warnings = image_of(options, classifier)
     record = digit.traced(classifier, pixels, label)
     labelled = options.label is not None or not options.image

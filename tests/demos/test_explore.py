@@ -127,6 +127,9 @@ def test_a_run_of_colour_images_is_refused_in_one_line(monkeypatch, capsys):
         (line,) = capsys.readouterr().err.splitlines()
         assert "colours reads colour images, the page shows grey" in line
         assert line.endswith("attention_backprop colours")
+    monkeypatch.setattr(digit, "DEFAULT", Path("colours"))
+    assert explore.main([]) == 2
+    assert "colours reads colour images" in capsys.readouterr().err
 
 
 def test_the_test_images_are_those_of_the_data_that_the_run_was_trained_on(run, monkeypatch):
