@@ -195,6 +195,7 @@ def test_prints_the_machine_and_a_row_for_each_engine(monkeypatch, capsys, torch
     assert f"numpy {np.__version__}" in report.machine()
     monkeypatch.setattr(report, "race", fake_race)
     monkeypatch.setattr(benchmark.importlib.util, "find_spec", lambda name: torch or None)
+    monkeypatch.setattr(report.importlib.metadata, "version", lambda name: "1.0")
     assert benchmark.main([]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"{report.machine()}\n")
