@@ -1,6 +1,7 @@
 """Numerical gradients, written apart from those of `minivit.checks`, which they help to check."""
 
 import numpy as np
+import pytest
 
 import minivit
 
@@ -56,6 +57,12 @@ def complex_step(loss, array, step=1e-30):
         gradient[index] = loss().imag / step
         array[index] = array[index].real
     return gradient
+
+
+both_ways = pytest.mark.parametrize(
+    "differentiate, dtype, limit",
+    [(central_differences, float, 1e-7), (complex_step, complex, 1e-12)],
+)
 
 
 def relative_error(got, expected):

@@ -31,9 +31,7 @@ def blocks(page):
 def commands():
     """(page, the module of a command and its options) for every command on the pages."""
     for page in PAGES:
-        for command in sorted(
-            set(re.findall(r"python -m ((?:demos|tests)[.\w]*[^`\n]*)", read(page)))
-        ):
+        for command in sorted(set(COMMAND.findall(read(page)))):
             yield pytest.param(command, id=f"{page.stem}: {command}")
 
 
