@@ -65,8 +65,7 @@ def traced(classifier, pixels, label):
 def choose_image(options, classifier):
     """Return the number, the image (H, W) or (H, W, C), uint8, and the label of a test image.
 
-    Errors: ValueError for a number out of range, and for a run that does not say what it was
-    trained on; those of `test_images`.
+    Errors: ValueError for a number out of range; those of `source_of` and `test_images`.
     """
     run = run_of(options)
     started = started_with(run) if run else {"options": {"data": "mnist"}}

@@ -70,10 +70,7 @@ def started_with(run):
 
 
 def source_of(options, started, run, name):
-    """Return the data that the options ask for, or else those that a run was trained on.
-
-    Errors: ValueError for a run that does not say it; the option has this name.
-    """
+    """The data asked for, or else those of the run; ValueError if it does not name them."""
     source = options.data or started.get("options", {}).get("data")
     if not isinstance(source, str):
         raise ValueError(f"{run} does not say what it was trained on; give {name}, such as mnist")
