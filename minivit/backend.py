@@ -28,6 +28,24 @@ def array_module(x):
     return numpy
 
 
+def special_functions(x):
+    """Return the module of special functions that take `x`: SciPy's, or its twin of CuPy.
+
+    Errors: ImportError if SciPy is not installed.
+    """
+    if array_module(x) is not numpy:
+        import cupyx.scipy.special
+
+        return cupyx.scipy.special
+    try:
+        import scipy.special
+    except ImportError as error:
+        raise ImportError(
+            f"exact GELU needs SciPy, which cannot be imported ({_line(error)}): pip install scipy"
+        ) from error
+    return scipy.special
+
+
 def device_of(x):
     """Where an array is: "cpu" or "cuda"."""
     return "cpu" if array_module(x) is numpy else "cuda"

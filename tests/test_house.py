@@ -26,7 +26,8 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
 ]
 ENGINE = ["backend", "files", "params", "layers", "losses", "optim", "models"]
 LATE = [  # what the engine imports only when a function needs it
-    ("minivit.backend", "cupy"), ("minivit.files", "safetensors"), ("minivit.files", "filelock"),
+    ("minivit.backend", "cupy"), ("minivit.backend", "cupyx"), ("minivit.backend", "scipy"),
+    ("minivit.files", "safetensors"), ("minivit.files", "filelock"),
 ]  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MODULES = sorted(path for top in ("minivit", "demos") for path in (ROOT / top).rglob("*.py"))

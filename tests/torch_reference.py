@@ -22,12 +22,27 @@ def gelu(p, x):
     return F.gelu(x, approximate="tanh")
 
 
+def gelu_exact(p, x):
+    return F.gelu(x)
+
+
+def layer_scale(p, x):
+    return x * p["w"] if p else x
+
+
+def pre_logits(p, x):
+    return torch.tanh(linear(p, x)) if p else x
+
+
 def softmax(p, x):
     return F.softmax(x, dim=-1)
 
 
-def mlp(p, x):
-    return linear(p["fc2"], gelu({}, linear(p["fc1"], x)))
+ACTIVATIONS = {"gelu_tanh": gelu, "gelu_exact": gelu_exact}
+
+
+def mlp(p, x, activation="gelu_tanh"):
+    return linear(p["fc2"], ACTIVATIONS[activation]({}, linear(p["fc1"], x)))
 
 
 def attention(p, x, heads):
@@ -51,14 +66,15 @@ def attention(p, x, heads):
     return y.transpose(0, 1)
 
 
-def block(p, x, heads, eps=1e-6):
-    x = x + attention(p["attn"], layer_norm(p["ln1"], x, eps), heads)
-    return x + mlp(p["mlp"], layer_norm(p["ln2"], x, eps))
+def block(p, x, heads, eps=1e-6, activation="gelu_tanh"):
+    attn_out = attention(p["attn"], layer_norm(p["ln1"], x, eps), heads)
+    x = x + layer_scale(p["ls1"], attn_out)
+    return x + layer_scale(p["ls2"], mlp(p["mlp"], layer_norm(p["ln2"], x, eps), activation))
 
 
-def post_norm_block(p, x, heads, eps=1e-6):
+def post_norm_block(p, x, heads, eps=1e-6, activation="gelu_tanh"):
     x = layer_norm(p["ln1"], x + attention(p["attn"], x, heads), eps)
-    return layer_norm(p["ln2"], x + mlp(p["mlp"], x), eps)
+    return layer_norm(p["ln2"], x + mlp(p["mlp"], x, activation), eps)
 
 
 def patches(p, images, patch_size):
@@ -103,20 +119,25 @@ def all_positions(p, config, dim):
         if config["positions"] == "sincos1d"
         else sinusoids_2d(rows, columns, dim)
     )
-    return torch.cat([torch.zeros(int(config["pool"] == "cls"), dim), table])
+    return torch.cat([torch.zeros(int(config["pool"] != "mean"), dim), table])
 
 
 def vit(p, images, config):
     x = patches(p["patches"], images, config["patch_size"])
-    if config["pool"] == "cls":
+    if config["pool"] != "mean":
         x = class_token(p, x)
     x = x + all_positions(p, config, x.shape[-1])
     one_block = block if config["norm"] == "pre" else post_norm_block
     for block_params in p["blocks"]:
-        x = one_block(block_params, x, config["heads"], config["eps"])
-    if config["norm"] == "pre":
+        x = one_block(block_params, x, config["heads"], config["eps"], config["activation"])
+    if p["ln"]:
         x = layer_norm(p["ln"], x, config["eps"])
-    return linear(p["head"], x[:, 0] if config["pool"] == "cls" else x.mean(dim=1))
+    first, last = {"mean": (0, None), "cls": (0, 1), "patch_mean": (1, None)}[config["pool"]]
+    pooled = x[:, first:last].mean(dim=1)
+    if p["pooled_ln"]:
+        pooled = layer_norm(p["pooled_ln"], pooled, config["eps"])
+    features = pre_logits(p["pre_logits"], pooled)
+    return linear(p["head"], features) if p["head"] else features
 
 
 def passes(params, images, labels, config, smoothing=0.0):

@@ -1,7 +1,8 @@
 """The mathematics: one file a layer, forward and backward side by side.
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
-class_token, positions, pool; then the variants post_norm, sinusoids and identity. (Small helpers:
+class_token, positions, pool; then the variants gelu_exact, layer_scale, pre_logits, post_norm,
+sinusoids and identity. (Small helpers:
 initial for initial values, sums for sums and means as products, keys_first for a product in another
 order of memory, refusals for the checks of sizes and shapes.)
 
@@ -32,7 +33,7 @@ The legend, for every shape in this folder:
        with a class token        d  width of a head, D / h        P, Q  height, width of a patch
     R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / Q)
        of a batch, B · T         L  blocks (depth)                K     classes
-    d_in, d_out  widths of a linear map, before and after
+    d_in, d_out  widths of a linear map, before and after; S of a hidden layer before the head
 """
 
 from .attention import Attention
@@ -40,14 +41,17 @@ from .block import PreNormBlock
 from .class_token import ClassToken
 from .dropout import Dropout
 from .gelu import GELU
+from .gelu_exact import ExactGELU
 from .identity import Identity
+from .layer_scale import LayerScale
 from .layernorm import LayerNorm
 from .linear import Linear
 from .mlp import MLP
 from .patches import Patches
-from .pool import FirstToken, MeanPool
+from .pool import FirstToken, MeanPool, PatchMeanPool
 from .positions import Positions
 from .post_norm import PostNormBlock
+from .pre_logits import PreLogits
 from .sinusoids import SinusoidalPositions, SinusoidalPositions2D
 from .softmax import Softmax
 
@@ -57,14 +61,18 @@ __all__ = [
     "Attention",
     "ClassToken",
     "Dropout",
+    "ExactGELU",
     "FirstToken",
     "Identity",
     "LayerNorm",
+    "LayerScale",
     "Linear",
     "MeanPool",
+    "PatchMeanPool",
     "Patches",
     "Positions",
     "PostNormBlock",
+    "PreLogits",
     "PreNormBlock",
     "SinusoidalPositions",
     "SinusoidalPositions2D",

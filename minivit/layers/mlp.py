@@ -3,7 +3,11 @@
 import numpy as np
 
 from .gelu import GELU
+from .gelu_exact import ExactGELU
 from .linear import Linear
+from .refusals import expect_one_of
+
+ACTIVATIONS = {"gelu_tanh": GELU, "gelu_exact": ExactGELU}
 
 
 class MLP:
@@ -16,10 +20,14 @@ class MLP:
     The backward runs the same three in reverse; that is all the chain rule says about a chain.
     """
 
-    def __init__(self, dim, mlp_dim, gain=1.0):
-        """`gain` scales the initial weights of the way out, fc2."""
+    def __init__(self, dim, mlp_dim, gain=1.0, activation="gelu_tanh"):
+        """`gain` scales the initial weights of the way out, fc2.
+
+        activation: "gelu_tanh" or "gelu_exact", the gate between the two
+        """
+        expect_one_of("MLP", "activation", activation, list(ACTIVATIONS))
         self.fc1 = Linear(dim, mlp_dim)
-        self.act = GELU()
+        self.act = ACTIVATIONS[activation]()
         self.fc2 = Linear(mlp_dim, dim, gain)
 
     def init(self, rng, dtype=np.float32):

@@ -27,6 +27,30 @@ class MeanPool:
         return dx
 
 
+class PatchMeanPool:
+    """Every patch has the same say, the class token before them has none: y = (1/N) Σₜ x[1 + t].
+
+    Params   none
+    Forward  x (B, N + 1, D) -> y (B, D)
+    Cache    shape of x
+
+    The class token still takes part in the attention of the blocks, and gets its gradient there.
+    """
+
+    def forward(self, x):
+        expect_shape("PatchMeanPool", x, "B", "N + 1", "D")
+        y = x[:, 1:].mean(axis=1)  # (B, D)
+        return y, {"shape": x.shape}
+
+    def backward(self, dy, cache):
+        xp = array_module(dy)
+        N = cache["shape"][1] - 1
+        share = dy / N  # (B, D)
+        dx = xp.zeros(cache["shape"], dy.dtype)  # (B, N + 1, D)
+        dx[:, 1:] = share[:, None, :]
+        return dx
+
+
 class FirstToken:
     """Only the first token, the class token, is read: y = x[0].
 

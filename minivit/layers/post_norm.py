@@ -28,12 +28,24 @@ class PostNormBlock:
         dsum1 = dmid back through ln1       dx   = dsum1 + (dsum1 back through drop1 and attn)
     """
 
-    def __init__(self, dim, heads, mlp_dim, eps=1e-6, dropout=0.0, drop_path=0.0):
-        """dropout, drop_path: the rates at which a branch loses numbers, or an image all of it."""
+    def __init__(
+        self,
+        dim,
+        heads,
+        mlp_dim,
+        eps=1e-6,
+        dropout=0.0,
+        drop_path=0.0,
+        activation="gelu_tanh",
+    ):
+        """dropout, drop_path: the rates at which a branch loses numbers, or an image all of it.
+
+        activation: of the MLP, see mlp.py
+        """
         self.attn = Attention(dim, heads)
         self.drop1 = Dropout(dropout, drop_path)
         self.ln1 = LayerNorm(dim, eps)
-        self.mlp = MLP(dim, mlp_dim)
+        self.mlp = MLP(dim, mlp_dim, activation=activation)
         self.drop2 = Dropout(dropout, drop_path)
         self.ln2 = LayerNorm(dim, eps)
 

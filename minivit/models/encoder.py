@@ -29,8 +29,8 @@ class Encoder:
 
         images → patches (→ class token) → positions → dropout → blocks → layer norm → tokens
 
-    Params   patches {w, b}, cls (D,), pos (T, D), blocks [ln1, attn, ln2, mlp], ln {w, b}; without
-             cls or pos if there are none, without ln if norm="post"
+    Params   patches {w, b}, cls (D,), pos (T, D), blocks [ln1, attn, ls1, ln2, mlp, ls2],
+             ln {w, b}; without cls or pos if there are none, ln empty if norm="post"
     Forward  images (B, H, W, C), normalised floats -> tokens (B, T, D)
     Cache    patches, cls, pos, dropout, blocks, ln: the caches of the layers
 
@@ -44,6 +44,8 @@ class Encoder:
                      that cannot tell where a patch was
         norm:        "pre" (block.py), or "post" (post_norm.py), which has no layer norm at the end
         eps:         of every layer norm
+        activation:  of the MLPs: "gelu_tanh" (gelu.py), or "gelu_exact" (gelu_exact.py)
+        layer_scale: its initial value in pre-norm blocks (layer_scale.py), or None for none
         dropout:     rate, while training, at the tokens with their positions and at the end of each
                      branch of a block (Vaswani et al. 2017, section 5.4)
         drop_path:   rate of stochastic depth in the last block; it grows evenly from the first
@@ -77,6 +79,8 @@ class Encoder:
         positions: str | None = "learned",
         norm: str = "pre",
         eps: float = 1e-6,
+        activation: str = "gelu_tanh",
+        layer_scale: float | None = None,
         dropout: float = 0.0,
         drop_path: float = 0.0,
     ) -> None:
@@ -87,6 +91,8 @@ class Encoder:
         )  # fmt: skip
         expect_one_of(name, "positions", positions, ["learned", "sincos1d", "sincos2d", None])
         expect_one_of(name, "norm", norm, ["pre", "post"])
+        if layer_scale is not None and norm == "post":
+            raise ValueError(f'{name}: layer_scale needs norm="pre", got norm="post"')
         for rate_name, rate in {"dropout": dropout, "drop_path": drop_path}.items():
             if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
                 raise ValueError(
@@ -107,19 +113,23 @@ class Encoder:
         else:
             self.pos = Identity()
         self.dropout = Dropout(dropout)
-        rates = [(dropout, drop_path * (number / depth)) for number in range(1, depth + 1)]
+        sizes = dict(dim=dim, heads=heads, mlp_dim=mlp_dim, eps=eps, activation=activation)
+        rates = [
+            dict(dropout=dropout, drop_path=drop_path * (number / depth))
+            for number in range(1, depth + 1)
+        ]
         if norm == "pre":
-            gain = 1 / math.sqrt(2 * depth)
-            self.blocks = [PreNormBlock(dim, heads, mlp_dim, gain, eps, *rate) for rate in rates]
+            sizes |= dict(gain=1 / math.sqrt(2 * depth), layer_scale=layer_scale)
+            self.blocks = [PreNormBlock(**sizes, **rate) for rate in rates]
         else:
-            self.blocks = [PostNormBlock(dim, heads, mlp_dim, eps, *rate) for rate in rates]
+            self.blocks = [PostNormBlock(**sizes, **rate) for rate in rates]
         self.ln = LayerNorm(dim, eps) if norm == "pre" else Identity()
         self.config = dict(  # type(self)(**config) is the same model; all of it can be JSON
             image_size=[self.patches.height, self.patches.width], patch_size=patch_size,
             channels=channels, dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim,
             class_token=bool(class_token), positions=positions, norm=norm,
-            eps=self.blocks[0].ln1.eps, dropout=self.dropout.rate,
-            drop_path=self.blocks[-1].drop1.path_rate,
+            eps=self.blocks[0].ln1.eps, activation=activation, layer_scale=layer_scale,
+            dropout=self.dropout.rate, drop_path=self.blocks[-1].drop1.path_rate,
         )  # fmt: skip
 
     def __repr__(self) -> str:

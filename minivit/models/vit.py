@@ -5,10 +5,20 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
-from ..layers import FirstToken, Linear, MeanPool
+from ..layers import (
+    FirstToken,
+    Identity,
+    LayerNorm,
+    Linear,
+    MeanPool,
+    PatchMeanPool,
+    PreLogits,
+)
 from ..layers.refusals import expect_like, expect_one_of, positive_integers
 from ..params import Nest, Params
 from .encoder import Encoder
+
+POOLS: dict[str, Any] = {"mean": MeanPool, "cls": FirstToken, "patch_mean": PatchMeanPool}
 
 
 class ViT(Encoder):
@@ -16,28 +26,53 @@ class ViT(Encoder):
 
         images → encoder → tokens → pool → head → logits
 
-    Params   those of the encoder, and head {w (D, K), b (K,)}
+    Params   those of the encoder, and head {w (D, K), b (K,)}; if asked for, pooled_ln, pre_logits
     Forward  images (B, H, W, C), normalised floats -> logits (B, K), a score for each class
-    Cache    those of the encoder, pool and head
+    Cache    those of the encoder, pool, pooled_ln, pre_logits and head
 
     Arguments
-        classes: K
-        pool:    "mean", or "cls" for a class token
+        classes:     K; 0 for a model without head, which returns the pooled features (B, D)
+        pool:        "mean" of all tokens; or with a class token, "cls" to read it, or "patch_mean"
+                     for the mean of the others
+        norm_pooled: whether the last layer norm comes after the pooling, instead of before
+        pre_logits:  width of a hidden layer before the head (pre_logits.py), or None for none
         and those of the Encoder, but for class_token
 
     The head starts at zero, so a new model's logits are all zero.
     """
 
-    def __init__(self, *, classes: int, pool: str = "mean", **encoder: Any) -> None:
-        expect_one_of("ViT", "pool", pool, ["mean", "cls"])
-        (classes,) = positive_integers("ViT", classes=classes)
-        super().__init__(class_token=pool == "cls", **encoder)
-        self.pool = FirstToken() if self.config.pop("class_token") else MeanPool()
-        self.head = Linear(self.config["dim"], classes, gain=0.0)
-        self.config |= dict(classes=classes, pool=pool)
+    def __init__(
+        self,
+        *,
+        classes: int,
+        pool: str = "mean",
+        norm_pooled: bool = False,
+        pre_logits: int | None = None,
+        **encoder: Any,
+    ) -> None:
+        expect_one_of("ViT", "pool", pool, list(POOLS))
+        if classes != 0 or isinstance(classes, bool):
+            (classes,) = positive_integers("ViT", classes=classes)
+        super().__init__(class_token=pool != "mean", **encoder)
+        del self.config["class_token"]
+        self.pool = POOLS[pool]()
+        self.pooled_ln: LayerNorm | Identity = Identity()
+        if norm_pooled:
+            self.ln, self.pooled_ln = self.pooled_ln, self.ln
+        width = self.config["dim"]
+        self.pre_logits: PreLogits | Identity = Identity()
+        if pre_logits is not None:
+            (width,) = positive_integers("ViT", pre_logits=pre_logits)
+            self.pre_logits = PreLogits(self.config["dim"], width)
+        self.head = Linear(width, classes, gain=0.0) if classes else Identity()
+        self.config |= dict(
+            classes=classes, pool=pool, norm_pooled=bool(norm_pooled), pre_logits=pre_logits
+        )
 
     def init(self, rng: "np.random.Generator", dtype: type | np.dtype = np.float32) -> Nest:
         nest = super().init(rng, dtype)
+        nest["pooled_ln"] = self.pooled_ln.init(rng, dtype)
+        nest["pre_logits"] = self.pre_logits.init(rng, dtype)
         nest["head"] = self.head.init(rng, dtype)
         return nest
 
@@ -52,7 +87,9 @@ class ViT(Encoder):
         """Return logits (B, K) and the cache for `backward`, or None with `keep=False`."""
         tokens, cache = super().forward(params, images, rng, keep=keep)  # (B, T, D)
         pooled, cache["pool"] = self.pool.forward(tokens)  # (B, D)
-        logits, cache["head"] = self.head.forward(params["head"], pooled)  # (B, K)
+        normed, cache["pooled_ln"] = self.pooled_ln.forward(params["pooled_ln"], pooled)  # (B, D)
+        features, cache["pre_logits"] = self.pre_logits.forward(params["pre_logits"], normed)
+        logits, cache["head"] = self.head.forward(params["head"], features)  # (B, K)
         return logits, cache if keep else None
 
     def backward(
@@ -61,8 +98,14 @@ class ViT(Encoder):
         """Add dLoss/dparams to `grads`; return dLoss/dimages (B, H, W, C)."""
         if cache is None:
             raise ValueError("ViT: the cache was not kept; call forward with keep=True")
-        expect_like("ViT", "dlogits", dlogits, params["head"]["w"])
-        dpooled = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])
+        expect_like("ViT", "dlogits", dlogits, params["patches"]["w"])
+        dfeatures = self.head.backward(params["head"], dlogits, cache["head"], grads["head"])
+        dnormed = self.pre_logits.backward(
+            params["pre_logits"], dfeatures, cache["pre_logits"], grads["pre_logits"]
+        )
+        dpooled = self.pooled_ln.backward(
+            params["pooled_ln"], dnormed, cache["pooled_ln"], grads["pooled_ln"]
+        )  # (B, D)
         dtokens = self.pool.backward(dpooled, cache["pool"])  # (B, T, D)
         dimages = super().backward(params, dtokens, cache, grads)  # (B, H, W, C)
         return dimages

@@ -71,7 +71,9 @@ def test_each_layer_inside_receives_the_gradient_of_its_output():
     layer, x = PreNormBlock(6, 2, 5), RNG.standard_normal((2, 3, 6))
     slopes = Slopes(layer.forward, random_params(layer, RNG), x, RNG.standard_normal(x.shape), None)
     upstream = list(upstream_gradients(layer, slopes, entries=1000))
-    assert [name for name, _, _ in upstream] == ["drop2", "mlp", "ln2", "drop1", "attn", "ln1"]
+    assert [name for name, _, _ in upstream] == [
+        "drop2", "ls2", "mlp", "ln2", "drop1", "ls1", "attn", "ln1"
+    ]  # fmt: skip
     for _, dy, expected in upstream:
         np.testing.assert_allclose(dy, expected, rtol=1e-6, atol=1e-8)
     assert list(upstream_gradients(layer, slopes, entries=35)) == []

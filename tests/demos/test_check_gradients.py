@@ -1,3 +1,5 @@
+import sys
+
 import cv2
 import pytest
 
@@ -14,7 +16,7 @@ def test_everything_is_right(capsys, tmp_path):
         header = "name  " if name in check_gradients.CASES else "ok     "
         assert f"\n{name}\n{header}" in f"\n{printed}"
     assert "ok     every token reaches every token" in printed
-    assert "\nAll right: linear, gelu, mlp" in printed
+    assert "\nAll right: linear, gelu, gelu_exact, mlp" in printed
     assert cv2.imread(str(picture)).std() > 5
 
 
@@ -23,9 +25,17 @@ def test_a_wrong_gradient_is_named_and_the_status_is_1(monkeypatch, capsys):
     monkeypatch.setattr(minivit.layers.Linear, "backward", lambda *rest: 2 * backward(*rest))
     assert check_gradients.main([]) == 1
     printed = capsys.readouterr().out
-    wrong = "NOT RIGHT: linear, mlp, attention, block, post_norm, patches"
+    wrong = "NOT RIGHT: linear, mlp, attention, block, scaled_block, post_norm, patches"
     assert f"\n{wrong}" in printed
     assert "Not right: x." in printed
+
+
+def test_a_layer_that_lacks_its_extra_is_named_and_the_status_is_1(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    assert check_gradients.main(["--layer", "gelu_exact"]) == 1
+    printed = capsys.readouterr().out
+    assert "gelu_exact\nnot checked: exact GELU needs SciPy" in printed
+    assert "\nNOT CHECKED: gelu_exact\n" in printed
 
 
 def test_a_fault_is_switched_on_seen_and_switched_off_again(capsys):

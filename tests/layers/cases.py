@@ -18,11 +18,14 @@ class Case(NamedTuple):
 TWINS = {
     "linear": lambda ref, p, x: ref.linear(p, x),
     "gelu": lambda ref, p, x: ref.gelu(p, x),
+    "gelu_exact": lambda ref, p, x: ref.gelu_exact(p, x),
     "mlp": lambda ref, p, x: ref.mlp(p, x),
     "layernorm": lambda ref, p, x: ref.layer_norm(p, x),
     "softmax": lambda ref, p, x: ref.softmax(p, x),
     "attention": lambda ref, p, x: ref.attention(p, x, 3),
     "block": lambda ref, p, x: ref.block(p, x, 2),
+    "layer_scale": lambda ref, p, x: ref.layer_scale(p, x),
+    "scaled_block": lambda ref, p, x: ref.block(p, x, 2),
     "post_norm": lambda ref, p, x: ref.post_norm_block(p, x, 2),
     "identity": lambda ref, p, x: x.clone(),
     "patches": lambda ref, p, x: ref.patches(p, x, 2),
@@ -31,7 +34,9 @@ TWINS = {
     "sinusoids_1d": lambda ref, p, x: x + ref.sinusoids_1d(3, 10),
     "sinusoids_2d": lambda ref, p, x: x + ref.sinusoids_2d(2, 5, 12),
     "mean_pool": lambda ref, p, x: x.mean(dim=1),
+    "patch_mean_pool": lambda ref, p, x: x[:, 1:].mean(dim=1),
     "first_token": lambda ref, p, x: x[:, 0],
+    "pre_logits": lambda ref, p, x: ref.pre_logits(p, x),
 }
 CASES = {
     name: Case(CHECKED[name].make(), CHECKED[name].shape, twin) for name, twin in TWINS.items()

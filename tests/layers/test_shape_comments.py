@@ -25,7 +25,7 @@ OTHERS = ["models/encoder.py", "models/vit.py", "losses/cross_entropy.py"]
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), *(ENGINE / name for name in OTHERS)]
 OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
 # No two letters have the same size, so that none can stand for another; but a ViT has Q = P.
-SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13)
+SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13, S=19)
 
 
 def shape_comments(path):
@@ -91,6 +91,7 @@ CONFIGS = [
     dict(pool="mean", positions="sincos1d"),
     dict(pool="cls"),
     dict(pool="cls", positions="sincos2d", norm="post"),
+    dict(pool="patch_mean", layer_scale=0.1, pre_logits=19, activation="gelu_exact"),
 ]
 
 

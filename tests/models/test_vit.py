@@ -23,6 +23,7 @@ KINDS = [
     dict(pool="cls"),
     dict(pool="mean", positions="sincos1d", norm="post"),
     dict(pool="cls", positions="sincos2d", norm="post", dim=12),
+    dict(pool="patch_mean", layer_scale=0.1, norm_pooled=True, pre_logits=4),
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -76,7 +77,11 @@ def test_random_configurations_equal_pytorch(seed):
         heads=heads,
         mlp_dim=mlp_dim,
         classes=classes + 1,
-        pool=["mean", "cls"][seed % 2],
+        pool=["mean", "cls", "patch_mean"][seed % 3],
+        activation=["gelu_tanh", "gelu_exact"][seed % 2],
+        layer_scale=[None, 0.1][seed % 4 == 2],
+        norm_pooled=seed % 5 < 2,
+        pre_logits=[None, 7][seed % 6 == 1],
         positions=positions,
         norm=["pre", "post"][seed % 4 == 3],
         eps=[1e-6, 1e-3][seed % 3 == 2],
@@ -175,6 +180,21 @@ def test_a_post_norm_model_has_no_last_norm_and_its_stream_no_gain():
     assert params["blocks"][0]["attn"]["proj"]["w"].std() == pytest.approx(1 / 8, rel=0.03)
 
 
+def test_without_classes_the_pooled_features_are_returned():
+    model, params, images, _ = case(pool="patch_mean", norm_pooled=True)
+    features = minivit.ViT(**model.config | {"classes": 0})
+    nest = params.nest | {"head": {}}
+    y, cache = features.forward(nest, images)
+    assert y.shape == (3, 6)
+    np.testing.assert_allclose(y.mean(axis=1) * 0, 0)
+    logits, _ = model.forward(params, images)
+    np.testing.assert_allclose(y @ params["head"]["w"] + params["head"]["b"], logits)
+    grads = minivit.Params(nest).zeros_like()
+    dimages = features.backward(nest, y, cache, grads)
+    assert dimages.shape == images.shape
+    assert grads["pooled_ln"]["w"].any()
+
+
 @every_kind
 def test_the_repr_is_the_call_that_makes_the_same_model(kind):
     model = minivit.ViT(**{**SMALL, **kind, "dropout": 0.1})
@@ -237,7 +257,10 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
         ({"mlp_dim": 12.5}, TypeError, "mlp_dim must be an integer, got 12.5"),
         ({"image_size": 28.0}, TypeError, "height must be an integer, got 28.0"),
         ({"channels": "RGB"}, TypeError, "channels must be an integer, got 'RGB'"),
-        ({"pool": "max"}, ValueError, 'pool must be "mean" or "cls", got \'max\''),
+        ({"pool": "max"}, ValueError, 'pool must be "mean", "cls" or "patch_mean", got \'max\''),
+        ({"activation": "relu"}, ValueError, '"gelu_tanh" or "gelu_exact", got \'relu\''),
+        ({"pre_logits": 0}, ValueError, "pre_logits must be at least 1, got 0"),
+        ({"norm": "post", "layer_scale": 1e-5}, ValueError, 'layer_scale needs norm="pre"'),
         ({"positions": "none"}, ValueError, '"sincos1d", "sincos2d" or None, got \'none\''),
         ({"positions": "sincos2d", "dim": 66, "heads": 2}, ValueError, "dim 66 must be divisible"),
         ({"norm": "none"}, ValueError, 'norm must be "pre" or "post", got \'none\''),

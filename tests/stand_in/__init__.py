@@ -191,15 +191,39 @@ class Part(types.SimpleNamespace):
         raise NotImplementedError(f"the stand-in for CuPy has no {name} in cupy.cuda yet")
 
 
+def ndtr(x):
+    """cupyx/scipy/special/_statistics.py: a ufunc of CuPy's, for real numbers only"""
+    if not isinstance(x, ndarray):
+        raise TypeError(f"Unsupported type {type(x)}")
+    if x.dtype.kind != "f":
+        raise TypeError("ufunc 'cupyx_scipy_special_ndtr' not supported for the input types")
+    import scipy.special
+
+    return new(scipy.special.ndtr(x._host))
+
+
+def modules():
+    """{name: module}: `cupy`, and of `cupyx` what there is a stand-in for."""
+    found = {"cupy": Module()}
+    for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.special"):
+        found[name] = types.ModuleType(name)
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(found[parent], child, found[name])
+    found["cupyx.scipy.special"].ndtr = ndtr
+    return found
+
+
 @contextlib.contextmanager
 def installed():
     """Put a stand-in with fresh counts into sys.modules; what was there before comes back."""
-    before = sys.modules.get("cupy")
     counts.__init__()  # set to zero: all arrays count here
-    sys.modules["cupy"] = module = Module()
+    found = modules()
+    before = {name: sys.modules[name] for name in found if name in sys.modules}
+    sys.modules.update(found)
     try:
-        yield module
+        yield found["cupy"]
     finally:
-        del sys.modules["cupy"]
-        if before is not None:
-            sys.modules["cupy"] = before
+        for name in found:
+            del sys.modules[name]
+        sys.modules.update(before)
