@@ -18,6 +18,7 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.losses", "minivit.optim"],
     ["minivit.models"],
     ["minivit.classifier"],
+    ["minivit.pretrained"],
     ["minivit.threads"],
     ["minivit.training"],
     ["minivit.checks"],
