@@ -63,7 +63,8 @@ def test_is_refused_in_one_line(row, place, capfd):
         pytest.skip("root may read everything")
     hostile = row.give(place)
     capfd.readouterr()
-    with limits(*(LESS if row in weights.ROWS else MOST)), pytest.raises(row.error, match=row.message) as refused:
+    most = LESS if row in weights.ROWS else MOST
+    with limits(*most), pytest.raises(row.error, match=row.message) as refused:
         row.ask(hostile)
     message = str(refused.value)
     assert message.isprintable()  # in one line

@@ -1,19 +1,17 @@
 """Published weights, read into a ViT whose backward is written by hand."""
 
 import dataclasses
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..classifier import MOST_NUMBERS
 from ..data.framing import Framing
 from ..data.normalize import Normalize
-from ..layers.refusals import pair, positive_integers
 from ..models import ViT
 from ..params import Params
+from .arguments import arguments_of, expect_usable_size
 from .google import GOOGLE
 from .huggingface import DINOV2, VIT
 from .positions import resize_positions
@@ -67,10 +65,10 @@ def load(
         arrays = {name: stored[in_file] for name, in_file in names.items()}
         shapes = {name: array.shape for name, array in arrays.items()}
         facts = layout.facts(shapes, configs)
-        own, places = _arguments(layout, shapes, facts, dict(heads=heads, eps=eps, pool=pool))
+        own, places = arguments_of(layout, shapes, facts, dict(heads=heads, eps=eps, pool=pool))
         changes = {"image_size": image_size, "classes": classes}
         wanted = own | {name: value for name, value in changes.items() if value is not None}
-        _expect_usable_size(wanted, arrays)
+        expect_usable_size(wanted, arrays)
         model = ViT(**wanted)
         config = _config(layout, facts, own, model.config["classes"])
         params = Params(_hollow(model.init(_Blank())))  # type: ignore[arg-type]
@@ -124,85 +122,6 @@ def _refuse_unknown_parts(names):
     for pattern, part in REFUSED.items():
         if found := [name for name in names if re.search(pattern, name)]:
             raise ValueError(f"it has {part} ({found[0][:80]}), which a ViT here has not")
-
-
-def _arguments(layout, shapes, facts, given):
-    """The arguments of the ViT that is in the file, and how many positions it learned."""
-    names = {rule.ours: rule.theirs[0] for rule in layout.rules}
-
-    def shape_of(ours, axes):
-        name = names[ours].format(0)
-        if len(shapes.get(name, ())) != axes:
-            raise ValueError(f"{name} is {shapes.get(name, 'missing')}; expected {axes} axes")
-        return shapes[name]
-
-    patch_size, channels = layout.sizes(shape_of("patches.w", 4))
-    (dim,), (mlp_dim,) = shape_of("patches.b", 1), shape_of("blocks.{}.mlp.fc1.b", 1)
-    before, after = map(re.escape, names["blocks.{}.ln1.w"].split("{}"))
-    depth = len({name for name in shapes if re.fullmatch(rf"{before}\d+{after}", name)})
-    places = shape_of("pos", 3)[1]
-    class_token = names["cls"] in shapes
-    has = {ours for ours, name in names.items() if name.format(0) in shapes}
-    arguments = dict(
-        image_size=_image_size(places, class_token, facts.image_size, patch_size),
-        patch_size=patch_size, channels=channels, dim=dim, depth=depth, mlp_dim=mlp_dim,
-        classes=shape_of("head.b", 1)[0] if "head.b" in has else 0,
-        norm_pooled="pooled_ln.w" in has,
-        pre_logits=shape_of("pre_logits.b", 1)[0] if "pre_logits.b" in has else None,
-        layer_scale=1e-5 if "blocks.{}.ls1.w" in has else None, activation=facts.activation,
-        heads=_known("heads", given["heads"], facts.heads),
-        eps=_known("eps", given["eps"], facts.eps),
-    )  # fmt: skip
-    pool = _known("pool", given["pool"], facts.pool)
-    if pool not in ("cls", "mean") or (pool == "cls" and not class_token):
-        raise ValueError(
-            f'pool must be "mean", or "cls" where there is a class token; got {pool!r}'
-        )
-    arguments["pool"] = "patch_mean" if pool == "mean" and class_token else pool
-    for name, claim in facts.claims.items():
-        if claim is not None and claim not in (arguments[name], [arguments[name]] * 2):
-            raise ValueError(
-                f"config.json says {name} {claim!s:.40}; the arrays are of {arguments[name]}"
-            )
-    return arguments, places
-
-
-def _known(name, given, found):
-    if given is None and found is None:
-        raise ValueError(f"nothing in it says {name}; give {name}=")
-    return found if given is None else given
-
-
-def _image_size(places, class_token, image_size, patch_size):
-    """[height, width] of the images for which the positions were learned."""
-    counts = (places - class_token, places)  # the class token may have a position, or none
-    if not image_size:
-        for count in counts:
-            side = math.isqrt(count)
-            if side * side == count:
-                return [side * patch_size] * 2
-        raise ValueError(
-            f"{places} positions are no square; expected a config.json with image_size"
-        )
-    height, width = pair("config.json", "image_size", image_size)
-    H, W = positive_integers("config.json", height=height, width=width)
-    if (H // patch_size) * (W // patch_size) not in counts:
-        raise ValueError(f"config.json says images of {H} x {W} pixels, but has {places} positions")
-    return [H, W]
-
-
-def _expect_usable_size(arguments, arrays):
-    """Refuse a model that is larger than its file, before memory is taken for it."""
-    dim, mlp_dim, P = arguments["dim"], arguments["mlp_dim"], arguments["patch_size"]
-    numbers = arguments["depth"] * dim * (4 * dim + 2 * mlp_dim) + dim * P * P
-    if numbers > (total := sum(math.prod(array.shape) for array in arrays.values())):
-        raise ValueError(
-            f"its {total:,} numbers are too few for {dim} features and {mlp_dim} in MLPs"
-        )
-    H, W = pair("ViT", "image_size", arguments["image_size"])
-    tokens = H * W // P**2 + 1
-    if max(H * W * arguments["channels"], tokens * dim, tokens**2) > MOST_NUMBERS:
-        raise ValueError(f"images of {H} x {W} pixels, {tokens:,} tokens, are too large")
 
 
 def _plan(layout, params, own, places, shapes):

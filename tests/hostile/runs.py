@@ -147,7 +147,7 @@ CASES = [
     ("a header nested deep", run_with(WEIGHTS, header(b'{"a":' * 10**5)), f"{WEIGHTS} is damaged"),
     ("bfloat16", run_with(WEIGHTS, header(
         {"w": dict(dtype="BF16", shape=[2], data_offsets=[0, 4])}, bytes(4))),
-     f"{WEIGHTS} holds numbers of a type unknown to NumPy"),
+     f"{WEIGHTS} holds (numbers of a type unknown to NumPy|bfloat16 numbers)"),
     ("NaN", weights(not_finite), f"{WEIGHTS} is damaged: 'head.b' is not finite"),
     ("a missing array", weights(lambda w: {n: w[n] for n in w if n != "ln.w"}),
      "'ln.w' is missing in the file"),

@@ -2,11 +2,14 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import minivit
 from minivit import pretrained
 from minivit.checks.numeric import random_params
 from tests.numeric import relative_error
+
+from .cases import NAMES, Case
 
 SIZES = dict(image_size=(4, 6), patch_size=2, channels=3, dim=10, depth=2, heads=5, mlp_dim=20)
 MODELS = {
@@ -26,6 +29,9 @@ MODELS = {
 }
 CASES = [(layout, sizes) for layout, models in MODELS.items() for sizes in models]
 
+NOT_WRITTEN_BACK = ("timm-no-qkv-bias", "timm-no-embed-class")  # zeros take the place
+WRITTEN_BY_TIMM = [n for n in NAMES if n.startswith("timm") and n not in NOT_WRITTEN_BACK]
+
 
 def saved(folder, layout, activation="gelu_exact", **changes):
     model = minivit.ViT(**SIZES | dict(activation=activation) | changes)
@@ -44,6 +50,25 @@ def test_what_is_written_is_read_back(layout, changes, tmp_path):
     assert again.config | {"layer_scale": None} == sizes
     assert config["layout"] == layout
     np.testing.assert_array_equal(params_again.flat, params.flat)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in NAMES if n.startswith("timm") and n[5:] not in ("no-qkv-bias", "no-embed-class")],
+)
+def test_what_timm_wrote_is_written_again_to_the_last_bit(name, tmp_path):
+    case = Case(name)
+    model, params, _ = pretrained.load(case.write(tmp_path))
+    pretrained.save(model, params, tmp_path / "again", "timm")
+    arrays = safetensors.numpy.load_file(tmp_path / "again" / "model.safetensors")
+    assert arrays.keys() == case.weights.keys()
+    for key, array in case.weights.items():
+        np.testing.assert_array_equal(arrays[key], array)
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    theirs = case.config["model_args"]
+    assert {key: config["model_args"][key] for key in theirs if key != "init_values"} == {
+        key: value for key, value in theirs.items() if key != "init_values"
+    }
 
 
 @pytest.mark.parametrize("changes", MODELS["huggingface"])
