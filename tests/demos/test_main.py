@@ -30,6 +30,7 @@ def test_runs_a_demo_by_its_name(capsys):
 
 def test_refuses_what_is_no_demo(capsys):
     assert main(["explor"]) == 2
-    printed = "minivit: there is no 'explor'. Did you mean explore? --help lists all demos\n"
+    similar = "Did you mean explore or export?"
+    printed = f"minivit: there is no 'explor'. {similar} --help lists all demos\n"
     assert capsys.readouterr().err == printed
     assert main(["options"]) == 2
