@@ -25,9 +25,10 @@ def attention_rollout(attentions):
 def patches_read(model, rollout):
     """How much of each patch the head of a ViT reads, from a rollout (B, T, T): (B, H/P, W/P).
 
-    The head reads the mean of all tokens, or the class token. What the class token itself
-    contributes is left out, as it is no patch.
+    The head reads the mean of all tokens or of the patches', or the class token. What the class
+    token itself contributes is left out, as it is no patch.
     """
-    tokens = rollout[:, :1] if model.config["pool"] == "cls" else rollout
+    read_by_head = {"mean": slice(None), "cls": slice(1), "patch_mean": slice(1, None)}
+    tokens = rollout[:, read_by_head[model.config["pool"]]]  # (B, T, T), (B, 1, T) or (B, N, T)
     read = tokens.mean(axis=1)[:, -model.patches.count :]  # (B, N)
     return read.reshape(-1, model.patches.rows, model.patches.columns)

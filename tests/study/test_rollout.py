@@ -26,7 +26,7 @@ def test_rollout_equals_naive_loops():
     np.testing.assert_allclose(rollouts.sum(axis=-1), 1, rtol=1e-12)
 
 
-@pytest.mark.parametrize("pool", ["mean", "cls"])
+@pytest.mark.parametrize("pool", ["mean", "cls", "patch_mean"])
 def test_what_the_head_reads_of_a_rollout(pool):
     model = minivit.ViT(
         image_size=(4, 10), patch_size=2, channels=1, dim=6, depth=1, heads=2, mlp_dim=5, classes=3,
@@ -40,6 +40,8 @@ def test_what_the_head_reads_of_a_rollout(pool):
         token = row * 5 + column
         if pool == "cls":
             expected = rollout[image, 0, 1 + token]
+        elif pool == "patch_mean":
+            expected = sum(rollout[image, t, 1 + token] for t in range(1, T)) / (T - 1)
         else:
             expected = sum(rollout[image, t, token] for t in range(T)) / T
         assert maps[image, row, column] == pytest.approx(expected)
