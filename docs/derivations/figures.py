@@ -143,6 +143,17 @@ def attention():
     return figure
 
 
+def layer_scale():
+    names = example("layer_scale")
+    shares = names["dy"] * names["x"]
+    figure = Figure(figsize=(WIDTH, 1.05), layout="constrained")
+    titles = ["token 0:\ndy[0] · x[0]", "+ token 1:\ndy[1] · x[1]", "= all tokens:\ndw"]
+    arrays = [*shares, names["dw"]]
+    for axes, array, title in zip(figure.subplots(1, 3), arrays, titles, strict=True):
+        matrix(axes, array, title, 16)
+    return figure
+
+
 def block():
     """The gradient on its way down through twelve new blocks of a kind."""
     L, D = 12, 64
@@ -266,8 +277,8 @@ def chain():
 
 
 FIGURES = [
-    linear, gelu, layernorm, softmax, attention, block, patches, positions, pool, cross_entropy,
-    chain,
+    linear, gelu, layernorm, softmax, attention, layer_scale, block, patches, positions, pool,
+    cross_entropy, chain,
 ]  # fmt: skip
 
 
