@@ -10,6 +10,7 @@ import minivit
 from minivit.backend import usable_device
 from minivit.data.digits import Split
 from minivit.data.folders import class_files, files_sum, open_files, parts_in, split_files
+from minivit.data.resized import Resized
 from minivit.files import read_json, write_file
 from minivit.study import figures
 from minivit.study.report import confusion_table
@@ -80,7 +81,8 @@ def source_of(options, started, run, name):
 def test_images(source, started, classifier):
     """Return the test images of a data set, a Split whose labels count the run's classes.
 
-    Errors: ValueError if the images are of another size, or of a class that the run does not know.
+    Digits are brought to the size of a model, unless it is a model for images like MNIST's.
+    Errors: ValueError if that takes images of another size, or for a class unknown to the run.
     """
     classes, config = classifier.classes, classifier.model.config
     if Path(source).is_dir() and not list(Path(source).glob("*-ubyte*")):
@@ -88,7 +90,7 @@ def test_images(source, started, classifier):
     data = minivit.load_digits(source)
     actual = [*data.test.images.shape[1:], 1]
     expected = [*config["image_size"], config["channels"]]
-    if actual != expected:
+    if actual != expected == [28, 28, 1]:
         raise ValueError(
             f"the images of {source} are {actual}; the run was trained on {expected}, height, "
             "width, channels"
@@ -99,7 +101,8 @@ def test_images(source, started, classifier):
             f"{source} has {', '.join(unknown)}; the run knows {', '.join(classes)} only"
         )
     numbers = np.array([classes.index(name) for name in data.classes])
-    return Split(data.test.images, numbers[data.test.labels])
+    images = data.test.images if actual == expected else Resized(data.test.images, *expected)
+    return Split(images, numbers[data.test.labels])
 
 
 def images_in(folder, started, classifier):

@@ -1,7 +1,7 @@
 """A trained model and everything that it takes to use it, in memory and on disk.
 
 runs/mnist/weights.safetensors     the parameters
-runs/mnist/config.json             the model's arguments, the normalisation, the class names
+runs/mnist/config.json             the model's arguments, how images are prepared, the class names
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ import numpy as np
 
 from .backend import array_module, beside, to_device
 from .data.digits import Split
+from .data.framing import MIDDLE, Framing
 from .data.normalize import Normalize
 from .files import read_json, write_json
 from .layers import Softmax
@@ -26,6 +27,7 @@ from .models.micro_batch import images_at_once
 from .params import Params
 
 SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "patch_size", "channels")
+FRAMING = [field.name for field in dataclasses.fields(Framing)]
 MOST_NUMBERS = 2**28  # of one image: its pixels, tokens or attention
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -42,19 +44,25 @@ class Classifier:
         params:    its Params; work is done on the device where they are
         normalize: raw images -> float images, such as Normalize
         classes:   the names of the K classes
+        framing:   which part of a picture `read` takes, and how it is resized
 
     Nothing in it changes, so threads may share it.
     """
 
     def __init__(
-        self, model: Any, params: Params, normalize: Normalize, classes: Sequence[str]
+        self,
+        model: Any,
+        params: Params,
+        normalize: Normalize,
+        classes: Sequence[str],
+        framing: Framing = MIDDLE,
     ) -> None:
         self.model, self.params, self.normalize = model, params, normalize
-        self.classes = list(classes)
+        self.classes, self.framing = list(classes), framing
 
     def with_params(self, params: Params) -> "Classifier":
         """Return a classifier that differs in its parameters only."""
-        return Classifier(self.model, params, self.normalize, self.classes)
+        return Classifier(self.model, params, self.normalize, self.classes, self.framing)
 
     def logits(self, images: Iterable[np.ndarray], mapper: Callable = map) -> np.ndarray:
         """Return the logits of raw images, (n, K), on the CPU, in the parameters' dtype.
@@ -117,7 +125,7 @@ class Classifier:
         """Read a picture from a file or URL, in the form that the model was trained on.
 
         For a model of MNIST's digits, the digit is found and drawn as in MNIST. For any other, the
-        middle of the picture is brought to the model's size, in colour or grey.
+        picture is framed and brought to the model's size, in colour or grey.
         Returns pixels (H, W, C) uint8, and warnings: sentences that say why they may mislead.
         Errors: those of `load_pixels`.
         """
@@ -127,7 +135,7 @@ class Classifier:
         if self.reads_digits:
             return read_digit(source)
         H, W = self.model.config["image_size"]
-        return load_pixels(source, H, W, self.model.config["channels"]), []
+        return load_pixels(source, H, W, self.model.config["channels"], self.framing), []
 
     @property
     def reads_digits(self) -> bool:
@@ -141,7 +149,7 @@ class Classifier:
         self.params.to("cpu").save(folder / "weights.safetensors")
         config = {
             "model": self.model.config,
-            "preparation": dataclasses.asdict(self.normalize),
+            "preparation": dataclasses.asdict(self.normalize) | dataclasses.asdict(self.framing),
             "classes": self.classes,
         }
         write_json(folder / "config.json", config)
@@ -168,7 +176,10 @@ class Classifier:
         try:
             _expect_no_larger(config["model"], weights)
             model = ViT(**config["model"])
-            normalize = Normalize(**config["preparation"])
+            preparation = dict(config["preparation"])
+            known = [name for name in FRAMING if name in preparation]  # none in older runs
+            framing = Framing(**{name: preparation.pop(name) for name in known})
+            normalize = Normalize(**preparation)
             classes = _class_names(config["classes"], model.config["classes"])
         except KeyError as error:
             raise ValueError(
@@ -178,19 +189,26 @@ class Classifier:
             raise ValueError(f"{config_file} does not describe a model: {error}") from error
         params = Params(model.init(np.random.default_rng(0), weights.flat.dtype))
         _fill(params, weights, weights_file)
-        return cls(model, params.to(device), normalize, classes)
+        return cls(model, params.to(device), normalize, classes, framing)
 
 
 def _expect_no_larger(sizes, weights):
     """Refuse a model that is larger than its weights, before memory is taken for it."""
     if not isinstance(sizes, dict):
         raise ValueError(f"expected its sizes by name, got {str(sizes)[:40]}")
+    if sizes["classes"] == 0:
+        raise ValueError("it has no classes, only features; give it a head, and train that")
     dim, depth, heads, mlp_dim, classes, patch_size, channels = positive_integers(
         "ViT", **{name: sizes[name] for name in SIZES}
     )
     height, width = pair("ViT", "image_size", sizes["image_size"])
     height, width = positive_integers("ViT", height=height, width=width)
-    numbers = depth * dim * (4 * dim + 2 * mlp_dim) + dim * (patch_size**2 * channels + classes)
+    numbers = depth * dim * (4 * dim + 2 * mlp_dim) + dim * patch_size**2 * channels
+    if sizes.get("pre_logits") is None:
+        numbers += dim * classes
+    else:
+        (hidden,) = positive_integers("ViT", pre_logits=sizes["pre_logits"])
+        numbers += hidden * (dim + classes)
     arrays = len(weights.named())
     if numbers > weights.flat.size or depth > arrays:
         raise ValueError(

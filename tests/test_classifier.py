@@ -1,3 +1,5 @@
+import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -11,9 +13,12 @@ import safetensors.numpy
 
 import minivit
 from minivit.data.digits import Split
+from minivit.data.framing import Framing
+from minivit.data.images import load_pixels
+from minivit.data.normalize import Normalize
 from minivit.data.scans import read_digit
 from minivit.threads import threads
-from tests.saved_runs import oblong, untrained
+from tests.saved_runs import OBLONG, oblong, untrained
 from tests.test_house import ROOT
 
 SAMPLES = ROOT / "demos" / "samples"
@@ -121,6 +126,82 @@ def test_what_was_saved_is_loaded(tmp_path, pool, dtype):
     np.testing.assert_array_equal(again.logits(images), classifier.logits(images))
 
 
+BICUBIC = Framing(0.7, True, "bicubic")
+
+
+def framed(framing):
+    plain = untrained(["cat", "dog"], image_size=(8, 12), patch_size=4, channels=3)
+    return minivit.Classifier(plain.model, plain.params, plain.normalize, plain.classes, framing)
+
+
+def test_the_framing_is_kept(tmp_path):
+    classifier = framed(BICUBIC)
+    classifier.save(tmp_path)
+    preparation = json.loads((tmp_path / "config.json").read_text())["preparation"]
+    assert preparation == dict(mean=0.13, std=0.31, crop=0.7, squash=True, interpolation="bicubic")
+    for again in (minivit.Classifier.load(tmp_path), classifier.with_params(classifier.params)):
+        assert (again.framing, again.normalize) == (BICUBIC, classifier.normalize)
+
+
+def config_with(folder, part, **changes):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config[part] |= changes
+    path.write_text(json.dumps(config))
+
+
+def test_older_runs_frame_the_middle(tmp_path):
+    framed(BICUBIC).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["preparation"] = {"mean": 0.2, "std": 0.4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    again = minivit.Classifier.load(tmp_path)
+    assert (again.framing, again.normalize) == (Framing(), Normalize(0.2, 0.4))
+
+
+@pytest.mark.parametrize(
+    "part, changes, message",
+    [
+        ("preparation", dict(crop=10**400), "crop is a share from 0.01 to 1, got 10+$"),
+        ("preparation", dict(crop="all"), "crop is a share from 0.01 to 1, got 'all'"),
+        ("preparation", dict(squash=None), "squash is true or false, got None"),
+        ("preparation", dict(interpolation="nearest"), "interpolation is one of .*'nearest'"),
+        ("preparation", dict(colour="blue"), "unexpected keyword argument 'colour'"),
+        ("model", dict(classes=0), "it has no classes, only features; give it a head"),
+        ("model", dict(pre_logits=10**9), "it has more parameters than the"),
+        ("model", dict(pre_logits=0), "pre_logits must be at least 1, got 0"),
+        ("model", dict(layer_scale="x"), "could not convert string to float: 'x'"),
+    ],
+)
+def test_refuses_a_config_that_describes_no_classifier(tmp_path, part, changes, message):
+    framed(BICUBIC).save(tmp_path)
+    config_with(tmp_path, part, **changes)
+    with pytest.raises(ValueError, match="config.json does not describe a model: .*") as refused:
+        minivit.Classifier.load(tmp_path)
+    assert re.search(message, str(refused.value))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(pre_logits=2, classes=7),  # fewer numbers than a head on all of dim
+        dict(pre_logits=9),
+        dict(pool="patch_mean", layer_scale=0.3, norm_pooled=True, activation="gelu_exact"),
+    ],
+    ids=str,
+)
+def test_what_published_models_have_is_saved_and_loaded(tmp_path, changes):
+    changes = dict(changes)
+    classes = [str(number) for number in range(changes.pop("classes", 3))]
+    classifier = untrained(classes, **(OBLONG | dict(pool="cls", depth=1) | changes))
+    classifier.save(tmp_path)
+    again = minivit.Classifier.load(tmp_path)
+    assert again.model.config == classifier.model.config
+    images = some(3, 4, 6)
+    np.testing.assert_array_equal(again.logits(images), classifier.logits(images))
+
+
 def test_weights_are_found_by_their_names_whatever_their_order(tmp_path):
     """As in runs that were saved before the file recorded an order."""
     classifier = oblong(depth=12)
@@ -185,6 +266,9 @@ def test_reads_the_middle_of_a_picture_at_the_size_of_another_model(tmp_path):
         assert (pixels.shape, pixels.dtype, warnings) == ((8, 12, channels), np.uint8, [])
         assert (pixels == red).all()
         assert classifier.predict(pixels[None]).shape == (1, 2)
+    pixels, _ = framed(BICUBIC).read(path)
+    np.testing.assert_array_equal(pixels, load_pixels(path, 8, 12, 3, BICUBIC))
+    assert (pixels != load_pixels(path, 8, 12)).any()
     with pytest.raises(ValueError, match="with 1 channel or with 3, got 2"):
         untrained(["cat", "dog"], **sizes, channels=2).read(path)
     with pytest.raises((ValueError, OSError), match="nowhere.png"):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .digits import Split
+from .framing import MIDDLE, Framing
 from .images import load_pixels
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -79,9 +80,14 @@ class ImageFolder(NamedTuple):
 
 
 def image_folder(
-    folder: str | Path, height: int, width: int, rng: np.random.Generator
+    folder: str | Path,
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    channels: int = 3,
+    framing: Framing = MIDDLE,
 ) -> ImageFolder:
-    """Open a folder of class folders to train on: the middle of each image, at a size.
+    """Open a folder of class folders to train on: each image framed, at a size.
 
     `split_files` splits the folder, and `load_pixels` reads the images. Every file is read once
     now: those that are not good images are left out and listed in `skipped`. Up to 1 GB of decoded
@@ -92,7 +98,7 @@ def image_folder(
     parts = split_files(folder, rng)
     classes = list(parts["train"])
     cache: dict[str, NDArray[np.uint8]] = {}
-    read = partial(load_pixels, height=height, width=width)
+    read = partial(load_pixels, height=height, width=width, channels=channels, framing=framing)
     splits, skipped = {}, []
     for part, files in parts.items():
         splits[part], reasons = open_files(files, classes, read, cache)

@@ -30,9 +30,8 @@ class Framing:
         if not isinstance(self.squash, bool):
             raise ValueError(f"squash is true or false, got {self.squash!r:.40}")
         if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"interpolation is one of {', '.join(INTERPOLATIONS)}, got {self.interpolation!r:.40}"
-            )
+            known = ", ".join(INTERPOLATIONS)
+            raise ValueError(f"interpolation is one of {known}, got {self.interpolation!r:.40}")
 
     def part(self, H: int, W: int, height: int, width: int) -> tuple[int, int]:
         """Return the size (h, w) of the middle of a picture H x W that becomes height x width."""

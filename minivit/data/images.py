@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from .download import MOST_BYTES, fetch, printable
+from .framing import MIDDLE, Framing
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 SECONDS = 20  # for a download
@@ -79,23 +80,32 @@ def load_image(source: str | PathLike[str]) -> NDArray[np.float32]:
 
 
 def load_pixels(
-    source: str | PathLike[str], height: int, width: int, channels: int = 3
+    source: str | PathLike[str],
+    height: int,
+    width: int,
+    channels: int = 3,
+    framing: Framing = MIDDLE,
 ) -> NDArray[np.uint8]:
-    """Read the middle of a picture at a size; return RGB or grey, (height, width, channels) uint8.
+    """Read a picture, framed, at a size; return RGB or grey, (height, width, channels) uint8.
 
-    The middle is the largest part with the proportions of height and width, so nothing is
-    stretched. Errors: those of `load_image` and `resize`; ValueError unless channels is 1 or 3.
+    Unless the framing says otherwise, that is the largest part in the middle with the proportions
+    of height and width, so nothing is stretched.
+    Errors: those of `load_image` and `resize`; ValueError unless channels is 1 or 3.
     """
     if channels not in (1, 3):
         raise ValueError(f"a picture is read with 1 channel or with 3, got {channels}")
     expect_size(height, width)
     image = load_image(source)
-    H, W = image.shape[:2]
-    share = min(H / height, W / width)
-    h, w = max(1, round(share * height)), max(1, round(share * width))
-    top, left = (H - h) // 2, (W - w) // 2
-    middle = resize(image[top : top + h, left : left + w], height, width)
-    pixels = np.rint(255 * middle).astype(np.uint8)
+    sizes = *image.shape[:2], height, width
+    if framing.interpolation == "area":
+        part = _middle(image, *framing.part(*sizes), math.floor)
+        pixels = _bytes(resize(part, height, width))
+    else:
+        rows, columns = framing.whole(*sizes)
+        expect_size(rows, columns)
+        kind = Image.Resampling[framing.interpolation.upper()]
+        whole = np.asarray(Image.fromarray(_bytes(image)).resize((columns, rows), kind))
+        pixels = _middle(whole, height, width, round).copy()  # a view would keep all of it
     if channels == 1:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
     return pixels
@@ -130,6 +140,18 @@ def expect_size(height: int, width: int) -> None:
         raise ValueError(
             f"resize: expected at most {MOST_PIXELS:,} pixels, got {height} x {width}; ask for less"
         )
+
+
+def _middle(image, height, width, rounded):
+    """What is height x width in the middle; `rounded` makes an integer of its first row, column."""
+    H, W = image.shape[:2]
+    top, left = rounded((H - height) / 2), rounded((W - width) / 2)
+    return image[top : top + height, left : left + width]
+
+
+def _bytes(image):
+    """Floats in [0, 1] as bytes."""
+    return np.rint(255 * image).astype(np.uint8)
 
 
 def _bytes_of(source, name):

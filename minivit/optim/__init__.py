@@ -10,6 +10,7 @@ vectors of the same length.
 from .adam import Adam, AdamW
 from .clipping import clip_by_global_norm
 from .ema import EMA
+from .layer_rates import layer_rates
 from .muon import Muon
 from .optimizer import Optimizer, is_matrix
 from .schedules import warmup_cosine, warmup_linear
@@ -26,6 +27,7 @@ __all__ = [
     "Stateful",
     "clip_by_global_norm",
     "is_matrix",
+    "layer_rates",
     "warmup_cosine",
     "warmup_linear",
 ]

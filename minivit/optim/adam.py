@@ -14,6 +14,8 @@ class Adam(Optimizer):
         p ← p − lr · m̂ / (√v̂ + ε)
 
     m and v start at zero and are too small at first; the divisions correct that.
+
+    rates: (n,) what lr is multiplied by for each number, such as `layer_rates`; or 1 for all
     """
 
     lasting = ("t", "m", "v")
@@ -25,9 +27,10 @@ class Adam(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        rates: Array | float = 1.0,
     ) -> None:
         super().__init__(params, lr)
-        self.betas, self.eps, self.t = betas, eps, 0
+        self.betas, self.eps, self.rates, self.t = betas, eps, rates, 0
         self.m = params.zeros_like().flat
         self.v = params.zeros_like().flat
 
@@ -41,7 +44,7 @@ class Adam(Optimizer):
         self.v += (1 - beta2) * (g * g)
         m_hat = self.m / (1 - beta1**self.t)
         v_hat = self.v / (1 - beta2**self.t)
-        p -= self.lr * m_hat / (xp.sqrt(v_hat) + self.eps)
+        p -= self.lr * self.rates * m_hat / (xp.sqrt(v_hat) + self.eps)
 
 
 class AdamW(Adam):
@@ -60,11 +63,12 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         decay: float = 0.05,
+        rates: Array | float = 1.0,
     ) -> None:
-        super().__init__(params, lr, betas=betas, eps=eps)
+        super().__init__(params, lr, betas=betas, eps=eps, rates=rates)
         self.decay = decay
         self.decays = params.mask(is_matrix)
 
     def update(self, p: Array, g: Array) -> None:
-        p -= (self.lr * self.decay) * (self.decays * p)
+        p -= (self.lr * self.decay * self.rates) * (self.decays * p)
         super().update(p, g)

@@ -27,7 +27,7 @@ def test_the_seed_decides_on_the_input():
     assert np.isfinite(values).all()
 
 
-ADAM = "-p -= self.lr * m_hat / (xp.sqrt(v_hat) + self.eps)\n"
+ADAM = "-p -= self.lr * self.rates * m_hat / (xp.sqrt(v_hat) + self.eps)\n"
 CLIP = "-grads.flat *= xp.minimum(1.0, max_norm / unit / (norm + 1e-6 / unit))\n"
 LINEAR, COSINE = "optim.warmup_linear", "optim.warmup_cosine"
 BROKEN = [  # check, place, lines, the first property that fails
@@ -51,7 +51,8 @@ BROKEN = [  # check, place, lines, the first property that fails
     ("adam", "optim.Adam.update", ADAM + "+p -= self.lr * m_hat / xp.sqrt(v_hat + self.eps**2)",
      "eps is outside"),
     ("adamw", "optim.AdamW.update",
-     "-p -= (self.lr * self.decay) * (self.decays * p)\n+p -= self.decay * (self.decays * p)",
+     "-p -= (self.lr * self.decay * self.rates) * (self.decays * p)\n"
+     "+p -= self.decay * (self.decays * p)",
      "a matrix decays"),
     ("muon", "optim.Muon.update", "-w -= size * step\n+w += size * step", "a step goes downhill"),
     ("muon", "optim.Muon.update",

@@ -17,6 +17,7 @@ from minivit.data.folders import (
     parts_in,
     split_files,
 )
+from minivit.data.framing import Framing
 from minivit.data.images import FORMATS, load_pixels
 
 
@@ -197,6 +198,19 @@ def test_images_labels_and_files_that_are_no_images(place):
         for image, label, path in zip(split.images[:], split.labels, good, strict=True):
             np.testing.assert_array_equal(image, load_pixels(path, 4, 6))
             assert image[0, 0].tolist() == [[0, 0, 200], [200, 0, 0]][label]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_framed_as_asked(place, channels):
+    for number in range(6):
+        noise = seeded(number).integers(0, 256, (19, 29, 3), np.uint8)
+        path = Path(touch(place / "ab"[number % 2] / f"{number}.png"))
+        Image.fromarray(noise).save(path)
+    framing = Framing(0.7, True, "bicubic")
+    data = image_folder(place, 7, 5, seeded(), channels, framing)
+    for split in data[:3]:
+        for image, path in zip(split.images, split.images.paths, strict=True):
+            np.testing.assert_array_equal(image, load_pixels(path, 7, 5, channels, framing))
 
 
 def test_a_class_without_a_good_training_image(place):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from minivit.data import images as module
+from minivit.data.framing import Framing
 from minivit.data.images import load_image, load_pixels, resize
 from tests.data.pictures import NOISE, OPTIONS, RGB, saved
 from tests.data.server import serving
@@ -179,6 +180,64 @@ def test_the_middle_of_a_picture_is_read_at_a_size_and_not_stretched(tmp_path, s
     grey = load_pixels(tmp_path / "a.png", 4, 8, channels=1)
     assert (grey.shape, grey.dtype) == ((4, 8, 1), np.uint8)
     np.testing.assert_allclose(grey[..., 0], pixels @ [0.299, 0.587, 0.114], atol=0.6)
+
+
+def test_of_an_odd_margin_the_larger_half_is_at_the_end(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (7, 4, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(load_pixels(tmp_path / "a.png", 4, 4), picture[1:5])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(97, 61), (61, 97), (13, 11)])
+@pytest.mark.parametrize("crop, rows, columns", [(1.0, 31, 23), (31 / 41, 41, 30), (0.7, 44, 32)])
+def test_published_models_are_shown_what_pillow_resizes_and_cuts(
+    tmp_path, interpolation, shape, crop, rows, columns
+):
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8))
+    picture.save(tmp_path / "a.png")
+    for squash in (False, True):
+        framing = Framing(crop, squash, interpolation)
+        pixels = load_pixels(tmp_path / "a.png", 31, 23, framing=framing)
+        H, W = (rows, columns) if squash else expected_whole(*shape, rows, columns)
+        kind = Image.Resampling[interpolation.upper()]
+        top, left = round((H - 31) / 2), round((W - 23) / 2)
+        resized = picture.resize((W, H), kind)
+        expected = resized.crop((left, top, left + 23, top + 31))
+        np.testing.assert_array_equal(pixels, np.asarray(expected))
+        assert pixels.base is None  # it keeps no larger picture in memory
+        grey = load_pixels(tmp_path / "a.png", 31, 23, 1, framing)
+        assert grey.shape == (31, 23, 1)
+        np.testing.assert_allclose(grey[..., 0], pixels @ [0.299, 0.587, 0.114], atol=0.6)
+
+
+def expected_whole(H, W, rows, columns):
+    """The smallest size with the proportions H x W that covers rows x columns."""
+    scale = max(rows / H, columns / W)
+    return int(H * scale + 1e-6), int(W * scale + 1e-6)
+
+
+def test_a_part_of_a_picture_is_averaged_over_areas(tmp_path):
+    y, x = np.mgrid[:40, :60]
+    picture = np.stack([x * 4, y * 4, 0 * x], axis=-1).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    for framing, h, w in [
+        (Framing(0.5), 20, 20),
+        (Framing(squash=True), 40, 60),
+        (Framing(0.5, squash=True), 20, 30),
+    ]:
+        pixels = load_pixels(tmp_path / "a.png", 10, 10, framing=framing)
+        columns = 30 - w / 2 + w / 10 * (np.arange(10) + 0.5) - 0.5
+        rows = 20 - h / 2 + h / 10 * (np.arange(10) + 0.5) - 0.5
+        np.testing.assert_allclose(pixels[..., 0], np.tile(4 * columns, (10, 1)), atol=0.6)
+        np.testing.assert_allclose(pixels[..., 1], np.tile(4 * rows[:, None], (1, 10)), atol=0.6)
+
+
+def test_a_stripe_that_would_become_too_large_is_refused(tmp_path):
+    Image.new("RGB", (1, 9000)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="resize: .*, got 639000 x 71; ask for less"):
+        load_pixels(tmp_path / "a.png", 64, 64, framing=Framing(0.9, interpolation="bicubic"))
+    assert load_pixels(tmp_path / "a.png", 64, 64).shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize(

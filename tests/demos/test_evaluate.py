@@ -87,6 +87,23 @@ def small(folder):
     return write_digits(folder, (images, labels), (images, labels))
 
 
+@pytest.mark.parametrize("size, channels", [((42, 28), 3), (28, 3), (42, 1)])
+def test_digits_are_brought_to_the_size_of_a_model_for_larger_or_colour_images(
+    capsys, size, channels
+):
+    save_untrained("large", image_size=size, channels=channels)
+    classifier = minivit.Classifier.load("large")
+    H, W = classifier.model.config["image_size"]
+    digits = mnist().test
+    images = np.stack(
+        [cv2.resize(x, (W, H), interpolation=cv2.INTER_CUBIC) for x in digits[0][:50]]
+    )
+    answers = classifier.predict(np.repeat(images[..., None], channels, axis=3)).argmax(axis=1)
+    report = evaluated(capsys, "large", "digits")
+    assert report["accuracy"] == pytest.approx((answers == digits.labels[:50]).mean(), abs=0.04)
+    assert cv2.imread("mistakes.png").std() > 5
+
+
 def eleven(folder):
     images, labels = np.zeros((2, 28, 28)), np.array([0, 10])
     return write_digits(folder, (images, labels), (images, labels))
