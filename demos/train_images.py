@@ -48,19 +48,7 @@ def load(options):
     options.data = os.path.abspath(options.data)  # a run may be resumed from another folder
     rng = np.random.default_rng(options.seed)
     images = image_folder(options.data, *options.image_size, rng)
-    for reason in images.skipped:
-        print(f"train_images: left out: {reason}", file=sys.stderr)
-    splits = dict(train=images.train, validation=images.validation, test=images.test)
-    counts = {part: len(split.labels) for part, split in splits.items()}
-    print(
-        f"{options.data}: {sum(counts.values()):,} images of {len(images.classes)} classes "
-        f"({', '.join(images.classes)}); {len(images.skipped):,} damaged files left out."
-    )
-    held_out = {name: [] for name in images.classes}
-    for path, label in zip(images.test.images.paths, images.test.labels, strict=True):
-        held_out[images.classes[label]].append(os.path.relpath(path, options.data))
-    started = {"images": counts | {"checksum": images.sum, "held_out": held_out}}
-    return training.Data(*splits.values(), images.classes, started), rng
+    return training.of_folder("train_images", options.data, images), rng
 
 
 if __name__ == "__main__":

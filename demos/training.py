@@ -3,8 +3,11 @@
 import argparse
 import contextlib
 import dataclasses
+import os
 import sys
 from typing import NamedTuple
+
+from tqdm import tqdm
 
 import minivit
 from minivit.backend import usable_device
@@ -34,22 +37,23 @@ class Data(NamedTuple):
     started: dict
 
 
-def train(demo, options, load):
+def train(demo, options, load, start=None):
     """Start a run or resume one; train, test, and leave a complete folder, which is returned.
 
-    load(options) -> (Data, the generator that draws the model's first weights). The device is not a
-    setting of a run, which may be resumed on another.
+    load(options) -> (Data, what `start` needs: for a new model the generator of its first weights)
+    start(options, data, that, device) -> its Progress, at first; without it, `new_model`
+    The device is not a setting of a run, which may be resumed on another.
     """
     device = usable_device(options.device)
     del options.device
     if not options.resume:
-        data, progress, started = set_up(options, load, device)
+        data, progress, started = set_up(options, load, device, start)
         with Run.start(options.run, started, progress) as run:
             train_and_test(demo, options, run, progress, data, device)
         return run.folder
     with Run.open(options.resume) as run:
         options = started_options(run, options)
-        data, progress, started = set_up(options, load, device)
+        data, progress, started = set_up(options, load, device, start)
         for reason in run.resume(progress, started):
             print(f"{demo}: not used: {reason}", file=sys.stderr)
         train_and_test(demo, options, run, progress, data, device)
@@ -64,17 +68,44 @@ def started_options(run, options):
     return argparse.Namespace(**started)
 
 
-def set_up(options, load, device):
-    """Data, the Progress of a new model, and what the run is started with."""
-    data, rng = load(options)
+def set_up(options, load, device, start=None):
+    """Data, the Progress at first, and what the run is started with."""
+    data, given = load(options)
+    progress = (start or new_model)(options, data, given, device)
+    return data, progress, started_with(options, data, progress.classifier)
+
+
+def started_with(options, data, classifier):
+    """What a run is started with, and has to be resumed with."""
+    preparation = dataclasses.asdict(classifier.normalize)
+    return data.started | {"options": vars(options), "preparation": preparation}
+
+
+def new_model(options, data, rng, device):
+    """The Progress of a new model of the options' sizes."""
     normalize = Normalize.of(data.train.images, MEASURED)
     _, H, W, *channels = data.train.images.shape
     model = model_of(options, (H, W), *(channels or [1]), len(data.classes))
     params = minivit.Params(model.init(rng)).to(device)
     classifier = minivit.Classifier(model, params, normalize, data.classes)
-    progress = Progress(classifier, OPTIMIZERS[options.optimizer](params, options.lr))
-    started = {"options": vars(options), "preparation": dataclasses.asdict(normalize)}
-    return data, progress, data.started | started
+    return Progress(classifier, OPTIMIZERS[options.optimizer](params, options.lr))
+
+
+def of_folder(demo, folder, images):
+    """The Data of an ImageFolder; says what is in it, and what was left out."""
+    for reason in images.skipped:
+        print(f"{demo}: left out: {reason}", file=sys.stderr)
+    splits = dict(train=images.train, validation=images.validation, test=images.test)
+    counts = {part: len(split.labels) for part, split in splits.items()}
+    print(
+        f"{folder}: {sum(counts.values()):,} images of {len(images.classes)} classes "
+        f"({', '.join(images.classes)}); {len(images.skipped):,} damaged files left out."
+    )
+    held_out = {name: [] for name in images.classes}
+    for path, label in zip(images.test.images.paths, images.test.labels, strict=True):
+        held_out[images.classes[label]].append(os.path.relpath(path, folder))
+    started = {"images": counts | {"checksum": images.sum, "held_out": held_out}}
+    return Data(*splits.values(), images.classes, started)
 
 
 def train_and_test(demo, options, run, progress, data, device):
@@ -95,7 +126,7 @@ def train_and_test(demo, options, run, progress, data, device):
             augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
             batch_size=options.batch_size, shards=shards, patience=options.patience,
         )  # fmt: skip
-        test(run.folder, options, progress, data, device, shards)
+        test(run.folder, options, progress.best_classifier(), progress, data, device, shards)
 
 
 @contextlib.contextmanager
@@ -112,25 +143,44 @@ def explained(folder, resume):
         raise kind(f"{error}. What {folder} holds is still good. To resume: {resume}") from error
 
 
-def test(folder, options, progress, data, device, shards):
-    """Test the best classifier, once; write and print what a person wants to know at the end."""
+@contextlib.contextmanager
+def watched(shards, count, doing):
+    """Yield a `map` on threads, with a bar that shows how many of `count` images are done."""
+    with (
+        threads(shards) as mapper,
+        tqdm(total=count, desc=doing, unit=" images", disable=None) as bar,
+    ):
+
+        def watching(function, jobs):
+            def done(job):
+                result = function(job)
+                bar.update(len(job))
+                return result
+
+            return mapper(done, jobs)
+
+        yield watching
+
+
+def test(folder, options, classifier, progress, data, device, shards):
+    """Test a classifier, once; write and print what a person wants to know at the end."""
     from minivit.study import figures  # here, as workers import this module, but never draw
     from minivit.study.report import confusion_table, draw_test
 
-    classifier, split = progress.best_classifier(), data.test
-    with threads(shards) as mapper:
+    split = data.test
+    with watched(shards, len(split.labels), "testing") as mapper:
         logits = classifier.logits(split.images, mapper)
     measured = metrics(split.labels, logits, classifier.classes)
     speed = progress.rows[-1]["epoch"] * len(data.train.labels) / progress.seconds
     result = dict(
         test_accuracy=measured["accuracy"], test_loss=measured["loss"],
         train_seconds=progress.seconds, images_per_second=speed,
-        parameters=progress.params.flat.size, seed=options.seed, device=device,
+        parameters=classifier.params.flat.size, seed=options.seed, device=device,
         options=vars(options), test=measured,
     )  # fmt: skip
     write_json(folder / "result.json", result)
     write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
-    draw_test(folder, classifier.with_params(progress.best.to("cpu")), split, logits)
+    draw_test(folder, classifier.with_params(classifier.params.to("cpu")), split, logits)
     print(f"\nTest accuracy {measured['accuracy']:.2%}, loss {measured['loss']:.4f}")
     print(f"Trained for {progress.seconds:.1f} s, {speed:,.0f} images/s\n")
     print("Confusion matrix: a row for each true class, a column for each prediction")

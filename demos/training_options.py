@@ -25,14 +25,21 @@ def add_options(parser, quick, **defaults):
     add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
     add("--dropout", type=float, default=0.0, help="share of activations dropped in training")
     add("--drop-path", type=float, default=0.0, help="share of branches dropped in the last block")
-    augment_help = f"random changes of training images, or none: {Augmentation.CHANGES}"
-    add("--augment", nargs="*", metavar="CHANGE", help=augment_help)
-    add("--epochs", type=int, help="times that every training image is seen")
     quick_help = f"{quick} epochs: less accurate, in about a quarter of the time"
     add("--quick", dest="epochs", action="store_const", const=quick, help=quick_help)
-    add("--batch-size", type=int, default=250, help="images in a step")
     add("--optimizer", choices=OPTIMIZERS, default="muon", help="rule that updates the weights")
     lr_help = "peak learning rate; without one, muon 0.02, adamw and adam 6e-3, sgd 0.2"
+    add_training(parser, lr_help)
+    parser.set_defaults(**defaults)
+
+
+def add_training(parser, lr_help):
+    """The options of any training."""
+    add = parser.add_argument
+    augment_help = f"random changes of training images, or none: {Augmentation.CHANGES}"
+    add("--augment", nargs="*", metavar="CHANGE", default=[], help=augment_help)
+    add("--epochs", type=int, help="times that every training image is seen")
+    add("--batch-size", type=int, default=250, help="images in a step")
     add("--lr", type=float, help=lr_help)
     add("--shards", type=int, default=cores(), help="processes that share a step; on a GPU, one")
     add_device(parser)
@@ -42,7 +49,6 @@ def add_options(parser, quick, **defaults):
     every = dict(metavar="STEPS", help="between checkpoints; there is one after each epoch too")
     add("--checkpoint-every", type=int, default=100, **every)
     add("--resume", metavar="RUN", help="resume a run that was stopped, such as runs/mnist")
-    parser.set_defaults(**defaults)
 
 
 def parsed(parser, argv):

@@ -1,5 +1,6 @@
 """minivit: a Vision Transformer whose every gradient is written by hand, in NumPy."""
 
+from . import pretrained as pretrained
 from .checks import gradcheck, structure
 from .classifier import Classifier
 from .data.digits import load_digits

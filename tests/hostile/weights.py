@@ -257,7 +257,7 @@ ROWS = [
             folder(index=b'{"weight_map": {"a": "../../etc/passwd"}}'),
             "expected names of files beside it",
         ),
-        ("an index without names", folder(index=b'{"weight_map": 3}'), "expected names of files"),
-        ("an index of nothing", folder(index=b'{"weight_map": {"a": ""}}'), "expected names of files"),
+        ("an index without names", folder(index=b'{"weight_map": 3}'), "expected names of"),
+        ("an index of nothing", folder(index=b'{"weight_map": {"a": ""}}'), "expected names of"),
     ]
 ]  # fmt: skip
