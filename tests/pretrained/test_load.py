@@ -8,6 +8,7 @@ import pytest
 
 import minivit
 from minivit import pretrained
+from minivit.backend import to_device
 from minivit.checks.structure import structure
 from minivit.data.framing import Framing
 from minivit.data.normalize import Normalize
@@ -390,6 +391,19 @@ def test_other_precisions_are_read_as_float32(dtype, tmp_path):
     assert params.flat.dtype == np.float32
     np.testing.assert_array_equal(params["cls"], tensors["cls_token"].float().numpy()[0, 0])
     np.testing.assert_array_equal(params["head"]["w"], tensors["head.weight"].float().numpy().T)
+
+
+def test_what_was_read_works_on_every_backend(tmp_path, device):
+    case = Case("timm-layer-scale")
+    model, params, _ = load(case, tmp_path)
+    there, images = params.to(device), to_device(case.images, device)
+    logits, cache = model.forward(there, images)
+    grads = there.zeros_like()
+    dimages = model.backward(there, to_device(case.dlogits, device), cache, grads)
+    assert relative_error(to_device(logits, "cpu"), case.logits) <= 1e-5
+    expected = case.gradients.pop("images")
+    assert relative_error(to_device(dimages, "cpu"), expected) <= 1e-4
+    assert grads.to("cpu").flat.any()
 
 
 @pytest.mark.parametrize("name", NAMES[::3])
