@@ -18,6 +18,7 @@ from minivit.study.photo_figure import encoded, photo_figure
 from .options import new_file, parser_of, propose, status
 
 PATCHES_A_SIDE = 42  # of a square photo; a ViT-S takes some 10 seconds and 2 GB on two cores
+MOST_OBLONG = 10  # a photo, its longer side in shorter ones
 FORMATS = (".jpg", ".jpeg", ".png")
 
 
@@ -91,6 +92,11 @@ def image_size(shape, patch_size, side=None):
     side = PATCHES_A_SIDE * patch_size if side is None else side
     if side < 2 * patch_size:
         raise ValueError(f"--image-size {side} is less than two patches of {patch_size} pixels")
+    if max(shape[:2]) > MOST_OBLONG * min(shape[:2]):
+        raise ValueError(
+            f"the photo has {shape[0]} x {shape[1]} pixels; expected sides of 1 to {MOST_OBLONG} "
+            "at most, so crop it first"
+        )
     scale = side / (shape[0] * shape[1]) ** 0.5
     height, width = (max(1, round(scale * pixels / patch_size)) for pixels in shape[:2])
     return height * patch_size, width * patch_size

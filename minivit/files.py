@@ -125,6 +125,13 @@ def read_arrays(path):
         raise ValueError(f"{path} holds numbers of a type unknown to NumPy ({error})") from error
 
 
+def one_line(error, most=400):
+    """What an error says, in one printable line of at most so many letters."""
+    text = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    text = " ".join(text.split())[:most] or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def flush_folder(folder):
     """Wait until the names in a folder are on disk, so that a rename outlives a power cut."""
     if os.name == "nt":

@@ -6,6 +6,8 @@ import re
 from ..classifier import MOST_NUMBERS
 from ..layers.refusals import pair, positive_integers
 
+ARRAYS_OF_BLOCK = 11  # at least: two norms and four maps, without the bias of q, k and v
+
 
 def arguments_of(layout, shapes, facts, given):
     """The arguments of the ViT that is in the file, and how many positions it learned."""
@@ -19,8 +21,7 @@ def arguments_of(layout, shapes, facts, given):
 
     patch_size, channels = layout.sizes(shape_of("patches.w", 4))
     (dim,), (mlp_dim,) = shape_of("patches.b", 1), shape_of("blocks.{}.mlp.fc1.b", 1)
-    before, after = map(re.escape, names["blocks.{}.ln1.w"].split("{}"))
-    depth = len({name for name in shapes if re.fullmatch(rf"{before}\d+{after}", name)})
+    depth = _depth(names["blocks.{}.ln1.w"], shapes)
     places = shape_of("pos", 3)[1]
     class_token = names["cls"] in shapes
     has = {ours for ours, name in names.items() if name.format(0) in shapes}
@@ -40,12 +41,21 @@ def arguments_of(layout, shapes, facts, given):
             f'pool must be "mean", or "cls" where there is a class token; got {pool!r}'
         )
     arguments["pool"] = "patch_mean" if pool == "mean" and class_token else pool
-    for name, claim in facts.claims.items():
-        if claim is not None and claim not in (arguments[name], [arguments[name]] * 2):
-            raise ValueError(
-                f"config.json says {name} {claim!s:.40}; the arrays are of {arguments[name]}"
-            )
+    _refuse_other_claims(arguments, facts.claims)
     return arguments, places
+
+
+def _depth(name, shapes):
+    """How many blocks there are, by the name of an array that each of them has."""
+    before, after = map(re.escape, name.split("{}"))
+    return len({found for found in shapes if re.fullmatch(rf"{before}\d+{after}", found)})
+
+
+def _refuse_other_claims(arguments, claims):
+    for name, claim in claims.items():
+        actual = arguments[name]
+        if claim is not None and claim not in (actual, [actual] * 2):
+            raise ValueError(f"config.json says {name} {claim!r:.40}; the arrays are of {actual}")
 
 
 def _known(name, given, found):
@@ -72,15 +82,19 @@ def _image_size(places, class_token, image_size, patch_size):
     return [H, W]
 
 
-def expect_usable_size(arguments, arrays):
+def expect_usable_size(own, image_size, arrays):
     """Refuse a model that is larger than its file, before memory is taken for it."""
-    dim, mlp_dim, P = arguments["dim"], arguments["mlp_dim"], arguments["patch_size"]
-    numbers = arguments["depth"] * dim * (4 * dim + 2 * mlp_dim) + dim * P * P
-    if numbers > (total := sum(math.prod(array.shape) for array in arrays.values())):
+    dim, mlp_dim, P, C = (own[name] for name in ("dim", "mlp_dim", "patch_size", "channels"))
+    hidden = own["pre_logits"] or 0
+    numbers = own["depth"] * dim * (4 * dim + 2 * mlp_dim) + dim * (P * P * C + hidden)
+    numbers += own["classes"] * (hidden or dim)
+    total = sum(math.prod(array.shape) for array in arrays.values())
+    if numbers > total or own["depth"] * ARRAYS_OF_BLOCK > len(arrays):
         raise ValueError(
-            f"its {total:,} numbers are too few for {dim} features and {mlp_dim} in MLPs"
+            f"its {len(arrays):,} arrays of {total:,} numbers are too few for {own['depth']:,} "
+            f"blocks of {dim} features, {mlp_dim} in MLPs, and {own['classes']} classes"
         )
-    H, W = pair("ViT", "image_size", arguments["image_size"])
+    H, W = pair("ViT", "image_size", image_size)
     tokens = H * W // P**2 + 1
-    if max(H * W * arguments["channels"], tokens * dim, tokens**2) > MOST_NUMBERS:
+    if max(H * W * C, tokens * dim, tokens**2) > MOST_NUMBERS:
         raise ValueError(f"images of {H} x {W} pixels, {tokens:,} tokens, are too large")

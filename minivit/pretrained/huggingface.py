@@ -121,14 +121,20 @@ def preparation_of(processor, default):
     size, crop = processor.get("size"), processor.get("crop_size")
     edge = size.get("shortest_edge") if isinstance(size, dict) else None
     cropped = crop.get("height") if isinstance(crop, dict) else crop
-    crops = edge is not None and cropped is not None and processor.get("do_center_crop", True)
-    resample = processor.get("resample", 2)
+    crops = edge and cropped is not None and processor.get("do_center_crop", True)
+    resample, scale = processor.get("resample", 2), processor.get("rescale_factor", 1 / 255)
+    if resample not in INTERPOLATIONS or processor.get("do_normalize") is False or scale != 1 / 255:
+        raise ValueError(
+            f"preprocessor_config.json asks for resample {resample!r:.20}, do_normalize "
+            f"{processor.get('do_normalize', True)!r:.20} and rescale_factor {scale!r:.20}; "
+            "expected 2 or 3, true and 1/255"
+        )
     return dict(
         mean=processor.get("image_mean", default["mean"]),
         std=processor.get("image_std", default["std"]),
         crop=cropped / edge if crops else 1.0,
         squash=edge is None,
-        interpolation=INTERPOLATIONS.get(resample, default["interpolation"]),
+        interpolation=INTERPOLATIONS[resample],
     )
 
 
@@ -136,7 +142,8 @@ def class_names(labels):
     """The names in id2label, {"0": "tench", …}, in the order of their numbers; or None."""
     if not isinstance(labels, dict):
         return None
-    return [labels.get(str(number)) for number in range(len(labels))]
+    names = [labels.get(str(number)) for number in range(len(labels))]
+    return None if None in names else names
 
 
 def vit_config(model):

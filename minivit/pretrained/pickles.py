@@ -11,6 +11,7 @@ import pickletools
 from typing import Any, NamedTuple
 
 LARGEST = 2**20  # bytes of a pickle; that of a model with 1,000 tensors has 250,000
+MOST_AXES = 8  # of a tensor
 MARK = object()
 CONSTANTS = {
     "NONE": None, "NEWTRUE": True, "NEWFALSE": False, "BININT": ..., "BININT1": ..., "BININT2": ...,
@@ -105,7 +106,7 @@ def _run(name, argument, stack, memo):
     elif name == "GLOBAL":
         stack.append(Name(*argument.split(" ", 1)))
     elif name == "STACK_GLOBAL":
-        _replace(stack, 2, lambda names: Name(*names))
+        _replace(stack, 2, lambda names: _name(*names))
     elif name == "REDUCE":
         _replace(stack, 2, lambda call: _call(*call))
     elif name == "BINPERSID":
@@ -143,28 +144,39 @@ def _last(stack, kind):
 def _set(mapping, items):
     """Put names and values, one after the other, into a dict."""
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if type(key) not in (str, int):
-            raise TypeError
+        if type(key) is not str and not (type(key) is int and abs(key) < 2**31):
+            raise TypeError  # anything else may take for ever to hash, or to find in the dict
         mapping[key] = value
+
+
+def _name(module, name):
+    """The Name of two texts; of nested tuples, its message would never end."""
+    if type(module) is not str or type(name) is not str:
+        raise TypeError
+    return Name(module, name)
 
 
 def _call(function, arguments):
     """What one of the four functions that tensors need would return."""
-    known = str(function) if type(function) is Name and type(arguments) is tuple else "something"
-    if known == "collections.OrderedDict" and not arguments:
+    if type(function) is not Name or type(arguments) is not tuple:
+        raise TypeError
+    name = str(function)
+    if name == "collections.OrderedDict" and not arguments:
         return {}
-    if known == "torch._utils._rebuild_tensor_v2":
+    if name == "torch._utils._rebuild_tensor_v2":
         return _view(*arguments[:4])
-    if known == "torch._utils._rebuild_parameter" and type(arguments[0]) is View:
+    if name == "torch._utils._rebuild_parameter" and type(arguments[0]) is View:
         return arguments[0]
     raise ValueError(
-        f"its pickle calls {known}; only tensors are read: save the state dict alone, "
+        f"its pickle calls {name}; only tensors are read: save the state dict alone, "
         "torch.save(model.state_dict(), FILE)"
     )
 
 
 def _view(storage, offset, shape, strides):
     """A View, if it lies in its storage and no number is in it twice."""
+    if not len(shape) == len(strides) <= MOST_AXES:
+        raise TypeError
     numbers = [offset, *shape, *strides]
     if type(storage) is not Storage or not all(type(n) is int and n >= 0 for n in numbers):
         raise TypeError

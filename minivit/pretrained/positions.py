@@ -8,7 +8,7 @@ for gradients is its transpose.
 
 import numpy as np
 
-KINDS = ("google", "timm", "huggingface")
+KINDS = ("google", "timm", "huggingface", "torchvision")
 
 
 def resize_matrix(old, new, kind):
@@ -24,6 +24,8 @@ def resize_matrix(old, new, kind):
     huggingface  cubic with a = −¾, the same p, never wider; outside, the edge goes on
                  (`interpolate_pos_encoding`, as PyTorch's "bicubic")
 
+    torchvision  the same cubic, corners aligned (`interpolate_embeddings`)
+
     Each row sums to 1. An axis that keeps its size gets the identity.
     Errors: ValueError for another kind, or sizes below 1.
     """
@@ -33,10 +35,10 @@ def resize_matrix(old, new, kind):
         raise ValueError(f"resize_matrix: sizes must be at least 1, got {old} and {new}")
     if old == new:
         return np.eye(old)
+    aligned, centred = np.linspace(0, old - 1, new), (np.arange(new) + 0.5) * (old / new) - 0.5
+    places = aligned if kind in ("google", "torchvision") else centred
     if kind == "google":
-        places = np.linspace(0, old - 1, new)
         return np.maximum(0, 1 - abs(places[:, None] - np.arange(old)))
-    places = (np.arange(new) + 0.5) * (old / new) - 0.5
     if kind == "timm":
         width = max(old / new, 1)
         weights = cubic((places[:, None] - np.arange(old)) / width, -0.5)

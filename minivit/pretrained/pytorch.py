@@ -42,6 +42,8 @@ def read_legacy(path):
         views, places = _views(root), {}
         counts = {view.storage.key: view.storage for view in views.values()}
         for key in keys:
+            if type(key) is not str:
+                raise ValueError("the names of its storages are no texts")
             (count,) = struct.unpack("<q", file.read(8))
             size = count * itemsize(counts[key].dtype)
             places[key] = file.tell(), size

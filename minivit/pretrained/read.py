@@ -6,25 +6,29 @@ memory than the file has bytes.
 """
 
 import json
+import lzma
 import struct
 import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
-from ..files import read_json
+from ..files import one_line, read_json
 from .npz import read_npz
 from .pytorch import read_archive, read_legacy
 from .stored import FLOATS, Stored, in_file
 
 LARGEST_HEADER = 2**22  # bytes of a table of contents, room for some 40,000 arrays
+LARGEST_DIRECTORY = 2**20  # bytes, of a zip file; room for 10,000 arrays
 FILES = ("model.safetensors", "pytorch_model.bin")  # the names that published folders have
 CONFIGS = ("config.json", "preprocessor_config.json")
 ENDINGS = (".safetensors", ".npz", ".pth", ".pt", ".bin")
 SAFETENSORS = dict(zip(("F64", "F32", "F16", "BF16"), FLOATS, strict=True))
 NOT_WEIGHTS = (  # what the readers of formats raise at bytes that make no sense
     ValueError, OSError, EOFError, KeyError, TypeError, struct.error, zipfile.BadZipFile,
-    NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError, MemoryError,
+    NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError, MemoryError, OverflowError,
+    zlib.error, lzma.LZMAError,
 )  # fmt: skip
 
 
@@ -41,7 +45,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Stored], dict[str, dict
     for file in files:
         found = _read_file(file)
         if twice := sorted(arrays.keys() & found.keys()):
-            raise ValueError(f"{file} has {twice[0]!r}, which another of the files has too")
+            raise ValueError(f"{file} has {twice[0][:80]!r}, which another of the files has too")
         arrays |= found
     beside = {name: files[0].parent / name for name in CONFIGS}
     return arrays, {name: read_json(file) for name, file in beside.items() if file.is_file()}
@@ -56,7 +60,7 @@ def _files_in(folder):
         if index.is_file():
             parts = read_json(index).get("weight_map")
             names = set(map(str, parts.values())) if isinstance(parts, dict) else {""}
-            if not all(part and Path(part).name == part for part in names):
+            if not all(_is_plain(part) for part in names):
                 raise ValueError(f"{index} is damaged: expected names of files beside it")
             return [folder / part for part in sorted(names)]
     found = sorted(file for file in folder.iterdir() if file.suffix in ENDINGS)
@@ -66,6 +70,11 @@ def _files_in(folder):
         f"{folder} has {len(found)} files of weights ({', '.join(ENDINGS)}); expected a single "
         f"one, or one with the name {' or '.join(FILES)}"
     )
+
+
+def _is_plain(name):
+    """Whether a name is that of a file in the same folder, and fit to be printed."""
+    return 0 < len(name) < 200 and name.isprintable() and Path(name).name == name
 
 
 def _read_file(path):
@@ -82,15 +91,11 @@ def _read_file(path):
         if start.startswith(b"\x80"):
             return read_legacy(path)
     except NOT_WEIGHTS as error:
-        raise ValueError(f"{path} is damaged, or holds no weights: {_line(error)}") from error
+        raise ValueError(f"{path} is damaged, or holds no weights: {one_line(error)}") from error
     raise ValueError(
         f"{path} is no file of weights: it begins with {start[:8].hex(' ')}; expected safetensors, "
         ".npz, or PyTorch's .pth or .bin"
     )
-
-
-def _line(error):
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _read_safetensors(path):
@@ -127,14 +132,21 @@ def _read_zip(path):
 def _expect_small_directory(path):
     """Refuse a zip file whose directory would take long to read.
 
-    Its size stands in a record at the end of the file (APPNOTE.TXT, sections 4.3.14 and 4.3.16).
+    Its size stands in a record at the end of the file, or in another before that if the file may
+    be large (APPNOTE.TXT, sections 4.3.14 to 4.3.16).
     """
     with open(path, "rb") as file:
         file.seek(-min(path.stat().st_size, 2**16 + 100), 2)
         tail = file.read()
-    end = tail.rfind(b"PK\5\6")
+    last = len(tail) - 22  # where the record stands if no comment follows, which is looked at first
+    end = last if tail[last:].startswith(b"PK\5\6") else tail.rfind(b"PK\5\6")
+    if end < 0:
+        raise ValueError("it is cut off")
     (size,) = struct.unpack_from("<L", tail, end + 12)
-    if size == 2**32 - 1:
-        (size,) = struct.unpack_from("<Q", tail, tail.rfind(b"PK\6\6", 0, end) + 40)
-    if end < 0 or size > LARGEST_HEADER:
-        raise ValueError(f"its directory has {size:,} bytes; expected {LARGEST_HEADER:,} at most")
+    if tail[max(0, end - 20) : end].startswith(b"PK\6\7"):
+        large = tail.rindex(b"PK\6\6", 0, end)
+        size = max(size % (2**32 - 1), *struct.unpack_from("<Q", tail, large + 40))
+    if size > LARGEST_DIRECTORY:
+        raise ValueError(
+            f"its directory has {size:,} bytes; expected {LARGEST_DIRECTORY:,} at most"
+        )

@@ -26,7 +26,10 @@ def in_file(path, offset, dtype, shape, strides=None):
         if dtype not in FLOATS:
             raise ValueError(f"it holds {dtype} numbers; expected floating-point numbers")
         kind = "uint16" if dtype == "bfloat16" else dtype
-        numbers = as_float32(np.fromfile(path, kind, count, offset=offset), dtype)
+        numbers = np.fromfile(path, kind, count, offset=offset)
+        if len(numbers) != count:  # a view of it would show what lies behind it in memory
+            raise ValueError(f"it ends after {len(numbers):,} of its {count:,} numbers")
+        numbers = as_float32(numbers, dtype)
         if not strides or not count:
             return numbers.reshape(shape)
         steps = [4 * stride for stride in strides]
@@ -46,4 +49,5 @@ def as_float32(numbers, dtype):
         return (numbers.astype(np.uint32) << 16).view(np.float32)
     if numbers.dtype.kind != "f":
         raise ValueError(f"it holds {numbers.dtype} numbers; expected floating-point numbers")
-    return numbers.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        return numbers.astype(np.float32, copy=False)

@@ -22,7 +22,8 @@ from .layout import (
 
 HEADS = {"tiny": 3, "small": 6, "base": 12, "large": 16, "huge": 16, "giant": 16, "gigantic": 16}
 ACTIVATIONS = {None: "gelu_exact", "gelu": "gelu_exact", "gelu_tanh": "gelu_tanh"}
-ODD = "gap|siglip|clip|so400m|rpn|quickgelu|test_vit|beit3|aimv2|giantopt"
+# architectures whose heads, activation or eps are in timm alone
+ODD = "plus|gap|siglip|clip|so400m|rpn|quickgelu|test_vit|beit3|aimv2|giantopt"
 ACT_LAYERS = {"gelu_exact": "gelu", "gelu_tanh": "gelu_tanh"}
 POOLS = {"token": "cls", "avg": "mean"}
 CLAIMS = {
@@ -53,11 +54,12 @@ def facts(shapes, configs):
     arguments = config.get("model_args") or {}
     published = config.get("pretrained_cfg") or {}
     architecture = str(config.get("architecture"))
-    if re.search(ODD, architecture) or arguments.get("pool_include_prefix"):
+    if re.search(ODD, architecture):
         raise ValueError(
-            f"it is of the architecture {architecture[:60]}, whose parts its config.json does not "
-            "tell, or pool_include_prefix is set: only timm knows its heads, activation and pooling"
+            f"architecture {architecture[:60]} has parts that config.json does not describe"
         )
+    if arguments.get("pool_include_prefix"):
+        raise ValueError("it pools its class token with the patches (pool_include_prefix)")
     size = re.search(f"(?:vit|deit3?)_({'|'.join(HEADS)})_", architecture)
     pool = arguments.get("global_pool", config.get("global_pool"))
     if not config:  # the arrays tell, if timm's default was not changed

@@ -46,5 +46,5 @@ def facts(shapes, configs):
 
 TORCHVISION = Layout(
     "torchvision", renamed("", OLD_NAMES), "conv_proj.weight", RULES, sizes_of_kernel, (),
-    "huggingface", facts,
+    "torchvision", facts,
 )  # fmt: skip

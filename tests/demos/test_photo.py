@@ -66,7 +66,7 @@ def test_a_network_without_class_token(capsys):
         ((600, 600), None, (588, 588)),
         ((300, 451), None, (476, 714)),
         ((500, 340), None, (714, 490)),
-        ((4000, 10), 28, (560, 14)),
+        ((4000, 400), 28, (84, 14)),
         ((200, 100), 100, (140, 70)),
     ],
 )
@@ -105,3 +105,8 @@ def test_a_file_of_another_kind_is_refused_before_the_work(capsys):
     with pytest.raises(SystemExit):
         run("--out", "look.gif")
     assert "expected a name ending in .jpg or .png, got look.gif" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_nearly_a_line_is_refused():
+    with pytest.raises(ValueError, match="4001 x 400 pixels; expected sides of 1 to 10 at most"):
+        photo.image_size((4001, 400), 14)

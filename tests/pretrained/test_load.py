@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -308,7 +309,7 @@ def claiming(**claims):
         (claiming(pool_include_prefix=True), "pool_include_prefix"),
         (
             lambda w, c: c.update(architecture="vit_base_patch16_siglip_gap_256"),
-            "architecture vit_base_patch16_siglip_gap_256, whose parts its config.json does not",
+            "architecture vit_base_patch16_siglip_gap_256 has parts that config.json does not",
         ),
         (lambda w, c: c["pretrained_cfg"].update(std=[1, 0, 1]), "std greater than 0"),
         (lambda w, c: c["pretrained_cfg"].update(mean="grey"), "cannot be read into a ViT: "),
@@ -329,12 +330,34 @@ def test_what_does_not_fit_is_listed(change, message, tmp_path):
     assert str(refused.value).isprintable()
 
 
-def test_no_memory_is_taken_for_more_than_the_file_holds(tmp_path):
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"patch_embed.proj.bias": np.ones(10**6, np.float32)},
+        {"head.bias": np.ones(10**8, np.int8)},
+        {"pre_logits.fc.bias": np.ones(10**8, np.int8)},
+        {f"blocks.{i}.norm1.weight": np.ones(1, np.float32) for i in range(3000)},
+        {"patch_embed.proj.weight": np.ones((0, 2**27, 1, 1), np.float32)},
+    ],
+    ids=lambda arrays: min(arrays),
+)
+def test_no_memory_is_taken_for_more_than_the_file_holds(arrays, tmp_path):
     case = Case("timm-token")
-    case.weights["patch_embed.proj.bias"] = np.ones(10**6, np.float32)
     case.config = {"architecture": "vit_tiny_patch2_6", "global_pool": "token"}
     case.weights["pos_embed"] = case.weights["pos_embed"][:, :5]
-    with pytest.raises(ValueError, match="numbers are too few for 1000000 features"):
+    case.weights |= arrays
+    path = case.write(tmp_path)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="are too few for .* blocks of .* features"):
+        pretrained.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+def test_a_number_too_large_for_float32_is_refused(tmp_path):
+    case = Case("timm-token")
+    case.weights["norm.weight"] = np.full(10, 1e300)
+    with pytest.raises(ValueError, match="norm.weight is not finite"):
         pretrained.load(case.write(tmp_path))
 
 
@@ -442,6 +465,31 @@ def test_hugging_faces_preparation_of_images(processor, expected, tmp_path):
     normalize, framing = expected
     assert config["preparation"] == dataclasses.asdict(normalize) | dataclasses.asdict(framing)
     assert config["classes"] == ["LABEL_0", "LABEL_1", "LABEL_2"]
+
+
+@pytest.mark.parametrize(
+    "processor, message",
+    [
+        ({"resample": 0}, "asks for resample 0"),
+        ({"do_normalize": False}, "do_normalize False"),
+        ({"rescale_factor": 1 / 127.5}, "rescale_factor 0.00784"),
+        ({"image_mean": [0.5, 0.5], "image_std": [0.5, 0.5]}, "the mean has 2 numbers for 3"),
+        ({"size": {"shortest_edge": "256"}, "crop_size": 224}, "cannot be read into a ViT"),
+    ],
+)
+def test_a_preparation_that_minivit_lacks_is_refused(processor, message, tmp_path):
+    hugging_face("ViTForImageClassification", num_labels=3).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    with pytest.raises(ValueError, match=message):
+        pretrained.load(tmp_path)
+
+
+@pytest.mark.parametrize("names", [{"1": "a", "2": "b", "3": "c"}, {"0": "a\n", "1": 2, "2": "c"}])
+def test_class_names_that_make_no_sense_become_numbers(names, tmp_path):
+    hugging_face("ViTForImageClassification", num_labels=3).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"id2label": names}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert pretrained.load(tmp_path)[2]["classes"] == ["0", "1", "2"]
 
 
 def test_timms_preparation_of_images(tmp_path):

@@ -51,7 +51,11 @@ def test_the_transpose_brings_gradients_back(kind):
 @pytest.mark.parametrize(
     "sizes, kind, message",
     [
-        ((4, 5), "nearest", "kind must be one of google, timm, huggingface, got 'nearest'"),
+        (
+            (4, 5),
+            "nearest",
+            "kind must be one of google, timm, huggingface, torchvision, got 'nearest'",
+        ),
         ((4, 0), "timm", "sizes must be at least 1, got 4 and 0"),
     ],
 )

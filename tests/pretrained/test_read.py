@@ -1,6 +1,7 @@
 """The formats of weights: what each library writes is read, and nothing else."""
 
 import json
+import struct
 import zipfile
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import safetensors.numpy
 
 from minivit.pretrained.read import read_checkpoint
+from tests.hostile.weights import tensor
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -131,3 +133,19 @@ def test_pytorchs_archive_has_any_name_inside(tmp_path):
             name = info.filename.partition("/")[2]
             second.writestr(f"archive/{name}", first.read(info))
     expect(tmp_path / "second.bin", {"b": ARRAYS["b"]})
+
+
+def test_no_memory_behind_a_file_that_ends_early_is_shown(tmp_path):
+    """A storage that claims more than the file has; another member makes the file large enough."""
+    size = 4_000_000
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as file:
+        file.writestr("w/spare", bytes(4 * size))
+        file.writestr("w/data.pkl", tensor((size,), (1,), 0, size))
+        file.writestr("w/data/0", b"1234")
+    data = bytearray((tmp_path / "w.pth").read_bytes())
+    entry = data.rindex(b"PK\1\2") + 20  # compressed and plain size
+    data[entry : entry + 8] = struct.pack("<LL", 4 * size, 4 * size)
+    (tmp_path / "w.pth").write_bytes(data)
+    stored, _ = read_checkpoint(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="it ends after .* of its 4,000,000 numbers"):
+        stored["a"].read()

@@ -36,13 +36,20 @@ def huggingface(grid, size):
     return interpolated(grid, size, align_corners=False)
 
 
+def torchvision(grid, size):
+    """The call of interpolate_embeddings in torchvision, which allows squares only."""
+    return interpolated(grid, size, align_corners=True)
+
+
 def interpolated(grid, size, **options):
     features = torch.tensor(grid).permute(2, 0, 1)[None]  # (1, 3, rows, columns)
     new = torch.nn.functional.interpolate(features, size=size, mode="bicubic", **options)
     return new[0].permute(1, 2, 0).numpy()
 
 
-KINDS = {"google": google, "timm": timm_way, "huggingface": huggingface}
+KINDS = {
+    "google": google, "timm": timm_way, "huggingface": huggingface, "torchvision": torchvision
+}  # fmt: skip
 
 
 if __name__ == "__main__":
