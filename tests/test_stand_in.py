@@ -365,7 +365,8 @@ def test_the_real_cupy_promotes_types_as_numpy_does(real, cupy):
     """CuPy takes the first of its loops that the inputs can be cast to (_guess_routine)."""
     for name in UFUNCS:
         ufunc, function = getattr(real["cupy"], name), getattr(np, name)
-        loops = [loop.split("->") for loop in ufunc.types]
+        # E is bfloat16, which CuPy has where the package ml_dtypes is installed
+        loops = [loop.split("->") for loop in ufunc.types if "E" not in loop]
         for given in itertools.product("?BlfdD", repeat=ufunc.nin):
             try:
                 with np.errstate(all="ignore"):
