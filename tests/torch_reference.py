@@ -84,6 +84,26 @@ def patches(p, images, patch_size):
     return grid.flatten(2).transpose(1, 2)  # (B, N, D)
 
 
+def convolution(p, x, kernel=3):
+    channels, dim = x.shape[-1], p["w"].shape[1]
+    w = p["w"].reshape(kernel, kernel, channels, dim).permute(3, 2, 0, 1)  # (D, C, K, K)
+    return F.conv2d(x.permute(0, 3, 1, 2), w, p["b"], padding="same").permute(0, 2, 3, 1)
+
+
+def halve(x):
+    return F.avg_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+
+
+def stage(p, x):
+    return gelu({}, layer_norm(p["ln"], convolution(p["conv"], x)))
+
+
+def cnn(p, x):
+    for number, stage_params in enumerate(p["stages"]):
+        x = stage(stage_params, halve(x) if number else x)
+    return linear(p["head"], x.mean(dim=(1, 2)))
+
+
 def class_token(p, x):
     return torch.cat([p["cls"].expand(len(x), 1, -1), x], dim=1)
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import layers, optim
 from ..classifier import Classifier
 from ..losses import cross_entropy
-from ..models import ViT
+from ..models import CNN, ViT
 from ..models.micro_batch import images_at_once
 from ..params import Params
 from ..training.batches import batches
@@ -46,6 +46,7 @@ MODEL: dict[str, Any] = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
     pool="cls", dropout=0.2, drop_path=0.2,
 )  # fmt: skip
+CNN_SIZES: dict[str, Any] = dict(image_size=(4, 8), channels=2, classes=3, dims=(5, 7, 6))
 DROPOUT = dict(dropout=0.3, drop_path=0.2)
 CASES = {
     "linear": Case(partial(layers.Linear, 7, 5), (2, 3, 7)),
@@ -71,6 +72,10 @@ CASES = {
     "first_token": Case(partial(layers.FirstToken), (2, 3, 5)),
     "pre_logits": Case(partial(layers.PreLogits, 5, 7), (3, 5)),
     "cross_entropy": Case(partial(Loss, smoothed_loss), (5, 3)),
+    "convolution": Case(partial(layers.Convolution, 3, 7), (2, 4, 5, 3)),
+    "halve": Case(partial(layers.Halve), (3, 4, 6, 5)),
+    "stage": Case(partial(layers.Stage, 3, 7), (2, 4, 5, 3)),
+    "cnn": Case(partial(CNN, **CNN_SIZES), (5, 4, 8, 2), smoothed_loss),
     "vit": Case(partial(ViT, **MODEL), (3, 4, 6, 3), smoothed_loss),
 }
 

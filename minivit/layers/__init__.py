@@ -2,9 +2,9 @@
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
 class_token, positions, pool; then the variants gelu_exact, layer_scale, pre_logits, post_norm,
-sinusoids and identity. (Small helpers:
-initial for initial values, sums for sums and means as products, keys_first for a product in another
-order of memory, refusals for the checks of sizes and shapes.)
+sinusoids and identity; then convolution, halve and stage, which do without attention. (Small
+helpers: initial for initial values, sums for sums and means as products, keys_first for a product
+in another order of memory, refusals for the checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -39,9 +39,11 @@ The legend, for every shape in this folder:
 from .attention import Attention
 from .block import PreNormBlock
 from .class_token import ClassToken
+from .convolution import Convolution
 from .dropout import Dropout
 from .gelu import GELU
 from .gelu_exact import ExactGELU
+from .halve import Halve
 from .identity import Identity
 from .layer_scale import LayerScale
 from .layernorm import LayerNorm
@@ -54,15 +56,18 @@ from .post_norm import PostNormBlock
 from .pre_logits import PreLogits
 from .sinusoids import SinusoidalPositions, SinusoidalPositions2D
 from .softmax import Softmax
+from .stage import Stage
 
 __all__ = [
     "GELU",
     "MLP",
     "Attention",
     "ClassToken",
+    "Convolution",
     "Dropout",
     "ExactGELU",
     "FirstToken",
+    "Halve",
     "Identity",
     "LayerNorm",
     "LayerScale",
@@ -77,4 +82,5 @@ __all__ = [
     "SinusoidalPositions",
     "SinusoidalPositions2D",
     "Softmax",
+    "Stage",
 ]

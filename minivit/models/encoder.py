@@ -124,6 +124,8 @@ class Encoder:
         else:
             self.blocks = [PostNormBlock(**sizes, **rate) for rate in rates]
         self.ln = LayerNorm(dim, eps) if norm == "pre" else Identity()
+        self.numbers = self.tokens * dim  # of an image, in its tokens
+        self.most_numbers = self.tokens * max(dim, heads * self.tokens)  # or in its attention
         self.config = dict(  # type(self)(**config) is the same model; all of it can be JSON
             image_size=[self.patches.height, self.patches.width], patch_size=patch_size,
             channels=channels, dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim,

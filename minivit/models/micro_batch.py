@@ -13,7 +13,6 @@ GPU_BATCH = 2**22  # numbers in the largest array, (B, T, D) or (B, h, T, T): 16
 
 def images_at_once(model, params):
     """The number of images whose largest array has about as many numbers; at least 1."""
-    T, D, h = model.tokens, model.config["dim"], model.config["heads"]
     if device_of(params.flat) == "cpu":
-        return max(1, MICRO_BATCH // (T * D))
-    return max(1, GPU_BATCH // (T * max(D, h * T)))
+        return max(1, MICRO_BATCH // model.numbers)
+    return max(1, GPU_BATCH // model.most_numbers)

@@ -16,7 +16,7 @@ import pytest
 
 import minivit
 from minivit.checks.numeric import random_params
-from minivit.layers import Dropout, Linear, Patches
+from minivit.layers import Dropout, Halve, Linear, Patches, Stage
 from minivit.study import trace
 from minivit.study.tracing.statements import statement_at
 
@@ -83,6 +83,10 @@ def traces():
     oblong, oblong_sizes = Patches(6, 15, (2, 5), 4, 84), SIZES | {"P": 2, "Q": 5, "N": 9}
     dy = rng.standard_normal((8, 9, 84))
     yield trace(oblong, oblong.init(rng, np.float64), images, dy=dy), oblong_sizes
+    stage, dy = Stage(4, 84), rng.standard_normal((8, 6, 15, 84))
+    yield trace(stage, stage.init(rng, np.float64), images, dy=dy), SIZES
+    halved = trace(Halve(), {}, images[:, :, :14], dy=rng.standard_normal((8, 3, 7, 4)))
+    yield halved, SIZES | {"W": 14}
     x = rng.standard_normal((8, 11, 84))
     yield trace(Seeded(0.3, 0.2), {}, x, dy=x), SIZES | {"T": 11}
 

@@ -11,7 +11,7 @@ from ...checks.numeric import random_params
 from ...checks.suite import CASES
 
 NONE = (  # nothing to write, or nothing new
-    "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "vit",
+    "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "cnn", "vit",
 )  # fmt: skip
 EXERCISES = [name for name in CASES if name not in NONE]
 
