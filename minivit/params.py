@@ -19,6 +19,7 @@ import numpy as np
 
 from .backend import Array, array_module, to_device
 from .files import read_arrays, write_arrays
+from .html import table
 
 Nest: TypeAlias = dict[str, Any]  # nested dicts and lists, with arrays as leaves
 
@@ -63,6 +64,15 @@ class Params:
     def __repr__(self) -> str:
         lines = [f"  {name:<28}{leaf.shape}" for name, leaf in self.named()]
         return "\n".join([f"Params: {self.flat.size:,} numbers, {self.flat.dtype}", *lines])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each array, its size and how large its numbers are."""
+        rows = [
+            (name, leaf.shape, f"{leaf.size:,}", f"{float(abs(leaf).mean()):.3g}")
+            for name, leaf in self.named()
+        ]
+        caption = f"{self.flat.size:,} numbers, {self.flat.dtype}"
+        return table(caption, ["name", "shape", "numbers", "mean size"], rows)
 
     def named(self) -> list[tuple[str, Array]]:
         """Return [("blocks.0.attn.qkv.w", view), …] in the order of the flat vector."""

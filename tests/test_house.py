@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [  # from the ground up; a module imports from its own floor's folder and from below
     ["minivit.backend"],
     ["minivit.files"],
+    ["minivit.html"],
     ["minivit.params"],
     ["minivit.data"],
     ["minivit.layers"],
@@ -25,7 +26,7 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.study"],
     ["demos"],
 ]
-ENGINE = ["backend", "files", "params", "layers", "losses", "optim", "models"]
+ENGINE = ["backend", "files", "html", "params", "layers", "losses", "optim", "models"]
 LATE = [  # what the engine imports only when a function needs it
     ("minivit.backend", "cupy"), ("minivit.backend", "cupyx"), ("minivit.backend", "scipy"),
     ("minivit.files", "safetensors"), ("minivit.files", "filelock"),

@@ -1,9 +1,12 @@
 """The results of checks: compared gradients (Report) and checked properties (Findings)."""
 
+import html
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+
+from ..html import table
 
 UNKNOWN = "cause unknown: not a multiple, rearrangement, part or term of the right gradient"
 
@@ -64,18 +67,34 @@ class Report:
             lines += [f"{path} is wrong on its own: {line}" for line in why]
         return lines
 
-    def table(self):
-        """The rows as text, without their causes."""
-        table = [("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")]
+    def cells(self):
+        """A header and the rows, as texts, without their causes."""
+        cells = [("name", "shape", "worst error", "at", "analytic", "numeric", "verdict")]
         for row in self.rows:
             where = "a direction" if row.index is None else str([int(i) for i in row.index])
             numbers = f"{row.error:.1e}", where, f"{row.analytic:.6g}", f"{row.numeric:.6g}"
-            table.append((row.name, str(tuple(row.shape)), *numbers, row.verdict))
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+            cells.append((row.name, str(tuple(row.shape)), *numbers, row.verdict))
+        return cells
+
+    def table(self):
+        """The cells as one text."""
+        cells = self.cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
     def __str__(self):
-        lines = [self.table(), *self.explanation()]
+        return "\n".join([self.table(), *self.remarks()])
+
+    def _repr_html_(self):
+        """What a notebook shows: the table, and then all that is said about it."""
+        header, *rows = self.cells()
+        remarks = "".join(f"<li>{html.escape(line)}</li>" for line in self.remarks())
+        caption = "All right" if self.ok else "NOT RIGHT"
+        return f"{table(f'{caption}: {self.method}, {self.mode}', header, rows)}<ul>{remarks}</ul>"
+
+    def remarks(self):
+        """What is said under the table: causes, notes, problems, and the outcome."""
+        lines = self.explanation()
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         wrong = [row.name for row in self.rows if not row.ok]
@@ -85,7 +104,7 @@ class Report:
             lines.append(f"{agree} ({self.method}, {self.mode}).")
         elif wrong:
             lines.append(f"Not right: {_short(wrong)}.")
-        return "\n".join(lines)
+        return lines
 
 
 def _short(names):
@@ -116,6 +135,11 @@ class Findings(list):
     @property
     def ok(self):
         return all(finding.ok for finding in self)
+
+    def _repr_html_(self):
+        """What a notebook shows: a row for each property."""
+        rows = [(f.name, "ok" if f.ok else f"WRONG: {f.observed}") for f in self]
+        return table("All right" if self.ok else "NOT RIGHT", ["property", "holds"], rows)
 
     def __str__(self):
         lines = [f"ok     {f.name}" if f.ok else f"WRONG  {f.name} ({f.observed})" for f in self]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..html import table
 from ..layers import (
     ClassToken,
     Dropout,
@@ -137,6 +138,12 @@ class Encoder:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
         return f"{type(self).__name__}({arguments})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the arguments, and how many tokens an image becomes."""
+        patches = f"{self.patches.rows} x {self.patches.columns} patches, {self.tokens} tokens"
+        caption = f"{type(self).__name__}: {patches}"
+        return table(caption, ["argument", "value"], self.config.items())
 
     # np.random is in quotes, as NumPy loads it only when it is asked for.
     def init(self, rng: "np.random.Generator", dtype: type | np.dtype = np.float32) -> Nest:

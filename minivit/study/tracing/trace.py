@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...checks.inside import has_params
+from ...html import table
 from ...losses import cross_entropy
 from ...params import Params
 from .nudge import complex_step
@@ -95,6 +96,17 @@ class Trace:
 
     def __iter__(self):
         return iter(self.records)
+
+    def _repr_html_(self):
+        """What a notebook shows: each line of the forward, and how large its gradient is."""
+        rows = []
+        for record in self.records:
+            if record.phase == "forward" and not record.source.startswith("def "):
+                found = record.gradient_record  # none is computed only to be shown
+                size = f"{np.linalg.norm(found.value):.3g}" if found else ""
+                rows.append((record.name, record.shape, size, record.source))
+        header = ["array", "shape", "norm of its gradient", "line"]
+        return table(f"Loss {self.loss:.4f}; {len(rows)} arrays of the forward", header, rows)
 
     def __getitem__(self, name):
         if name not in self._named:
