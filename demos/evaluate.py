@@ -8,7 +8,7 @@ import numpy as np
 
 import minivit
 from minivit.backend import usable_device
-from minivit.data.digits import Split
+from minivit.data.digits import Split, has_idx_files
 from minivit.data.folders import class_files, files_sum, open_files, parts_in, split_files
 from minivit.data.resized import Resized
 from minivit.files import read_json, write_file
@@ -85,7 +85,7 @@ def test_images(source, started, classifier):
     Errors: ValueError if that takes images of another size, or for a class unknown to the run.
     """
     classes, config = classifier.classes, classifier.model.config
-    if Path(source).is_dir() and not list(Path(source).glob("*-ubyte*")):
+    if Path(source).is_dir() and not has_idx_files(source):
         return images_in(source, started, classifier)
     data = minivit.load_digits(source)
     actual = [*data.test.images.shape[1:], 1]

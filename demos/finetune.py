@@ -14,10 +14,9 @@ import numpy as np
 import minivit
 from minivit import pretrained
 from minivit.backend import beside, usable_device
-from minivit.data.digits import Split, hold_out
+from minivit.data import preparation
+from minivit.data.digits import Split, has_idx_files
 from minivit.data.folders import image_folder
-from minivit.data.framing import Framing
-from minivit.data.normalize import Normalize
 from minivit.data.resized import Resized
 from minivit.optim import layer_rates
 from minivit.training import Progress, Run
@@ -96,9 +95,7 @@ def load(options):
     options.checkpoint = os.path.abspath(options.checkpoint)
     given = {name: getattr(options, name) for name in ("image_size", "heads", "eps", "pool")}
     body, params, about = pretrained.load(options.checkpoint, classes=0, **given)
-    preparation = dict(about["preparation"])
-    normalize = Normalize(preparation.pop("mean"), preparation.pop("std"))
-    framing = Framing(**preparation)
+    normalize, framing = preparation.of_dict(about["preparation"])
     size = [*body.config["image_size"], body.config["channels"]]
     data = data_of(options, size, framing, rng)
     changes = {"classes": len(data.classes)}
@@ -113,7 +110,7 @@ def load(options):
 def data_of(options, size, framing, rng):
     """The Data, images of a size: height, width and channels."""
     place = Path(options.data)
-    is_folder = place.is_dir() and not list(place.glob("*-ubyte*"))
+    is_folder = place.is_dir() and not has_idx_files(place)
     if place.is_dir():
         options.data = os.path.abspath(place)  # a run may be resumed from another folder
     if is_folder:
@@ -121,9 +118,7 @@ def data_of(options, size, framing, rng):
         images = image_folder(options.data, H, W, rng, C, framing)
         data = training.of_folder("finetune", options.data, images)
     else:
-        digits = minivit.load_digits(options.data)
-        parts = hold_out(digits.train, max(1, len(digits.train.labels) // 12), rng)
-        data = training.Data(*parts, digits.test, digits.classes, {})
+        data = training.of_digits(options.data, rng)
     counts = options.per_class, options.per_class, options.test_per_class
     splits = [few(split, count, rng) for split, count in zip(data[:3], counts, strict=True)]
     if not is_folder:

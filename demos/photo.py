@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from minivit import pretrained
+from minivit.data import preparation
 from minivit.data.download import printable
 from minivit.data.images import load_image, resize
-from minivit.data.normalize import Normalize
 from minivit.files import write_file
 from minivit.study.photo import look
 from minivit.study.photo_figure import encoded, photo_figure
@@ -53,10 +53,10 @@ def main(argv=None):
 def show(options):
     started = time.perf_counter()
     image = load_image(options.photo)
-    model, params, preparation = network(options, image.shape)
+    model, params, normalize = network(options, image.shape)
     H, W = model.config["image_size"]
     pixels = np.rint(255 * resize(image, H, W)).astype(np.uint8)
-    (normalized,) = Normalize(preparation["mean"], preparation["std"])(pixels[None])
+    (normalized,) = normalize(pixels[None])
     loaded = time.perf_counter()
     patches = [place and tuple(place) for place in (options.token, options.other)]
     found = look(model, params, normalized, *patches)
@@ -73,7 +73,7 @@ def show(options):
 
 
 def network(options, shape):
-    """The network at the size of a photo (H, W, 3), its parameters and its preparation."""
+    """The network at the size of a photo (H, W, 3), its parameters and its Normalize."""
     known = dict(classes=0, heads=options.heads, eps=options.eps, pool=options.pool)
     model, params, config = pretrained.load(options.checkpoint, **known)
     if (channels := model.config["channels"]) != 3:
@@ -84,7 +84,8 @@ def network(options, shape):
     size = image_size(shape, model.config["patch_size"], options.image_size)
     if size != tuple(model.config["image_size"]):
         model, params, config = pretrained.load(options.checkpoint, image_size=size, **known)
-    return model, params, config["preparation"]
+    normalize, _ = preparation.of_dict(config["preparation"])  # the photo is not cropped
+    return model, params, normalize
 
 
 def image_size(shape, patch_size, side=None):

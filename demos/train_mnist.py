@@ -5,9 +5,6 @@ import sys
 
 import numpy as np
 
-import minivit
-from minivit.data.digits import hold_out
-
 from . import training, training_options
 from .options import parser_of, propose, status
 
@@ -41,12 +38,11 @@ def train(options):
 
 def load(options):
     """The data, a twelfth of the training images held out, and the generator that drew which."""
-    digits = minivit.load_digits(options.data)
+    rng = np.random.default_rng(options.seed)
+    data = training.of_digits(options.data, rng)
     if options.data not in RECIPES:
         options.data = os.path.abspath(options.data)  # a run may be resumed from another folder
-    rng = np.random.default_rng(options.seed)
-    rest, validation = hold_out(digits.train, max(1, len(digits.train.labels) // 12), rng)
-    return training.Data(rest, validation, digits.test, digits.classes, {}), rng
+    return data, rng
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tqdm import tqdm
 import minivit
 from minivit.backend import usable_device
 from minivit.data.augment import Augmentation
-from minivit.data.digits import Split
+from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
 from minivit.files import write_file, write_json
 from minivit.threads import threads
@@ -89,6 +89,13 @@ def new_model(options, data, rng, device):
     params = minivit.Params(model.init(rng)).to(device)
     classifier = minivit.Classifier(model, params, normalize, data.classes)
     return Progress(classifier, OPTIMIZERS[options.optimizer](params, options.lr))
+
+
+def of_digits(source, rng):
+    """The Data of MNIST or its kin, a twelfth of the training images held out to validate."""
+    digits = minivit.load_digits(source)
+    parts = hold_out(digits.train, max(1, len(digits.train.labels) // 12), rng)
+    return Data(*parts, digits.test, digits.classes, {})
 
 
 def of_folder(demo, folder, images):

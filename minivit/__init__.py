@@ -1,6 +1,7 @@
 """minivit: a Vision Transformer whose every gradient is written by hand, in NumPy."""
 
-from . import pretrained as pretrained
+import importlib
+
 from .checks import gradcheck, structure
 from .classifier import Classifier
 from .data.digits import load_digits
@@ -36,3 +37,10 @@ __all__ = [
     "warmup_cosine",
     "warmup_linear",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Called by Python for `minivit.pretrained`, which is loaded when it is first asked for."""
+    if name == "pretrained":
+        return importlib.import_module(".pretrained", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

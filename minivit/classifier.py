@@ -4,7 +4,6 @@ runs/mnist/weights.safetensors     the parameters
 runs/mnist/config.json             the model's arguments, how images are prepared, the class names
 """
 
-import dataclasses
 import itertools
 import math
 import os
@@ -15,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from .backend import array_module, beside, to_device
+from .data import preparation
 from .data.digits import Split
 from .data.framing import MIDDLE, Framing
 from .data.normalize import Normalize
@@ -27,7 +27,6 @@ from .models.micro_batch import images_at_once
 from .params import Params
 
 SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "patch_size", "channels")
-FRAMING = [field.name for field in dataclasses.fields(Framing)]
 MOST_NUMBERS = 2**28  # of one image: its pixels, tokens or attention
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -149,7 +148,7 @@ class Classifier:
         self.params.to("cpu").save(folder / "weights.safetensors")
         config = {
             "model": self.model.config,
-            "preparation": dataclasses.asdict(self.normalize) | dataclasses.asdict(self.framing),
+            "preparation": preparation.as_dict(self.normalize, self.framing),
             "classes": self.classes,
         }
         write_json(folder / "config.json", config)
@@ -176,10 +175,7 @@ class Classifier:
         try:
             _expect_no_larger(config["model"], weights)
             model = ViT(**config["model"])
-            preparation = dict(config["preparation"])
-            known = [name for name in FRAMING if name in preparation]  # none in older runs
-            framing = Framing(**{name: preparation.pop(name) for name in known})
-            normalize = Normalize(**preparation)
+            normalize, framing = preparation.of_dict(config["preparation"])
             classes = _class_names(config["classes"], model.config["classes"])
         except KeyError as error:
             raise ValueError(
@@ -198,19 +194,14 @@ def _expect_no_larger(sizes, weights):
         raise ValueError(f"expected its sizes by name, got {str(sizes)[:40]}")
     if sizes["classes"] == 0:
         raise ValueError("it has no classes, only features; give it a head, and train that")
-    dim, depth, heads, mlp_dim, classes, patch_size, channels = positive_integers(
-        "ViT", **{name: sizes[name] for name in SIZES}
-    )
+    whole = positive_integers("ViT", **{name: sizes[name] for name in SIZES})
+    dim, depth, heads, _, _, patch_size, channels = whole
     height, width = pair("ViT", "image_size", sizes["image_size"])
     height, width = positive_integers("ViT", height=height, width=width)
-    numbers = depth * dim * (4 * dim + 2 * mlp_dim) + dim * patch_size**2 * channels
-    if sizes.get("pre_logits") is None:
-        numbers += dim * classes
-    else:
-        (hidden,) = positive_integers("ViT", pre_logits=sizes["pre_logits"])
-        numbers += hidden * (dim + classes)
+    if sizes.get("pre_logits") is not None:
+        positive_integers("ViT", pre_logits=sizes["pre_logits"])
     arrays = len(weights.named())
-    if numbers > weights.flat.size or depth > arrays:
+    if fewest_parameters(sizes) > weights.flat.size or depth > arrays:
         raise ValueError(
             f"it has more parameters than the {weights.flat.size:,} in {arrays:,} arrays that "
             "weights.safetensors holds"
@@ -220,6 +211,15 @@ def _expect_no_larger(sizes, weights):
         raise ValueError(
             f"images of {height:,} x {width:,} pixels, {tokens:,} patches, are too large"
         )
+
+
+def fewest_parameters(sizes: dict[str, Any]) -> int:
+    """How many numbers the matrices of a ViT of these arguments have, without its other parts."""
+    dim, hidden = sizes["dim"], sizes.get("pre_logits") or 0
+    of_block = dim * (4 * dim + 2 * sizes["mlp_dim"])  # attention and MLP
+    of_patches = dim * sizes["patch_size"] ** 2 * sizes["channels"]
+    of_head = hidden * dim + sizes["classes"] * (hidden or dim)
+    return sizes["depth"] * of_block + of_patches + of_head
 
 
 def _class_names(names, count):

@@ -106,3 +106,15 @@ def test_a_wheel_installed_elsewhere_brings_all_that_a_clone_has(tmp_path):
     assert (empty / "runs" / "mnist" / "weights.safetensors").is_file()
     assert "page.html" in run("minivit", "explore", "--write", "page.html")
     assert (empty / "page.html").stat().st_size > 10_000
+
+
+def test_published_weights_are_loaded_when_they_are_first_asked_for():
+    code = (
+        "import sys, minivit; early = 'minivit.pretrained' in sys.modules; "
+        "print(early, minivit.pretrained.load.__name__)"
+    )
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert printed.stdout == "False load\n"
+    with pytest.raises(AttributeError, match="'minivit' has no attribute 'pretraind'"):
+        _ = minivit.pretraind

@@ -96,6 +96,11 @@ def hold_out(split: Split, count: int, rng: np.random.Generator) -> tuple[Split,
     )
 
 
+def has_idx_files(folder: str | PathLike) -> bool:
+    """Whether it is a folder with idx files, packed or not, in it."""
+    return any(Path(folder).glob("*-ubyte*"))
+
+
 def _load_split(folder, prefix, sums):
     image_file = _find(folder, f"{prefix}-images-idx3-ubyte")
     label_file = _find(folder, f"{prefix}-labels-idx1-ubyte")

@@ -3,7 +3,7 @@
 import math
 import re
 
-from ..classifier import MOST_NUMBERS
+from ..classifier import MOST_NUMBERS, fewest_parameters
 from ..layers.refusals import pair, positive_integers
 
 ARRAYS_OF_BLOCK = 11  # at least: two norms and four maps, without the bias of q, k and v
@@ -85,11 +85,8 @@ def _image_size(places, class_token, image_size, patch_size):
 def expect_usable_size(own, image_size, arrays):
     """Refuse a model that is larger than its file, before memory is taken for it."""
     dim, mlp_dim, P, C = (own[name] for name in ("dim", "mlp_dim", "patch_size", "channels"))
-    hidden = own["pre_logits"] or 0
-    numbers = own["depth"] * dim * (4 * dim + 2 * mlp_dim) + dim * (P * P * C + hidden)
-    numbers += own["classes"] * (hidden or dim)
     total = sum(math.prod(array.shape) for array in arrays.values())
-    if numbers > total or own["depth"] * ARRAYS_OF_BLOCK > len(arrays):
+    if fewest_parameters(own) > total or own["depth"] * ARRAYS_OF_BLOCK > len(arrays):
         raise ValueError(
             f"its {len(arrays):,} arrays of {total:,} numbers are too few for {own['depth']:,} "
             f"blocks of {dim} features, {mlp_dim} in MLPs, and {own['classes']} classes"

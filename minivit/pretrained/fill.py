@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..params import Params
+from .layout import instances
 from .positions import resize_positions
 from .read import NOT_WEIGHTS
 
@@ -44,15 +45,13 @@ def plan_of(layout, params, own, places, shapes):
     """
     expected = _expected_shapes(params, own, places)
     plan, missing, wrong = [], [], []
-    for rule in layout.rules:
-        for number in range(own["depth"] if "{}" in rule.ours else 1):
-            ours, theirs = rule.ours.format(number), [name.format(number) for name in rule.theirs]
-            absent = [name for name in theirs if name not in shapes]
-            if ours not in expected or (absent == theirs and ours.endswith("attn.qkv.b")):
-                continue  # a part that the model lacks, or a bias that stays zero
-            missing += absent
-            wrong += _of_another_shape(theirs, rule.kind, expected[ours], own, shapes)
-            plan.append((ours, theirs, rule.kind))
+    for ours, theirs, kind in instances(layout.rules, own["depth"]):
+        absent = [name for name in theirs if name not in shapes]
+        if ours not in expected or (absent == theirs and ours.endswith("attn.qkv.b")):
+            continue  # a part that the model lacks, or a bias that stays zero
+        missing += absent
+        wrong += _of_another_shape(theirs, kind, expected[ours], own, shapes)
+        plan.append((ours, theirs, kind))
     used = {name for _, theirs, _ in plan for name in theirs}
     left = [name for name in shapes if name not in used and name not in layout.unused]
     faults = {"missing": missing, "of another shape": wrong, "left over": left}

@@ -66,6 +66,14 @@ class Facts(NamedTuple):
     classes: list[str] | None
 
 
+def instances(rules, depth):
+    """Yield (ours, [theirs], Kind) for each rule, and for each block where it is about one."""
+    for rule in rules:
+        for number in range(depth if "{}" in rule.ours else 1):
+            theirs = [name.format(number) for name in rule.theirs]
+            yield rule.ours.format(number), theirs, rule.kind
+
+
 def _split(ours, count, sizes):
     return np.split(ours, count, axis=-1)
 

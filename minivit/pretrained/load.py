@@ -1,12 +1,10 @@
 """Published weights, read into a ViT whose backward is written by hand."""
 
-import dataclasses
 import re
 from pathlib import Path
 from typing import Any
 
-from ..data.framing import Framing
-from ..data.normalize import Normalize
+from ..data import preparation
 from ..files import one_line
 from ..models import ViT
 from ..params import Params
@@ -100,10 +98,10 @@ def _refuse_unknown_parts(names):
 
 def _config(layout, facts, own, classes):
     """What a run's config.json says beside the model's arguments."""
-    preparation, channels = dict(facts.preparation), own["channels"]
-    if channels != len(preparation["mean"]) == 3:  # a library's default for colours
-        preparation |= dict(mean=[0.5] * channels, std=[0.5] * channels)
-    normalize = Normalize(preparation.pop("mean"), preparation.pop("std"))
+    prepared, channels = dict(facts.preparation), own["channels"]
+    if channels != len(prepared["mean"]) == 3:  # a library's default for colours
+        prepared |= dict(mean=[0.5] * channels, std=[0.5] * channels)
+    normalize, framing = preparation.of_dict(prepared)
     if len(normalize.mean) != channels:
         raise ValueError(f"the mean has {len(normalize.mean)} numbers for {channels} channels")
     names = facts.classes if isinstance(facts.classes, list) else []
@@ -111,9 +109,8 @@ def _config(layout, facts, own, classes):
         names = []
     if len(set(names)) != classes or classes != len(names):
         names = [str(number) for number in range(classes)]
-    framing = Framing(**preparation)
     return {
         "layout": layout.name,
-        "preparation": dataclasses.asdict(normalize) | dataclasses.asdict(framing),
+        "preparation": preparation.as_dict(normalize, framing),
         "classes": names,
     }

@@ -8,6 +8,7 @@ from ..files import write_arrays, write_json
 from ..models import ViT
 from ..params import Params
 from .huggingface import DINOV2, VIT
+from .layout import instances
 from .timm import TIMM
 
 
@@ -34,12 +35,9 @@ def save(model: ViT, params: Params, path: str | Path, layout: str) -> None:
     config = chosen.config(sizes)
     leaves = dict(params.to("cpu").astype(np.float32).named())
     arrays: dict[str, np.ndarray] = {}
-    for rule in chosen.rules:
-        for number in range(sizes["depth"] if "{}" in rule.ours else 1):
-            if rule.ours.format(number) in leaves:
-                ours = leaves.pop(rule.ours.format(number))
-                names = [name.format(number) for name in rule.theirs]
-                arrays |= zip(names, rule.kind.write(ours, len(names), sizes), strict=True)
+    for ours, theirs, kind in instances(chosen.rules, sizes["depth"]):
+        if ours in leaves:
+            arrays |= zip(theirs, kind.write(leaves.pop(ours), len(theirs), sizes), strict=True)
     if leaves:
         raise ValueError(f"save: {layout} has no place for {', '.join(leaves)}")
     if chosen is DINOV2:  # its forward does not read it, but its file has it
