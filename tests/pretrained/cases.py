@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import safetensors
 import safetensors.numpy
 
@@ -48,3 +49,23 @@ def write_folder(folder, weights, config=None, **more):
         if value is not None:
             (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
     return folder
+
+
+def hugging_face(kind, seed=0, **changes):
+    """A model of transformers with random numbers everywhere, on a grid that is not square."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    sizes = dict(
+        hidden_size=10, num_hidden_layers=2, num_attention_heads=5, intermediate_size=13,
+        image_size=(4, 6), patch_size=2,
+    )  # fmt: skip
+    if kind == "Dinov2Model":
+        sizes |= dict(mlp_ratio=2, image_size=6)
+        del sizes["intermediate_size"]
+    config = getattr(transformers, "Dinov2Config" if "Dino" in kind else "ViTConfig")
+    model = getattr(transformers, kind)(config(**sizes | changes)).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
+    return model

@@ -1,8 +1,6 @@
 """Published layouts, read: the numbers of the library that wrote them, forward and backward."""
 
-import dataclasses
 import json
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,20 +9,12 @@ import minivit
 from minivit import pretrained
 from minivit.backend import to_device
 from minivit.checks.structure import structure
-from minivit.data.framing import Framing
-from minivit.data.normalize import Normalize
+from minivit.pretrained.layout import instances
 from minivit.pretrained.load import LAYOUTS
 from minivit.pretrained.positions import resize_positions
 from tests.numeric import relative_error
 
-from .cases import GOLDEN, NAMES, Case, write_folder
-
-REFUSED = json.loads((GOLDEN / "timm-refused.json").read_text(encoding="utf-8"))
-PARTS = {
-    "distilled": "a distillation token", "reg_tokens": "register tokens",
-    "pre_norm": "a layer norm before the blocks", "qk_norm": "normalised queries and keys",
-    "map": "pooling by attention",
-}  # fmt: skip
+from .cases import NAMES, Case, hugging_face, write_folder
 
 
 def layout_of(name, weights):
@@ -34,12 +24,9 @@ def layout_of(name, weights):
 def under_their_names(layout, model, nest):
     """{their name: array} of arrays under our names."""
     theirs, leaves = {}, dict(nest.named())
-    for rule in layout.rules:
-        for number in range(model.config["depth"] if "{}" in rule.ours else 1):
-            if rule.ours.format(number) in leaves:
-                names = [name.format(number) for name in rule.theirs]
-                array = leaves[rule.ours.format(number)]
-                theirs |= zip(names, rule.kind.write(array, len(names), model.config), strict=True)
+    for ours, names, kind in instances(layout.rules, model.config["depth"]):
+        if ours in leaves:
+            theirs |= zip(names, kind.write(leaves[ours], len(names), model.config), strict=True)
     return theirs
 
 
@@ -102,26 +89,6 @@ def test_the_names_that_flax_gives_today_are_read_too(name, tmp_path):
     assert any("MlpBlock_0" in key for key in case.weights)
     model, params, _ = load(case, tmp_path)
     assert relative_error(model.forward(params, case.images)[0], case.logits) <= 1e-5
-
-
-def hugging_face(kind, seed=0, **changes):
-    """A model of transformers with random numbers everywhere, on a grid that is not square."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    sizes = dict(
-        hidden_size=10, num_hidden_layers=2, num_attention_heads=5, intermediate_size=13,
-        image_size=(4, 6), patch_size=2,
-    )  # fmt: skip
-    if kind == "Dinov2Model":
-        sizes |= dict(mlp_ratio=2, image_size=6)
-        del sizes["intermediate_size"]
-    config = getattr(transformers, "Dinov2Config" if "Dino" in kind else "ViTConfig")
-    model = getattr(transformers, kind)(config(**sizes | changes)).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
-    return model
 
 
 HUGGING_FACE = {
@@ -254,151 +221,6 @@ def test_timms_architecture_tells_the_heads(architecture, heads, tmp_path):
         assert pretrained.load(tmp_path)[0].config["heads"] == heads
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_a_vit_here_has_not_is_refused_by_name(name, tmp_path):
-    shapes = REFUSED[name]["shapes"]
-    weights = {key: np.ones(shape, np.float32) for key, shape in shapes.items()}
-    write_folder(tmp_path, weights, REFUSED[name]["config"])
-    with pytest.raises(ValueError, match=f"it has {PARTS[name]} "):
-        pretrained.load(tmp_path)
-
-
-def test_hugging_faces_deit_is_refused_by_name(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    sizes = dict(hidden_size=10, num_hidden_layers=1, num_attention_heads=5, intermediate_size=13)
-    config = transformers.DeiTConfig(**sizes, image_size=4, patch_size=2)
-    transformers.DeiTModel(config).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="it has a distillation token"):
-        pretrained.load(tmp_path)
-
-
-def without(name):
-    return lambda weights, config: weights.pop(name)
-
-
-def claiming(**claims):
-    return lambda weights, config: config["model_args"].update(claims)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (without("blocks.1.norm2.bias"), "missing: blocks.1.norm2.bias$"),
-        (without("patch_embed.proj.bias"), "patch_embed.proj.bias is missing; expected 1 axes"),
-        (without("pos_embed"), "pos_embed is missing; expected 3 axes"),
-        (lambda w, c: w.update(extra=w["norm.bias"]), "left over: extra$"),
-        (
-            lambda w, c: w.update({"norm.bias": w["norm.bias"][:9]}),
-            r"of another shape: norm.bias is \(9,\), not \(10,\)$",
-        ),
-        (
-            lambda w, c: w.update({f"x{i}": w["norm.bias"] for i in range(9)}),
-            "left over: x0, x1, x2, x3 and 5 more",
-        ),
-        (
-            lambda w, c: w.update({"patch_embed.proj.bias": np.ones(10**6, np.float32)}),
-            "config.json says dim 10; the arrays are of 1000000",
-        ),
-        (claiming(embed_dim=768), "config.json says dim 768; the arrays are of 10"),
-        (claiming(img_size=[8, 6]), "says images of 8 x 6 pixels, but has 7 positions"),
-        (claiming(img_size="large"), "height must be an integer, got 'large'"),
-        (claiming(num_heads=3), "dim 10 is not divisible by heads 3"),
-        (claiming(num_heads="five"), "heads must be an integer, got 'five'"),
-        (claiming(act_layer="relu"), "the activation relu and the pooling token; expected gelu or"),
-        (claiming(global_pool="map"), "the pooling map; expected"),
-        (claiming(pool_include_prefix=True), "pool_include_prefix"),
-        (
-            lambda w, c: c.update(architecture="vit_base_patch16_siglip_gap_256"),
-            "architecture vit_base_patch16_siglip_gap_256 has parts that config.json does not",
-        ),
-        (lambda w, c: c["pretrained_cfg"].update(std=[1, 0, 1]), "std greater than 0"),
-        (lambda w, c: c["pretrained_cfg"].update(mean="grey"), "cannot be read into a ViT: "),
-        (lambda w, c: c.update(model_args=[1]), "cannot be read into a ViT: "),
-        (lambda w, c: w.update({"norm.bias": w["norm.bias"] * np.nan}), "norm.bias is not finite"),
-        (
-            lambda w, c: w.update({"norm.bias": w["norm.bias"].astype(int)}),
-            "norm.bias: it holds I64 numbers; expected floating-point numbers",
-        ),
-    ],
-)
-def test_what_does_not_fit_is_listed(change, message, tmp_path):
-    case = Case("timm-token")
-    change(case.weights, case.config)
-    with pytest.raises(ValueError, match=message) as refused:
-        pretrained.load(case.write(tmp_path))
-    assert str(tmp_path) in str(refused.value)
-    assert str(refused.value).isprintable()
-
-
-@pytest.mark.parametrize(
-    "arrays",
-    [
-        {"patch_embed.proj.bias": np.ones(10**6, np.float32)},
-        {"head.bias": np.ones(10**8, np.int8)},
-        {"pre_logits.fc.bias": np.ones(10**8, np.int8)},
-        {f"blocks.{i}.norm1.weight": np.ones(1, np.float32) for i in range(3000)},
-        {"patch_embed.proj.weight": np.ones((0, 2**27, 1, 1), np.float32)},
-    ],
-    ids=lambda arrays: min(arrays),
-)
-def test_no_memory_is_taken_for_more_than_the_file_holds(arrays, tmp_path):
-    case = Case("timm-token")
-    case.config = {"architecture": "vit_tiny_patch2_6", "global_pool": "token"}
-    case.weights["pos_embed"] = case.weights["pos_embed"][:, :5]
-    case.weights |= arrays
-    path = case.write(tmp_path)
-    tracemalloc.start()
-    with pytest.raises(ValueError, match="are too few for .* blocks of .* features"):
-        pretrained.load(path)
-    assert tracemalloc.get_traced_memory()[1] < 50_000_000
-    tracemalloc.stop()
-
-
-def test_a_number_too_large_for_float32_is_refused(tmp_path):
-    case = Case("timm-token")
-    case.weights["norm.weight"] = np.full(10, 1e300)
-    with pytest.raises(ValueError, match="norm.weight is not finite"):
-        pretrained.load(case.write(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"image_size": 5}, "5 x 5 pixels cannot be cut into patches of 2 x 2"),
-        ({"image_size": 10**6}, "images of 1000000 x 1000000 pixels, .* tokens, are too large"),
-        ({"heads": 3}, "dim 10 is not divisible by heads 3"),
-        ({"eps": -1}, "eps must be positive"),
-        ({"eps": "tiny"}, "cannot be read into a ViT"),
-        ({"pool": "max"}, 'pool must be "mean", or "cls"'),
-        ({"classes": -2}, "classes must be at least 1, got -2"),
-    ],
-)
-def test_what_cannot_be_asked_for_is_refused(options, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        pretrained.load(Case("timm-token").write(tmp_path), **options)
-
-
-def test_numbers_that_changed_on_disk_are_noticed(tmp_path):
-    case = Case("google-token")
-    path = case.write(tmp_path)
-    numbers = case.weights["head/kernel"].tobytes()
-    data = path.read_bytes()
-    assert data.count(numbers) == 1
-    path.write_bytes(data.replace(numbers, numbers[:-1] + b"\0"))
-    with pytest.raises(ValueError, match="Bad CRC-32 for file 'head/kernel"):
-        pretrained.load(path)
-
-
-def test_a_run_of_minivits_own_is_told_apart(tmp_path):
-    model = minivit.ViT(
-        image_size=4, patch_size=2, channels=1, dim=4, depth=1, heads=1, mlp_dim=3, classes=2
-    )
-    params = minivit.Params(model.init(np.random.default_rng(0)))
-    params.save(tmp_path / "weights.safetensors")
-    with pytest.raises(ValueError, match=r"minivit\.Classifier\.load reads"):
-        pretrained.load(tmp_path)
-
-
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_other_precisions_are_read_as_float32(dtype, tmp_path):
     torch = pytest.importorskip("torch")
@@ -439,69 +261,3 @@ def test_structure_and_gradcheck_hold_for_what_was_read(name, tmp_path):
         loss=lambda logits: minivit.cross_entropy(logits, np.array([0, 2])),
     )  # fmt: skip
     assert report.ok, report
-
-
-@pytest.mark.parametrize(
-    "processor, expected",
-    [
-        (
-            {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
-             "resample": 3, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]},
-            (Normalize([0.1, 0.2, 0.3], [0.4, 0.5, 0.6]), Framing(0.875, False, "bicubic")),
-        ),
-        (
-            {"size": {"height": 224, "width": 224}, "resample": 2},
-            (Normalize([0.5] * 3, [0.5] * 3), Framing(1.0, True, "bilinear")),
-        ),
-        ({"size": 224}, (Normalize([0.5] * 3, [0.5] * 3), Framing(1.0, True, "bilinear"))),
-        (None, (Normalize([0.5] * 3, [0.5] * 3), Framing(1.0, True, "bilinear"))),
-    ],
-)  # fmt: skip
-def test_hugging_faces_preparation_of_images(processor, expected, tmp_path):
-    hugging_face("ViTForImageClassification", num_labels=3).save_pretrained(tmp_path)
-    if processor:
-        (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
-    _, _, config = pretrained.load(tmp_path)
-    normalize, framing = expected
-    assert config["preparation"] == dataclasses.asdict(normalize) | dataclasses.asdict(framing)
-    assert config["classes"] == ["LABEL_0", "LABEL_1", "LABEL_2"]
-
-
-@pytest.mark.parametrize(
-    "processor, message",
-    [
-        ({"resample": 0}, "asks for resample 0"),
-        ({"do_normalize": False}, "do_normalize False"),
-        ({"rescale_factor": 1 / 127.5}, "rescale_factor 0.00784"),
-        ({"image_mean": [0.5, 0.5], "image_std": [0.5, 0.5]}, "the mean has 2 numbers for 3"),
-        ({"size": {"shortest_edge": "256"}, "crop_size": 224}, "cannot be read into a ViT"),
-    ],
-)
-def test_a_preparation_that_minivit_lacks_is_refused(processor, message, tmp_path):
-    hugging_face("ViTForImageClassification", num_labels=3).save_pretrained(tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
-    with pytest.raises(ValueError, match=message):
-        pretrained.load(tmp_path)
-
-
-@pytest.mark.parametrize("names", [{"1": "a", "2": "b", "3": "c"}, {"0": "a\n", "1": 2, "2": "c"}])
-def test_class_names_that_make_no_sense_become_numbers(names, tmp_path):
-    hugging_face("ViTForImageClassification", num_labels=3).save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text()) | {"id2label": names}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert pretrained.load(tmp_path)[2]["classes"] == ["0", "1", "2"]
-
-
-def test_timms_preparation_of_images(tmp_path):
-    case = Case("timm-token")
-    case.config["pretrained_cfg"] |= dict(crop_pct=0.95, crop_mode="squash", mean=[0.1, 0.2, 0.3])
-    case.config["label_names"] = list("abcdefghi")
-    _, _, config = pretrained.load(case.write(tmp_path))
-    assert config == {
-        "layout": "timm",
-        "preparation": {
-            "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5], "crop": 0.95, "squash": True,
-            "interpolation": "bicubic",
-        },
-        "classes": list("abcdefghi"),
-    }  # fmt: skip
