@@ -1,6 +1,5 @@
 """Tables for notebooks: what `_repr_html_` of models, parameters, traces and reports is made of."""
 
-import html
 from collections.abc import Iterable, Sequence
 
 
@@ -14,13 +13,24 @@ def table(
     """
     rows = list(rows)
     lines = ["<table>", _row("th", header), *(_row("td", row) for row in rows), "</table>"]
-    title = html.escape(caption)
+    title = _escaped(caption)
     if len(rows) > open_rows:
         return f"<details><summary>{title}</summary>{''.join(lines)}</details>"
     return f"<p>{title}</p>{''.join(lines)}"
 
 
+def listing(lines: Iterable[str]) -> str:
+    """Return a list as HTML; every text is escaped."""
+    return f"<ul>{''.join(f'<li>{_escaped(line)}</li>' for line in lines)}</ul>"
+
+
 def _row(tag, cells):
-    first, *others = (html.escape(str(cell)) for cell in cells)
+    first, *others = map(_escaped, cells)
     left = f'<{tag} style="text-align:left"><code>{first}</code></{tag}>'
     return f"<tr>{left}{''.join(f'<{tag}>{cell}</{tag}>' for cell in others)}</tr>"
+
+
+def _escaped(value):
+    import html  # here, as only notebooks need it
+
+    return html.escape(str(value))

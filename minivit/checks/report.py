@@ -1,12 +1,11 @@
 """The results of checks: compared gradients (Report) and checked properties (Findings)."""
 
-import html
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from ..html import table
+from ..html import listing, table
 
 UNKNOWN = "cause unknown: not a multiple, rearrangement, part or term of the right gradient"
 
@@ -88,9 +87,8 @@ class Report:
     def _repr_html_(self):
         """What a notebook shows: the table, and then all that is said about it."""
         header, *rows = self.cells()
-        remarks = "".join(f"<li>{html.escape(line)}</li>" for line in self.remarks())
         caption = "All right" if self.ok else "NOT RIGHT"
-        return f"{table(f'{caption}: {self.method}, {self.mode}', header, rows)}<ul>{remarks}</ul>"
+        return f"{table(f'{caption}: {self.method}, {self.mode}', header, rows)}{listing(self.remarks())}"
 
     def remarks(self):
         """What is said under the table: causes, notes, problems, and the outcome."""
