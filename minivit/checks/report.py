@@ -87,8 +87,9 @@ class Report:
     def _repr_html_(self):
         """What a notebook shows: the table, and then all that is said about it."""
         header, *rows = self.cells()
-        caption = "All right" if self.ok else "NOT RIGHT"
-        return f"{table(f'{caption}: {self.method}, {self.mode}', header, rows)}{listing(self.remarks())}"
+        outcome = "All right" if self.ok else "NOT RIGHT"
+        caption = f"{outcome}: {self.method}, {self.mode}"
+        return table(caption, header, rows) + listing(self.remarks())
 
     def remarks(self):
         """What is said under the table: causes, notes, problems, and the outcome."""

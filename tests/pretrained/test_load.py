@@ -144,6 +144,15 @@ def test_hugging_faces_logits_and_gradients(name, in_memory, tmp_path):
     assert config["layout"] == "huggingface"
 
 
+@pytest.mark.parametrize("kind, eps", [("ViTModel", 1e-12), ("Dinov2Model", 1e-6)])
+def test_without_a_word_on_eps_it_is_hugging_faces_default(kind, eps, tmp_path):
+    hugging_face(kind).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("layer_norm_eps") == eps
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert pretrained.load(tmp_path)[0].config["eps"] == eps
+
+
 def test_a_folder_in_parts_is_one_network(tmp_path):
     theirs = hugging_face("ViTModel")
     theirs.save_pretrained(tmp_path / "whole")
