@@ -50,7 +50,9 @@ def test_every_layer_is_right(name, mode, method):
     for seed in range(3):
         report = check(name, method=method, mode=mode, seed=seed)
         assert report.ok, report
-        assert max(row.error for row in report.rows) <= {"complex": 1e-12, "central": 1e-7}[method]
+        if method == "complex" or mode == "full":  # a slope along a direction may be close to zero
+            limit = {"complex": 1e-12, "central": 1e-7}[method]
+            assert max(row.error for row in report.rows) <= limit
 
 
 @pytest.mark.parametrize(
@@ -340,3 +342,18 @@ def test_random_shapes_raise_no_false_alarm(seed):
             errors = [row.error for row in report.rows if row.verdict == "ok"]
             assert max(errors, default=0) <= tolerance, report
     assert minivit.structure(model, seed).ok
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_an_input_drawn_with_the_seed_of_the_check_is_not_dy_again(seed):
+    class Squared:
+        """y = ½ x², with a backward that takes x for dy."""
+
+        def forward(self, x):
+            return x * x / 2, {"x": x}
+
+        def backward(self, dy, cache):
+            return cache["x"] * cache["x"]
+
+    x = np.random.default_rng(seed).standard_normal((3, 4))
+    assert not minivit.gradcheck(Squared(), x, seed=seed).ok
