@@ -2,7 +2,8 @@
 
 A process of its own runs the answer, as the file may hang, crash or change anything there. It
 explains what is wrong, and leaves the arrays that the answer computes in a few trials. The verdict
-is this process's: it compares these arrays with those of the engine's own layer.
+is this process's: it compares these arrays with those of the engine's own layer. A class of a
+notebook is tried in the notebook's process.
 """
 
 import contextlib
@@ -48,6 +49,21 @@ def grade(path, name):
             return judge(dict(arrays), name)
 
 
+def grade_class(answer, name):
+    """Grade a class that a notebook defines: print its report, and whether it is right.
+
+    answer: a class derived from the engine's layer, with a backward of its own
+    """
+    with hidden_backward(name):
+        arrays = try_answer(answer, name, answer.backward.__code__.co_filename)
+    report, problem = judge(arrays, name)
+    print(report, end="\n\n" if report else "")
+    if problem:
+        print(f"Not right yet: {problem}")
+    else:
+        print(f"Right: {answer.__name__} computes the gradients of {name}.")
+
+
 def judge(arrays, name):
     """The report and the problem, from the arrays that `run_answer` returned."""
     reports, problem = arrays["reports"].tolist(), str(arrays["problem"])
@@ -71,21 +87,33 @@ def judge(arrays, name):
 
 
 def run_answer(path, name):
-    """Run the answer in this process; return {name: array}: reports, a problem, and the trials."""
+    """Run the answer in a file in this process; return {name: array}, as `try_answer` does."""
+    try:
+        answer = load_answer(path, name)
+    except (Exception, SystemExit) as error:
+        return {"reports": np.array([], str), "problem": np.array(_where(error, path))}
+    return try_answer(answer, name, path)
+
+
+def try_answer(answer, name, path):
+    """Try the answer's class; return {name: array}: reports, a problem, and the trials.
+
+    path: where the answer is written
+    """
     arrays, reports, problem = {}, [], ""
     make = CASES[name].make
     try:
-        answer = load_answer(path, name)(*make.args, **make.keywords)
-        if vars(answer).keys() != vars(make()).keys():
+        layer = answer(*make.args, **make.keywords)
+        if vars(layer).keys() != vars(make()).keys():
             raise NotRight("__init__ sets other attributes than before; restore it")
         for number, (params, x) in enumerate(trials(name)):
-            arrays[f"y{number}"], _ = forward_of(answer, 0)(params, x)
+            arrays[f"y{number}"], _ = forward_of(layer, 0)(params, x)
             if x.dtype == np.float64:
-                report = gradcheck(answer, x, seed=number)
+                report = gradcheck(layer, x, seed=number)
             reports.append(str(report))
             if not report.ok:
                 break
-            _, arrays[f"dx{number}"], arrays[f"grads{number}"] = run(answer, params, x)
+            _, arrays[f"dx{number}"], arrays[f"grads{number}"] = run(layer, params, x)
     except (Exception, SystemExit) as error:
         problem = _where(error, path)
     return {"reports": np.array(reports, str), "problem": np.array(problem), **arrays}
@@ -146,15 +174,27 @@ def _where(error, path):
     return f"{place}{error if plain else f'{kind}: {error}'}"
 
 
-def main(path, name, result):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the parent ends this process
+@contextlib.contextmanager
+def hidden_backward(name):
+    """Let the engine's own backward of a layer say that it does not count."""
     layer = CASES[name].make.func
+    backward = layer.backward
 
     def forbidden(*_):
         raise NotRight(f"this calls minivit's own {layer.__name__}.backward; write yours")
 
     layer.backward = forbidden
-    np.savez(result, **run_answer(path, name))
+    try:
+        yield
+    finally:
+        layer.backward = backward
+
+
+def main(path, name, result):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the parent ends this process
+    with hidden_backward(name):
+        arrays = run_answer(path, name)
+    np.savez(result, **arrays)
 
 
 if __name__ == "__main__":

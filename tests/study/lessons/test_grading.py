@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from minivit.checks.suite import CASES
+from minivit.layers import Softmax
 from minivit.study.lessons import grading
 from minivit.study.lessons.exercise import EXERCISES
-from minivit.study.lessons.grading import grade, judge, run_answer
+from minivit.study.lessons.grading import grade, grade_class, judge, run_answer
 from tests.study.lessons.answers import written
 
 RIGHT = "y * (dy - (dy * y).sum(-1, keepdims=True))"
@@ -140,3 +141,33 @@ def test_an_answer_that_never_ends_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(grading, "SECONDS", 5)
     _, problem = grade(written(tmp_path, "softmax", "while True:\n    pass"), "softmax")
     assert "was still running after 5 s" in problem
+
+
+class Unchanged(Softmax):
+    """Takes the engine's own backward."""
+
+
+class WithoutAverage(Softmax):
+    def backward(self, dy, cache):
+        return dy * cache["y"]
+
+
+class Right(Softmax):
+    def backward(self, dy, cache):
+        y = cache["y"]
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    "answer, says",
+    [
+        (Right, "(complex, full).\n\nRight: Right computes the gradients of softmax.\n"),
+        (WithoutAverage, "Not right: x.\n\nNot right yet: its gradients are wrong\n"),
+        (Unchanged, "this calls minivit's own Softmax.backward; write yours\n"),
+    ],
+)
+def test_a_class_of_a_notebook_is_graded_on_the_spot(answer, says, capsys):
+    before = Softmax.backward
+    assert grade_class(answer, "softmax") is None
+    assert capsys.readouterr().out.endswith(says)
+    assert Softmax.backward is before
