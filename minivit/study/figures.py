@@ -98,7 +98,7 @@ def attention_and_gradients(classifier, images, labels):
     titles = ["patches", *(f"attention {i}" for i in range(len(received))), "dLoss/dpixels"]
     figure = _image_rows(titles, images, names, received, dimages, cmap="gray_r")
     for axes in figure.axes[:: len(titles)]:
-        _draw_grid(axes, *images[0].shape[:2], model.patches.patch_size)
+        draw_grid(axes, *images[0].shape[:2], model.patches.patch_size)
     return figure
 
 
@@ -146,12 +146,12 @@ def patch_grid(image, patch_size):
     figure = Figure(figsize=(6, 6 * H / W), layout="constrained")
     axes = figure.subplots()
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(0, W, H, 0))
-    _draw_grid(axes, H, W, patch_size)
+    draw_grid(axes, H, W, patch_size)
     axes.axis("off")
     return figure
 
 
-def _draw_grid(axes, height, width, patch_size):
+def draw_grid(axes, height, width, patch_size):
     """The lines between the patches."""
     P, Q = pair("figures", "patch_size", patch_size)
     axes.hlines(range(0, height + 1, P), 0, width, color=BLUE, linewidth=0.6)
