@@ -5,7 +5,7 @@ import math
 import time
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..backend import device_of, floats
 from ..layers.refusals import positive_integers
