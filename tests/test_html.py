@@ -9,7 +9,7 @@ import minivit
 from minivit.checks.report import Findings
 from minivit.html import table
 from minivit.layers import Linear, PreNormBlock
-from minivit.models import Encoder
+from minivit.models import CNN, Encoder
 from minivit.study import trace
 
 MODEL = minivit.ViT(
@@ -47,6 +47,12 @@ def test_models(kind):
     html = kind(**config)._repr_html_()
     assert f"{kind.__name__}: 2 x 3 patches, 6 tokens" in html
     assert ["mlp_dim", "5"] in cells(html)
+
+
+def test_a_convolutional_network():
+    html = CNN(image_size=(4, 6), channels=1, classes=3, dims=(5, 7))._repr_html_()
+    assert "CNN: 2 stages" in html
+    assert ["dims", "[5, 7]"] in cells(html)
 
 
 def test_a_trace_shows_lines_with_their_gradients_and_computes_none():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..html import table
 from ..layers import Halve, Linear, MeanPool, Stage
 from ..layers.refusals import expect_like, pair, positive_integers
 from ..params import Nest, Params
@@ -61,6 +62,11 @@ class CNN:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
         return f"CNN({arguments})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the arguments."""
+        caption = f"CNN: {len(self.stages)} stages"
+        return table(caption, ["argument", "value"], self.config.items())
 
     def init(self, rng: "np.random.Generator", dtype: type | np.dtype = np.float32) -> Nest:
         """Return the nest of initial parameters, for Params; `rng` is a np.random.Generator."""
