@@ -79,7 +79,8 @@ def fit(
     options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
     coming = ahead(batches(train, **options))
     seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
-    bar = tqdm(total=epochs * count, initial=seen, unit=" images", unit_scale=True, disable=None)
+    how = dict(unit=" images", unit_scale=True, leave=False, disable=None)
+    bar = tqdm(total=epochs * count, initial=seen, **how)
     began = time.perf_counter() - progress.seconds
     with (
         workers(shards, progress.classifier.model, params) as run,
