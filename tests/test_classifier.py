@@ -240,7 +240,10 @@ def test_refuses_what_it_was_not_trained_on(images, error, message):
         oblong().predict(images)
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.stem)
+DIGITS = sorted(path for path in SAMPLES.iterdir() if path.stem != "cat")
+
+
+@pytest.mark.parametrize("path", DIGITS, ids=lambda path: path.stem)
 def test_reads_the_digit_in_a_picture_as_mnist_draws_it(path):
     classifier = untrained()
     pixels, warnings = classifier.read(path)
