@@ -56,24 +56,27 @@ def shortened(name):
 
 
 def executed(notebook, folder):
-    """Run a notebook from the top, in a folder that has the samples; raises what a cell raises."""
+    """Run a notebook from the top, in a folder that has the samples; raises what a cell raises.
+
+    Its progress bars are left out.
+    """
     from nbclient import NotebookClient  # of the extra [notebook], as is the kernel
 
     shutil.copytree(DEMOS / "samples", Path(folder, "samples"), dirs_exist_ok=True)
     how = dict(timeout=SECONDS, kernel_name="python3", coalesce_streams=True)
     NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **how).execute()
+    notebook.metadata.pop("widgets", None)
+    for cell in code_cells(notebook):
+        cell.outputs = [item for item in cell.outputs if WIDGET not in item.get("data", {})]
     return notebook
 
 
 def write(notebook, name):
-    """Write demos/NAME.ipynb with its outputs, but without progress bars and times of day."""
-    notebook.metadata.pop("widgets", None)
+    """Write demos/NAME.ipynb with its outputs, but without times of day."""
     notebook.metadata.language_info = {"name": "python"}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{name.replace('_', '-')}-{number}"
         cell.metadata.pop("execution", None)
-        if cell.cell_type == "code":
-            cell.outputs = [item for item in cell.outputs if WIDGET not in item.get("data", {})]
     write_file(DEMOS / f"{name}.ipynb", f"{nbformat.writes(notebook)}\n".encode())
 
 
