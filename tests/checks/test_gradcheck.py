@@ -50,7 +50,7 @@ def test_every_layer_is_right(name, mode, method):
     for seed in range(3):
         report = check(name, method=method, mode=mode, seed=seed)
         assert report.ok, report
-        if method == "complex" or mode == "full":  # a slope along a direction may be close to zero
+        if (name, mode, method) != ("cnn", "directional", "central"):  # has slopes close to zero
             limit = {"complex": 1e-12, "central": 1e-7}[method]
             assert max(row.error for row in report.rows) <= limit
 
