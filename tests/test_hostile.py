@@ -3,10 +3,7 @@
 The table stands in tests/hostile/, a file for each kind of input.
 """
 
-import contextlib
 import os
-import resource
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,18 @@ from demos import evaluate, predict, train_mnist
 from minivit.data import download
 from minivit.data import images as reading
 from tests.data.server import serving
-from tests.hostile import Place, checkpoints, idx, images, labels, name_of, runs, urls, weights
+from tests.hostile import (
+    Place,
+    checkpoints,
+    idx,
+    images,
+    labels,
+    limits,
+    name_of,
+    runs,
+    urls,
+    weights,
+)
 
 KINDS = (images, urls, runs, checkpoints, idx, labels, weights)
 TABLE = [row for kind in KINDS for row in kind.ROWS]
@@ -34,27 +42,6 @@ def place(tmp_path, web, monkeypatch):
     monkeypatch.setattr(download, "MOST_BYTES", 300_000)
     monkeypatch.setenv("no_proxy", "*")
     return Place(tmp_path, web)
-
-
-@contextlib.contextmanager
-def limits(seconds, size):
-    """Inside the `with`, the process gets so many bytes more at most, and so many seconds."""
-
-    def late(*_):
-        raise AssertionError(f"it took more than {seconds} s")
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    usual = resource.getrlimit(resource.RLIMIT_AS)
-    most = pages * resource.getpagesize() + size
-    handler = signal.signal(signal.SIGALRM, late)
-    resource.setrlimit(resource.RLIMIT_AS, (most, usual[1]))
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
-        resource.setrlimit(resource.RLIMIT_AS, usual)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=name_of)

@@ -1,38 +1,20 @@
-"""Pictures from files and from the web: read, turned upright, checked and resized.
+"""Pictures from files and from the web: read, framed and resized."""
 
-Pillow decodes them: it knows the size of a picture before it takes memory for the pixels.
-"""
-
-import contextlib
-import io
 import math
 import re
-import threading
-import warnings
 from os import PathLike
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
+from .decode import MOST_PIXELS, decode
 from .download import MOST_BYTES, fetch, printable
 from .framing import MIDDLE, Framing
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 SECONDS = 20  # for a download
-MOST_PIXELS = 2**25  # as floats, 12 bytes a pixel, 400 MB
-UPRIGHT = {  # how to turn a picture upright, by its EXIF orientation (CIPA DC-008, table 6)
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-LOCK = threading.Lock()
 
 
 def load_image(source: str | PathLike[str]) -> NDArray[np.float32]:
@@ -45,38 +27,11 @@ def load_image(source: str | PathLike[str]) -> NDArray[np.float32]:
     Errors, each naming the source:
         OSError:    a file that is missing or cannot be read, no file, or more than 2**26 bytes;
                     for a URL, what `fetch` raises
-        ValueError: not a picture of these formats, damaged or cut off, more than 2**25 pixels, or
-                    pixels of 32 bits
+        ValueError: not a picture of these formats, damaged or cut off, more than 25 * 2**20
+                    pixels, or pixels of 32 bits
     """
     name = printable(source)
-    data = _bytes_of(source, name)
-    too_large = f"{name} has more than {MOST_PIXELS:,} pixels, the limit; make it smaller first"
-    try:
-        with _quiet():
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise ValueError(too_large) from None
-    except Exception:  # whatever a parser raises at bytes that make no sense
-        begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
-        raise ValueError(
-            f"{name} is not an image, or a damaged one: it {begins}; expected {', '.join(FORMATS)}"
-        ) from None
-    if math.prod(image.size) > MOST_PIXELS:
-        raise ValueError(too_large)
-    if image.mode in ("I", "F", "LAB"):
-        raise ValueError(
-            f"{name} has pixels of mode {image.mode}; expected grey or RGB of 8 or 16 bits"
-        )
-    try:
-        with _quiet() if image.format == "TIFF" else contextlib.nullcontext():  # reads tags again
-            image.load()
-        return _rgb(_upright(image))
-    except MemoryError:
-        raise ValueError(f"{name} needs more memory than is free; make it smaller first") from None
-    except Exception:
-        raise ValueError(
-            f"{name} is a damaged {image.format}, or cut off; replace it with a fresh copy"
-        ) from None
+    return decode(_bytes_of(source, name), name)
 
 
 def load_pixels(
@@ -133,7 +88,7 @@ def resize(image: NDArray[np.float32], height: int, width: int) -> NDArray[np.fl
 
 
 def expect_size(height: int, width: int) -> None:
-    """Check a size to resize to. Errors: ValueError below 1 or above 2**25 pixels."""
+    """Check a size to resize to. Errors: ValueError below 1 or above 25 * 2**20 pixels."""
     if height < 1 or width < 1:
         raise ValueError(f"resize: expected height and width of at least 1, got {height} x {width}")
     if height * width > MOST_PIXELS:
@@ -150,8 +105,8 @@ def _middle(image, height, width, rounded):
 
 
 def _bytes(image):
-    """Floats in [0, 1] as bytes."""
-    return np.rint(255 * image).astype(np.uint8)
+    """Floats in [0, 1] as bytes; the floats, which nobody needs any more, are overwritten."""
+    return np.rint(np.multiply(image, 255, out=image), out=image).astype(np.uint8)
 
 
 def _bytes_of(source, name):
@@ -170,39 +125,3 @@ def _bytes_of(source, name):
     if len(data) > MOST_BYTES:
         raise OSError(f"{name} is larger than {MOST_BYTES:,} bytes, the limit for an image")
     return data
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Silence Pillow's warnings about odd metadata, and about sizes that are checked here."""
-    with LOCK, warnings.catch_warnings():  # all threads share Python's warning filters
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _upright(image):
-    """The image turned as its EXIF orientation says.
-
-    `ImageOps.exif_transpose` also writes the metadata anew, and fails where a tag makes no sense.
-    """
-    try:
-        with _quiet():
-            turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # the metadata makes no sense; the pixels may be good
-        return image
-    return image if turn is None else image.transpose(turn)
-
-
-def _rgb(image):
-    """A Pillow image on white, RGB (H, W, 3) float32 in [0, 1]."""
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.float32) / 65535
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    image = image if image.mode == mode else image.convert(mode)
-    pixels = np.asarray(image).astype(np.float32)
-    pixels /= 255
-    if mode == "RGB":
-        return pixels
-    alpha = pixels[:, :, 3:]
-    return pixels[:, :, :3] * alpha + (1 - alpha)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from minivit.data.images import load_image
+from tests.data.formats import chunk, tiff
 from tests.data.pictures import NOISE, OPTIONS, RGB, saved
 
 from . import Row
@@ -24,18 +25,11 @@ def file_of(data):
     return give
 
 
-def png(width, height, depth=8, color=2, body=b""):
-    """A PNG whose header says anything."""
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)),
-        (b"IDAT", body),
-        (b"IEND", b""),
-    ]
-    packed = (
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+def sized(width, height, depth=8, color=2, body=b"", more=b""):
+    """A PNG whose header says anything, with more chunks before its pixels."""
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    parts = [chunk("IHDR", head), more, chunk("IDAT", body), chunk("IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def broken():
@@ -53,7 +47,53 @@ def patched(kind, before, offset, data):
 
 
 def bomb():
-    return png(50_000, 50_000, 1, 0, zlib.compress(bytes(50_000 * 6251), 1))
+    return sized(50_000, 50_000, 1, 0, zlib.compress(bytes(50_000 * 6251), 1))
+
+
+def many_scans():
+    """A progressive JPEG of 5000 x 5000, 32 MB as pixels, with a scan in each 33 bytes."""
+    tables = b"\xff\xc4\0\x14\0\1" + bytes(16) + b"\xff\xc4\0\x14\x10\1" + bytes(15) + b"\xe0"
+    head = b"\xff\xc2" + struct.pack(">HBHHBBBB", 11, 8, 5000, 5000, 1, 1, 0x11, 0)
+    run = int("011111111111111" * 12 + "1111", 2).to_bytes(23)  # 12 runs of 32,767 blocks
+    scan = b"\xff\xda\0\x08\1\1\0\1\x3f\0" + run.replace(b"\xff", b"\xff\0")
+    first = b"\xff\xda\0\x08\1\1\0\0\0\0" + bytes(48_829)
+    quantum = b"\xff\xdb\0\x43\0" + b"\1" * 64
+    return b"\xff\xd8" + quantum + head + tables + first + scan * 5000 + b"\xff\xd9"
+
+
+def with_tags(more, body=b""):
+    """A grey TIFF of 64 x 64 pixels, {tag: (type, count, value)}."""
+    tags = {256: (3, 1, 64), 257: (3, 1, 64), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1),
+            277: (3, 1, 1)} | more  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, *entry) for tag, entry in sorted(tags.items()))
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+    return head.ljust(200, b"\0") + body
+
+
+def many_strips():
+    """A TIFF whose every byte is the place of a strip too."""
+    count = 2**24 - 100
+    strips = {273: (4, count, 200), 278: (3, 1, 1), 279: (4, count, 200)}
+    return with_tags(strips, b"\1" * 4 * count)
+
+
+def large_tile():
+    tile = {322: (4, 1, 2**15), 323: (4, 1, 2**15), 324: (4, 1, 200), 325: (4, 1, 4096)}
+    return with_tags(tile | {259: (3, 1, 5)}, bytes(10_000))
+
+
+def large_webp():
+    """A WebP whose canvas is as large as one may be, around a small image."""
+    body = saved(RGB, "WEBP", lossless=True)[12:]
+    canvas = struct.pack("<I", 16_382)[:3]
+    head = b"VP8X" + struct.pack("<II", 10, 0) + canvas + canvas
+    return b"RIFF" + struct.pack("<I", 4 + len(head + body)) + b"WEBP" + head + body
+
+
+def slow_bmp():
+    """A BMP of 5000 x 5000, packed in runs of a pixel each."""
+    head = struct.pack("<IiiHHIIiiII", 40, 5000, 5000, 1, 8, 1, 0, 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 1078) + head + bytes(1024) + b"\1\0" * 25 * 10**6
 
 
 def cut(kind, share):
@@ -76,28 +116,42 @@ FILES = [
       for kind, data in SIGNATURES.items()),
     ("TIFF that is its own next page",
      b"II*\0\x08\0\0\0\x01\0" + b"\xff" * 12 + b"\x08\0\0\0", NO_IMAGE),
-    ("PNG broken inside", broken, "is a damaged PNG"),
-    ("no width", png(0, 9), NO_IMAGE),
-    ("no pixels", png(9, 9), "is a damaged PNG"),
-    ("7 bit", png(9, 9, depth=7, body=zlib.compress(bytes(300))), NO_IMAGE),
-    ("too few pixels", png(9, 9, body=zlib.compress(bytes(20))), "is a damaged PNG"),
-    ("a bomb of 2.5 gigapixels", bomb, "has more than 33,554,432 pixels"),
-    ("a larger bomb", png(2**31 - 1, 2**31 - 1), "has more than 33,554,432 pixels"),
-    ("a wide bomb", png(2**25 + 1, 1), "has more than 33,554,432 pixels"),
-    ("a PNG of 100 megapixels", png(10_000, 10_000), "has more than 33,554,432 pixels"),
+    ("PNG broken inside", broken, "is a PNG that is damaged"),
+    ("no width", sized(0, 9), NO_IMAGE),
+    ("no pixels", sized(9, 9), "is a PNG that is damaged"),
+    ("7 bit", sized(9, 9, depth=7, body=zlib.compress(bytes(300))), NO_IMAGE),
+    ("too few pixels", sized(9, 9, body=zlib.compress(bytes(20))), "is a PNG that is damaged"),
+    ("a bomb of 2.5 gigapixels", bomb, "has more than 26,214,400 pixels"),
+    ("a larger bomb", sized(2**31 - 1, 2**31 - 1), "has more than 26,214,400 pixels"),
+    ("a wide bomb", sized(2**25 + 1, 1), "has more than 26,214,400 pixels"),
+    ("a PNG of 100 megapixels", sized(10_000, 10_000), "has more than 26,214,400 pixels"),
     ("JPEG that says 65,500 x 65,500",
      lambda: patched("JPEG", b"\xff\xc0", 5, struct.pack(">HH", 65_500, 65_500)),
-     "has more than 33,554,432 pixels"),
-    ("BMP of 5000 x 6000 without them",
-     lambda: patched("BMP", b"BM", 18, struct.pack("<ii", 5000, 6000)), "is a damaged BMP"),
+     "has more than 26,214,400 pixels"),
+    ("BMP of 5000 x 5000 without them",
+     lambda: patched("BMP", b"BM", 18, struct.pack("<ii", 5000, 5000)), "is a BMP that is damaged"),
     ("BMP 2**31 high",
      lambda: patched("BMP", b"BM", 18, struct.pack("<ii", 50, -(2**31))),
-     "has more than 33,554,432 pixels"),
+     "has more than 26,214,400 pixels"),
+    ("JPEG of 5000 scans", many_scans, "is a JPEG that is damaged"),
+    ("JPEG filled up with 0xff", lambda: b"\xff\xd8" + b"\xff" * (2**26 - 2), NO_IMAGE),
+    ("JPEG of ten million comments", lambda: b"\xff\xd8" + b"\xff\xfe\0\2" * 10**7, NO_IMAGE),
+    ("PNG of five million chunks", lambda: sized(9, 9, more=chunk("teXt", b"") * 5 * 10**6),
+     NO_IMAGE),
+    ("BMP of 25 million runs", slow_bmp, "is a BMP that is damaged"),
+    ("TIFF of 17 million strips", many_strips, NO_IMAGE),
+    ("TIFF with a tile of a gigapixel", large_tile, "is a TIFF that is damaged"),
+    ("TIFF of int8", lambda: with_tags({273: (4, 1, 200), 279: (4, 1, 4096), 339: (3, 1, 2)},
+                                       bytes(4096)), "is a TIFF that is damaged"),
+    ("TIFF with alpha in a plane of its own", lambda: tiff(RGB[..., :2], 8, 1, extra=[2], planes=2),
+     "is a TIFF that is damaged"),
+    ("WebP with a canvas of 16,383 x 16,383", large_webp, f"{NO_IMAGE}|has more than"),
     ("floats", lambda: saved(RGB[:, :, 0].astype(np.float32), "TIFF"), "has pixels of mode F;"),
     ("int32", lambda: saved(RGB[:, :, 0].astype(np.int32), "TIFF"), "has pixels of mode I;"),
     ("LAB", lambda: saved(Image.new("LAB", (9, 9)), "TIFF"), "has pixels of mode LAB; expected gr"),
     *((f"{kind} cut at {share}", lambda kind=kind, share=share: cut(kind, share),
-       f"is a damaged {kind}|{NO_IMAGE}") for kind in OPTIONS for share in (0.02, 0.5, 0.9)),
+       f"is a {kind} that is damaged|{NO_IMAGE}")
+      for kind in OPTIONS for share in (0.02, 0.5, 0.9)),
 ]  # fmt: skip
 
 
