@@ -11,24 +11,27 @@ import http.client
 import io
 import os
 import threading
+import time
 import zlib
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from urllib import error, request
 
 from tqdm import tqdm
 
-from ..files import write_file
+from ..files import one_line, write_file
 
 MOST_BYTES = 2**26
 CHUNK = 2**16  # bytes read at once
+LONGEST = 200  # letters of what a server says that are repeated
 HANDLERS = (  # urllib's, except those for ftp:, file: and data:, where a redirect may lead
-    request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.UnknownHandler,
-    request.HTTPRedirectHandler, request.HTTPErrorProcessor, request.HTTPDefaultErrorHandler,
+    request.ProxyHandler, request.UnknownHandler, request.HTTPRedirectHandler,
+    request.HTTPErrorProcessor, request.HTTPDefaultErrorHandler,
 )  # fmt: skip
 
 FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-FASHION_SECONDS = 600  # for each file
+FASHION_SECONDS = 600  # for all four files
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # from the package dataset-fashion-mnist
 FASHION_CLASSES = [
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -45,8 +48,11 @@ FASHION_SUMS = {  # MD5, of the unpacked files
 def fetch(url: str, seconds: float, progress: bool = False) -> bytes:
     """Return the bytes at an http or https URL.
 
-    seconds:  the limit for the whole call, redirects included
+    seconds:  the limit for the whole call
     progress: show a progress bar if stderr is a terminal
+
+    One budget of seconds and of MOST_BYTES pays for all that a server sends: headers, redirects
+    with their bodies, trailers.
 
     Errors, each naming the URL:
         ValueError:   not a web address, or one with a user name or password
@@ -66,18 +72,18 @@ def fetch(url: str, seconds: float, progress: bool = False) -> bytes:
 
     def work():
         try:
-            answer.set_result(_download(url, seconds, progress))
+            answer.set_result(_download(url, _Budget(seconds), progress))
         except Exception as failure:
             answer.set_exception(failure)
 
-    # A socket's timeout covers one read, and a server may send a byte at a time. So the caller
-    # stops waiting at the limit, and the thread is left to end by itself.
-    threading.Thread(target=work, daemon=True).start()
+    # The look-up of a host's name has no time limit, and each of its addresses the whole one. So
+    # the caller stops waiting at the limit, and the thread ends a little later.
+    threading.Thread(target=work, name="fetch", daemon=True).start()
     try:
         return answer.result(seconds)
     except TimeoutError:
         raise TimeoutError(
-            f"{url} took longer than {seconds:g} s; try again later, or give a downloaded file"
+            f"{url} took longer than {seconds:.3g} s; try again later, or give a downloaded file"
         ) from None
 
 
@@ -86,32 +92,115 @@ def printable(name: object) -> str:
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(name))
 
 
-def _download(url, seconds, progress):
+class _TooLarge(Exception):
+    pass
+
+
+class _Budget:
+    """The seconds and bytes that are left of a download."""
+
+    def __init__(self, seconds):
+        self.end, self.bytes = time.monotonic() + seconds, MOST_BYTES
+        self.answers = []
+
+    def seconds(self):
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def spend(self, count):
+        self.bytes -= count
+        if self.bytes < 0:
+            raise _TooLarge
+
+
+class _Metered(io.RawIOBase):
+    """What a socket sends, as long as the budget lasts."""
+
+    def __init__(self, sock, raw, budget):
+        self.sock, self.raw, self.budget = sock, raw, budget
+        budget.answers.append(self)  # urllib leaves a redirect open that it cannot follow
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        self.sock.settimeout(self.budget.seconds())
+        count = self.raw.readinto(buffer)
+        self.budget.spend(count)
+        return count
+
+    def close(self):
+        self.raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, budget, sock, *rest, **options):
+        super().__init__(sock, *rest, **options)
+        self.fp = io.BufferedReader(_Metered(sock, self.fp.detach(), budget))
+
+
+class _OnBudget(request.AbstractHTTPHandler):
+    """Lets each connection, of a redirect too, spend what is left."""
+
+    def __init__(self, budget):
+        super().__init__()
+        self.budget = budget
+
+    def do_open(self, kind, asked, **options):
+        def connect(host, **more):
+            connection = kind(host, **more | {"timeout": self.budget.seconds()})
+            connection.response_class = partial(_Answer, self.budget)
+            return connection
+
+        return super().do_open(connect, asked, **options)
+
+
+class _HTTP(_OnBudget, request.HTTPHandler):
+    pass
+
+
+class _HTTPS(_OnBudget, request.HTTPSHandler):
+    pass
+
+
+def _download(url, budget, progress):
     opener, data = request.OpenerDirector(), bytearray()
-    for handler in HANDLERS:
-        opener.add_handler(handler())
+    for handler in (_HTTP(budget), _HTTPS(budget), *(kind() for kind in HANDLERS)):
+        opener.add_handler(handler)
     opener.addheaders = [("User-Agent", "minivit")]
     bar = dict(desc=url.rpartition("/")[2], unit="B", unit_scale=True)
     bar["disable"] = None if progress else True
     try:
-        with opener.open(url, timeout=2 * seconds) as answer:  # the caller gives up first
+        with opener.open(url) as answer:
             promised = answer.length or 0  # 0 if the server does not say
+            if promised > MOST_BYTES:
+                raise _TooLarge
             with tqdm(total=promised or None, **bar) as shown:
-                while max(promised, len(data)) <= MOST_BYTES and (chunk := answer.read1(CHUNK)):
+                while chunk := answer.read1(CHUNK):
                     data += chunk
                     shown.update(len(chunk))
             missing = answer.length
+    except _TooLarge:
+        raise OSError(f"{url} is larger than {MOST_BYTES:,} bytes, the limit") from None
     except error.HTTPError as failure:
-        failure.close()  # it holds the connection
-        reason = " ".join(str(failure.reason).split())
+        reason = one_line(failure.reason, LONGEST)
         raise OSError(f"{url} answers {failure.code} {reason}; check the address") from None
     except (http.client.InvalidURL, ValueError):  # a space in it, or a port that is not a number
-        raise ValueError(f"{url} is not a web address; check its spelling") from None
+        raise ValueError(
+            f"{url} is not a web address, or redirects to what is none; check its spelling"
+        ) from None
     except (http.client.HTTPException, OSError) as failure:
         reason = getattr(failure, "reason", None) or repr(failure)
+        if isinstance(reason, TimeoutError) or isinstance(failure, TimeoutError):
+            raise TimeoutError from None  # `fetch` says so
+        reason = one_line(reason, LONGEST)
         raise OSError(f"{url} cannot be read: {reason}; check the address, or try again") from None
-    if max(promised, len(data)) > MOST_BYTES:
-        raise OSError(f"{url} is larger than {MOST_BYTES:,} bytes, the limit")
+    finally:
+        for sent in budget.answers:
+            sent.close()
     if missing:
         raise OSError(f"{url} broke off {missing} bytes before its end; try again")
     return bytes(data)
@@ -129,13 +218,14 @@ def fashion_mnist_folder() -> Path:
         return DEBIAN
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(home, "minivit", "fashion-mnist")
+    end = time.monotonic() + FASHION_SECONDS
     for name, md5 in FASHION_SUMS.items():
         path = cache / f"{name}.gz"
         if path.is_file() or path.with_suffix("").is_file():
             continue
         url = f"{FASHION_URL}/{name}.gz"
         try:
-            packed = fetch(url, FASHION_SECONDS, progress=True)
+            packed = fetch(url, max(0, end - time.monotonic()), progress=True)
             with gzip.open(io.BytesIO(packed)) as file:
                 actual = hashlib.md5(file.read(MOST_BYTES)).hexdigest()
             if actual != md5:

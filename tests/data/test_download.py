@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import threading
 import time
 from pathlib import Path
 
@@ -39,6 +40,36 @@ def test_fetch(monkeypatch):
             fetch(f"{web}/long", 5)
         with pytest.raises(TimeoutError, match=r"took longer than 0\.1 s"):
             fetch(f"{web}/stall", 0.1)
+
+
+def endless_continue(handler):
+    while True:
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def test_a_download_that_is_given_up_ends():
+    before = set(threading.enumerate())
+    with serving({"/100": endless_continue}) as web:
+        with pytest.raises(TimeoutError, match=r"took longer than 0\.1 s"):
+            fetch(f"{web}/100", 0.1)
+        left = [thread for thread in threading.enumerate() if thread.name.startswith("fetch")]
+        for thread in set(left) - before:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def test_all_files_of_fashion_mnist_share_one_limit(served, monkeypatch):
+    asked = []
+    monkeypatch.setattr(download, "FASHION_SECONDS", 100)
+    monkeypatch.setattr(download.time, "monotonic", lambda: 30 * len(asked))
+
+    def answer(url, seconds, progress):
+        asked.append(seconds)
+        return (served[0] / url.rpartition("/")[2]).read_bytes()
+
+    monkeypatch.setattr(download, "fetch", answer)
+    minivit.load_digits("fashion-mnist")
+    assert asked == [100, 70, 40, 10]
 
 
 @pytest.fixture

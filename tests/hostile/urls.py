@@ -16,10 +16,15 @@ def hop(handler):
     redirect(handler.path + "x")(handler)
 
 
-def endless(handler):
-    handler.wfile.write(OK + b"\r\n")
-    while True:
-        handler.wfile.write(bytes(2**16))
+def again_and_again(head, piece):
+    """Send the head, and then a piece without end."""
+
+    def answer(handler):
+        handler.wfile.write(head)
+        while True:
+            handler.wfile.write(piece * 500)
+
+    return answer
 
 
 def direct(url):
@@ -31,6 +36,9 @@ def raw(data):
     return lambda handler: handler.wfile.write(data)
 
 
+FOUND = b"HTTP/1.0 302 Found\r\nLocation: /empty\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LARGER = "is larger than 300,000 bytes"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SERVER = [  # path, what it answers, the message
     ("/missing", None, "answers 404 Not Found; check the address", OSError),
@@ -45,7 +53,27 @@ SERVER = [  # path, what it answers, the message
     ("/chunked", raw(CHUNKED + b"100\r\nabc"), "cannot be read: IncompleteRead", OSError),
     ("/chunk-of-no-size", raw(CHUNKED + b"many\r\nabc"), "cannot be read: IncompleteRead", OSError),
     ("/huge", lambda handler: send(handler, b"abc", 10**12), "is larger than 300,000", OSError),
-    ("/endless", endless, "is larger than 300,000 bytes", OSError),
+    ("/endless", again_and_again(OK + b"\r\n", bytes(99)), LARGER, OSError),
+    ("/endless-redirect", again_and_again(FOUND, bytes(99)), LARGER, OSError),
+    ("/endless-error", again_and_again(b"HTTP/1.0 500 X\r\n\r\n", bytes(99)),
+     "answers 500 X", OSError),
+    ("/endless-trailers", again_and_again(CHUNKED + b"0\r\n", b"X: x\r\n"), LARGER, OSError),
+    ("/endless-chunks", again_and_again(CHUNKED, b"1\r\nX\r\n"), LARGER, OSError),
+    ("/endless-100", again_and_again(b"", CONTINUE), LARGER, OSError),
+    ("/drip-redirect", lambda handler: (handler.wfile.write(FOUND), drip(b"X", 50)(handler)),
+     r"took longer than 0\.4 s", TimeoutError),
+    ("/drip-100", drip(CONTINUE, 50), r"took longer than 0\.4 s", TimeoutError),
+    ("/drip-trailers", lambda handler: (handler.wfile.write(CHUNKED + b"0\r\n"),
+                                        drip(b"X: x\r\n", 50)(handler)),
+     r"took longer than 0\.4 s", TimeoutError),
+    ("/escapes", raw(b"HTTP/1.0 500 \x1b[2J\x1b]0;owned\x07\r\n\r\n"),
+     r"answers 500 \?\[2J\?\]0;owned", OSError),
+    ("/long-reason", raw(b"HTTP/1.0 500 " + b"x" * 60_000 + b"\r\n\r\n"),
+     "answers 500 x{200}; check", OSError),
+    ("/long-status", raw(b"x" * 60_000 + b"\r\n"),
+     "cannot be read: BadStatusLine.{180,200}; check", OSError),
+    ("/escapes-in-redirect", redirect("http://\x1b[2J/"),
+     "redirects to what is none", ValueError),
     ("/length-below-0", lambda handler: send(handler, b"abc", -5), "begins with 61", ValueError),
     ("/length-of-words", lambda handler: send(handler, b"abc", "long"), "begins with 61",
      ValueError),
@@ -63,7 +91,7 @@ SERVER = [  # path, what it answers, the message
     ("/long-header", raw(OK + b"X: " + b"x" * 10**5), "cannot be read: LineTooLong", OSError),
     ("/many-headers", raw(OK + b"X: x\r\n" * 10**4 + b"\r\n"), "got more than 100 headers",
      OSError),
-    ("/a b", None, "is not a web address; check", ValueError),
+    ("/a b", None, "is not a web address, or", ValueError),
 ]  # fmt: skip
 PATHS = {path: answer for path, answer, _, _ in SERVER if answer is not None}
 PATHS |= {f"/hop{'x' * count}": hop for count in range(20)}
