@@ -153,6 +153,7 @@ def test_only_this_machines_own_page_is_answered(port):
         (ASKED | {"eps": "1"}, "eps must be a number from -1000 to 1000, got '1'"),
         (ASKED | {"eps": float("nan")}, "eps must be a number"),
         (ASKED | {"eps": 1e9}, "eps must be a number"),
+        (ASKED | {"eps": 10**400}, "eps must be a number"),
     ],
 )
 def test_says_what_is_wrong_with_a_request(port, body, words):
@@ -169,4 +170,5 @@ def test_refuses_other_paths_kinds_and_sizes(port):
     assert request(port, Content_Type="text/plain")[0] == 415
     assert request(port, Content_Length="x")[0] == 411
     assert request(port, Content_Length=str(LARGEST + 1))[0] == 413
+    assert request(port, Content_Length="9" * 5000)[0] == 413
     assert request(port, "PUT")[0] == 501
