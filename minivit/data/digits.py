@@ -143,6 +143,10 @@ def _read_idx(path, axes, sums):
                     f"{path} is damaged: its header promises {shape}, more than {LARGEST:,} bytes"
                 )
             body = file.read(length + 1)  # one byte more than there should be
+    except MemoryError:
+        raise ValueError(
+            f"{path} needs more memory than is free: its header promises {shape}, {length:,} bytes"
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); replace it with a fresh copy") from error
     if len(body) != length:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import os
 
 from ..files import errors_name, flush_folder
@@ -11,6 +12,7 @@ TYPES = dict(
     validation_loss=float, validation_accuracy=float,
 )  # fmt: skip
 HEADER = ",".join(TYPES) + "\n"
+LONGEST = 1000  # bytes of a row
 REMEDY = "Put it back as it was, or start a new run"
 
 
@@ -54,12 +56,16 @@ def read_rows(path, count):
 
     Errors: ValueError naming the file if it does not hold a whole row for each of `count` steps.
     """
-    if count == 0 and not path.is_file():
+    if count == 0 and not path.exists():
         return []
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError(f"{path} is damaged: it is a folder or a device. {REMEDY}")
     try:
-        data = path.read_bytes()
-        lines = data.split(b"\n")[:-1][: 1 + count]  # whole ones: what follows the last \n is torn
-        table = csv.DictReader(io.StringIO(b"\n".join(lines).decode()))
+        with open(path, "rb") as file:
+            lines = itertools.islice(iter(lambda: file.readline(LONGEST), b""), 1 + count)
+            lines = list(itertools.takewhile(lambda line: line.endswith(b"\n"), lines))  # none torn
+            size = file.seek(0, os.SEEK_END)
+        table = csv.DictReader(io.StringIO(b"".join(lines).decode()))
         rows = [{name: _value(TYPES[name], cell) for name, cell in row.items()} for row in table]
         steps = [row["step"] for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -69,8 +75,8 @@ def read_rows(path, count):
             f"{path} is damaged: expected a row for each of the checkpoint's {count:,} steps, got "
             f"{len(steps):,} whole rows. {REMEDY}"
         )
-    end = sum(len(line) + 1 for line in lines)
-    if end < len(data):
+    end = sum(map(len, lines))
+    if end < size:
         os.truncate(path, end)
     return rows
 

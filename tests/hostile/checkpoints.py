@@ -119,11 +119,35 @@ def without_any(place):
     return run
 
 
+def with_metrics(make):
+    """A row's input: a run with something else in the place of metrics.csv."""
+
+    def give(place):
+        run = begun(place)
+        (run / "metrics.csv").unlink()
+        make(run / "metrics.csv")
+        return run
+
+    return give
+
+
+def sparse(path):
+    """A terabyte of zeros, which takes no room on disk."""
+    path.touch()
+    os.truncate(path, 2**40)
+
+
 RUNS = [
     *((f"training.json: {data[:9]!r}", with_training_json(data), "training.json is damaged: ")
       for data in (b"", b"\xff\xff", b'{"options": 1', b"[]", b"[" * 10**5)),
     ("training.json of another run", with_training_json(b'{"seed": 4}'),
      "no usable checkpoint: .*3.safetensors belongs to another run.*2.safetensors belongs to"),
+    ("metrics.csv that is a pipe", with_metrics(os.mkfifo),
+     "metrics.csv is damaged: it is a folder or a device. Put it back"),
+    ("metrics.csv that is a device", with_metrics(lambda path: path.symlink_to("/dev/zero")),
+     "metrics.csv is damaged: it is a folder or a device. Put it back"),
+    ("metrics.csv of a terabyte", with_metrics(sparse),
+     "metrics.csv is damaged: expected a row for each of the checkpoint's 3 steps, got 0"),
     ("no training.json", lambda place: place.folder,
      "cannot be resumed: it has no training.json; expected", FileNotFoundError),
     ("nowhere", lambda place: place.folder / "nowhere", "cannot be resumed: it has no",

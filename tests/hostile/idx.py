@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import struct
 
 import numpy as np
 
@@ -52,6 +53,12 @@ def plain(path):
     path.unlink()
 
 
+def promising(path):
+    """Training images without gzip, a gigabyte by their header."""
+    path.with_suffix("").write_bytes(b"\0\0\x08\3" + struct.pack(">3I", 2**30, 1, 1))
+    path.unlink()
+
+
 def flipped(data):
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :]
@@ -79,6 +86,12 @@ CASES = [
     ("half a header", raw(lambda data: data[:10]), "is not an idx file of images"),
     ("a header of 2**96", raw(lambda data: data[:4] + b"\xff" * 12 + data[16:]),
      f"{DAMAGED}: its header promises .*, more than 1,073,741,824 bytes"),
+    ("a header of 2**32",
+     raw(lambda data: data[:4] + struct.pack(">3I", 2**16, 2**16, 1) + data[16:]),
+     f"{DAMAGED}: its header promises .*, more than 1,073,741,824 bytes"),
+    ("a header of 2**30", raw(lambda data: data[:4] + struct.pack(">3I", 2**30, 1, 1) + data[16:]),
+     f"{IMAGES}.gz (needs more memory|is damaged)"),
+    ("plain, a header of 2**30", damaged(promising), f"{IMAGES} (needs more memory|is damaged)"),
     ("labels for images", raw(lambda _: idx_bytes(np.zeros(240))),
      "expected it to begin with 00 00 08 03, got 00 00 08 01"),
     ("a bomb", packed(bomb), r"188160 bytes, but more follow"),
