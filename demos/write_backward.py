@@ -41,6 +41,8 @@ def write_or_grade(options):
         write_file(file, exercise(layer, again).encode())
         print(f"Written: {file}. Fill in its backward, then run the same command again.")
         return 0
+    if not file.is_file():  # Python would wait for a pipe
+        raise OSError(f"{file} is a folder or a device; expected the exercise, a Python file")
     report, problem = grade(file, layer)
     print(report, end="\n\n" if report else "")
     if problem:

@@ -15,9 +15,12 @@ LARGEST_JSON = 2**24  # bytes
 def write_file(path, data):
     """Write bytes to `path`, whole or not at all: aside, flushed to disk, then renamed.
 
-    Errors: OSError naming `path`; whatever stood there before still does.
+    Errors: OSError naming `path`, if it is a device or a pipe too, in whose place a file would
+    come; whatever stood there before still does.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is a device or a pipe; expected the name of a file")
     aside = path.parent / f".{path.name}.{secrets.token_hex(4)}{ASIDE}"
     with errors_name(path):
         file = open(aside, "xb")  # its mode follows the umask; that of `tempfile` would not

@@ -37,6 +37,17 @@ def test_a_file_that_cannot_be_created_is_named(tmp_path):
         write_file(tmp_path / "file" / "a.json", b"")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_no_file_takes_the_place_of_a_pipe_or_a_device(tmp_path):
+    """The test has a pipe alone: a file in the place of /dev/null would spoil the machine."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="pipe is a device or a pipe; expected the name of a file"):
+        write_file(path, b"new")
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_the_umask_decides_who_may_read_it(tmp_path, umask, mode):

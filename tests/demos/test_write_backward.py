@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 import minivit
@@ -31,6 +33,12 @@ def test_a_missing_answer_is_refused_and_not_written(folder, capsys):
     assert expected in capsys.readouterr().err
     assert list(folder.iterdir()) == []
     assert write_backward.main(["gelu", "--file", "gelu_backward.py"]) == 0
+
+
+def test_a_pipe_is_no_answer(folder, capsys):
+    os.mkfifo(folder / "pipe")
+    assert write_backward.main(["gelu", "--file", "pipe"]) == 2
+    assert "pipe is a folder or a device; expected the exercise" in capsys.readouterr().err
 
 
 def test_a_wrong_answer_is_explained(folder, capsys):
