@@ -54,6 +54,8 @@ def _pixels(data, name):
             image = Image.open(source, formats=FORMATS)
     except Image.DecompressionBombError:
         raise ValueError(too_large) from None
+    except MemoryError:
+        raise
     except Exception:  # whatever a parser raises at bytes that make no sense
         begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
         raise ValueError(

@@ -7,13 +7,14 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from minivit.data import decode as module
 from minivit.data.decode import decode
 from tests.data.formats import bmp, png, tiff
 from tests.data.pictures import NOISE, OPTIONS, RGB, saved
 from tests.hostile import limits
-from tests.hostile.images import sized
+from tests.hostile.images import large_tile, sized
 
 H, W = 12, 20
 EXACT, ROUNDED, LOSSY = 2e-6, 2.6 / 255, 0.12  # how far off a picture may be
@@ -307,6 +308,30 @@ def test_an_image_at_the_limit(monkeypatch):
     monkeypatch.setattr(module, "MOST_PIXELS", 239)
     with pytest.raises(ValueError, match="it has more than 239 pixels"):
         read(saved(RGB, "BMP"))
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\xfe\0\2"], ids=["0xff", "comments"])
+def test_a_source_is_read_so_much_and_no_more(monkeypatch, filling):
+    """Counted, as a clock says something else on every machine."""
+    reads, usual = [], module._Source.read
+
+    def counted(source, size=-1):
+        reads.append(size)
+        return usual(source, size)
+
+    monkeypatch.setattr(module, "MOST_READ", 1000 * module.READ)
+    monkeypatch.setattr(module._Source, "read", counted)
+    with pytest.raises(ValueError, match="it is not an image"):
+        read(b"\xff\xd8" + filling * 9000)
+    assert 500 < len(reads) <= 1001
+
+
+def test_a_tile_larger_than_any_picture_is_refused_before_it_takes_memory(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(TiffImageFile, "load", lambda image: loaded.append(image))
+    with pytest.raises(ValueError, match="it is a TIFF that is damaged"):
+        read(large_tile())
+    assert not loaded
 
 
 def test_want_of_memory_is_an_error_in_one_line(monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from minivit.data import folders as module
+from minivit.data.decode import FORMATS
 from minivit.data.folders import (
     ImageFiles,
     class_files,
@@ -18,7 +19,7 @@ from minivit.data.folders import (
     split_files,
 )
 from minivit.data.framing import Framing
-from minivit.data.images import FORMATS, load_pixels
+from minivit.data.images import load_pixels
 
 
 def seeded(seed=0):
