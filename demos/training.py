@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 import minivit
 from minivit.backend import usable_device
+from minivit.checksums import write_summed
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
@@ -185,7 +186,7 @@ def test(folder, options, classifier, progress, data, device, shards):
         parameters=classifier.params.flat.size, seed=options.seed, device=device,
         options=vars(options), test=measured,
     )  # fmt: skip
-    write_json(folder / "result.json", result)
+    write_json(folder / "result.json", result, write_summed)
     write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
     draw_test(folder, classifier.with_params(classifier.params.to("cpu")), split, logits)
     print(f"\nTest accuracy {measured['accuracy']:.2%}, loss {measured['loss']:.4f}")

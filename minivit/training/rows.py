@@ -1,6 +1,8 @@
 """metrics.csv: a row for each step, appended as soon as the step is made."""
 
+import contextlib
 import csv
+import hashlib
 import io
 import os
 
@@ -20,6 +22,7 @@ class Rows:
         with Rows(path) as rows:
             rows.append(row)
             rows.flush()                to disk, before a checkpoint counts on the row
+            rows.sum()                  the SHA-256 sum of all that the file holds, in hex
 
     Errors: OSError naming the file if it cannot be written.
     """
@@ -29,9 +32,12 @@ class Rows:
 
     def __enter__(self):
         with errors_name(self.path):
-            self.file = open(self.path, "a", encoding="utf-8", newline="")
+            self.file = open(self.path, "ab")
+            self.total = hashlib.sha256()
             if self.file.tell() == 0:
-                self.file.write(HEADER)
+                self._write(HEADER)
+            else:
+                self.total.update(self.path.read_bytes())
             flush_folder(self.path.parent)
         return self
 
@@ -40,39 +46,48 @@ class Rows:
             self.file.close()  # which tries once more to write what could not be written
 
     def append(self, row):
+        line = io.StringIO()
+        csv.DictWriter(line, TYPES, lineterminator="\n").writerow(row)
         with errors_name(self.path):
-            csv.DictWriter(self.file, TYPES, lineterminator="\n").writerow(row)
+            self._write(line.getvalue())
             self.file.flush()
 
     def flush(self):
         with errors_name(self.path):
             os.fsync(self.file.fileno())
 
+    def sum(self):
+        return self.total.hexdigest()
 
-def read_rows(path, count):
+    def _write(self, text):
+        self.file.write(text.encode())
+        self.total.update(text.encode())
+
+
+def read_rows(path, count, its_sum):
     """Return the first `count` rows, and cut off what follows: rows of later steps, a torn line.
 
-    Errors: ValueError naming the file if it does not hold a whole row for each of `count` steps.
+    its_sum: that of `Rows` after those rows
+    Errors: ValueError naming the file if it does not hold those rows.
     """
-    if count == 0 and not path.is_file():
+    if count == 0:  # there may be no file yet, or a torn header
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, 0)
         return []
     try:
         data = path.read_bytes()
-        lines = data.split(b"\n")[:-1][: 1 + count]  # whole ones: what follows the last \n is torn
-        table = csv.DictReader(io.StringIO(b"\n".join(lines).decode()))
-        rows = [{name: _value(TYPES[name], cell) for name, cell in row.items()} for row in table]
-        steps = [row["step"] for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise ValueError(f"{path} is damaged ({error}). {REMEDY}") from error
-    if steps != list(range(count)):
+    kept = b"".join(data.splitlines(keepends=True)[: 1 + count])
+    if hashlib.sha256(kept).hexdigest() != its_sum:
         raise ValueError(
-            f"{path} is damaged: expected a row for each of the checkpoint's {count:,} steps, got "
-            f"{len(steps):,} whole rows. {REMEDY}"
+            f"{path} is damaged or was edited: it does not begin with the {count:,} rows that the "
+            f"checkpoint counts on. {REMEDY}"
         )
-    end = sum(len(line) + 1 for line in lines)
-    if end < len(data):
-        os.truncate(path, end)
-    return rows
+    if len(kept) < len(data):
+        os.truncate(path, len(kept))
+    table = csv.DictReader(io.StringIO(kept.decode()))
+    return [{name: _value(TYPES[name], cell) for name, cell in row.items()} for row in table]
 
 
 def _value(kind, cell):
