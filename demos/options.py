@@ -38,6 +38,13 @@ def new_file(path):
     return path
 
 
+def run_folder(text):
+    """An option's run, of which an empty name would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a run's folder, such as runs/mnist, got ''")
+    return text
+
+
 def seed(text):
     """An option's seed, of which NumPy's generators take none below 0."""
     if int(text) < 0:

@@ -176,6 +176,14 @@ def test_serves_the_page_and_opens_a_browser(monkeypatch, run, capsys):
     assert len(opened) == 1
 
 
+def test_an_empty_name_is_not_taken_for_the_default_run(capsys):
+    with pytest.raises(SystemExit):
+        explore.main([""])
+    assert "argument RUN: expected a run's folder, such as runs/mnist, got ''" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

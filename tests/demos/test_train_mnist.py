@@ -21,7 +21,7 @@ from minivit.data import download
 from minivit.data.augment import Augmentation
 from minivit.files import read_arrays
 from minivit.threads import cores
-from tests.data.idx import few_digits
+from tests.data.idx import few_digits, write_digits
 from tests.saved_runs import DIGITS
 from tests.training.cases import progress_of, run_of
 
@@ -285,6 +285,17 @@ def test_refuses_to_resume_with_other_images(folder, capsys):
     assert "runs/mnist was started with preparation.mean 0." in last_error(capsys)
 
 
+@pytest.mark.usefixtures("untested")
+def test_refuses_to_resume_with_the_same_images_and_another_label(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    data = minivit.load_digits(folder)
+    labels = data.train.labels.copy()
+    labels[17] = (labels[17] + 1) % 10
+    write_digits(folder, (data.train.images, labels), data.test)
+    assert train_mnist.main(RESUME) == 2
+    assert "runs/mnist was started with data.sha256 " in last_error(capsys)
+
+
 def test_a_finished_run_that_is_resumed_repairs_what_is_damaged(folder, capsys):
     assert demo(folder, *TINY) == 0
     repaired = ("weights.safetensors", "config.json", "result.json", "curves.png")
@@ -383,6 +394,7 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--seed=-1",
         "--checkpoint-every=0",
         "--augment=zoom=2",
+        "--resume=",
     ],
 )
 def test_refuses_options_out_of_range(capsys, option):
