@@ -11,7 +11,7 @@ from minivit.training import fit
 
 from . import train_mnist
 from .evaluate import source_of, started_with, test_images
-from .options import command
+from .options import command, run_folder
 from .training import set_up
 
 DEFAULT = Path("runs", "mnist")
@@ -22,7 +22,7 @@ CANDIDATES = 1000  # test images among which the worst one is chosen
 def add_options(parser):
     """Add the options that choose a demo's model and image; return the group of the image."""
     run_help = f"a run's folder; without one {DEFAULT}, or else a model that trains for a moment"
-    parser.add_argument("run", nargs="?", metavar="RUN", help=run_help)
+    parser.add_argument("run", type=run_folder, nargs="?", metavar="RUN", help=run_help)
     data_help = 'where test images come from: "mnist", "fashion-mnist" or a folder; without it, '
     parser.add_argument("--data", help=data_help + "the data that the run was trained on")
     digit_help = (

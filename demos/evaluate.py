@@ -8,6 +8,7 @@ import numpy as np
 
 import minivit
 from minivit.backend import usable_device
+from minivit.checksums import expect_undamaged
 from minivit.data.digits import Split, has_idx_files
 from minivit.data.folders import class_files, files_sum, open_files, parts_in, split_files
 from minivit.data.resized import Resized
@@ -61,10 +62,14 @@ def evaluate(options):
 
 
 def started_with(run):
-    """What a run was started with, as training.json or an older run's result.json says; or {}."""
+    """What a run was started with, as training.json or an older run's result.json says; or {}.
+
+    Errors: those of `expect_undamaged` and `read_json`.
+    """
     for name in ("training.json", "result.json"):
         if Path(run, name).is_file():
             started = read_json(Path(run, name))
+            expect_undamaged(run, name)
             if isinstance(started.get("options"), dict):
                 return started
     return {}

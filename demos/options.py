@@ -1,11 +1,13 @@
 """What the command lines of the demos share."""
 
 import argparse
+import contextlib
 import difflib
 import os
 import shlex
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 from minivit.backend import is_of_gpu
@@ -34,6 +36,13 @@ def new_file(path):
     if not Path(path).parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {Path(path).parent}")
     return path
+
+
+def run_folder(text):
+    """An option's run, of which an empty name would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a run's folder, such as runs/mnist, got ''")
+    return text
 
 
 def seed(text):
@@ -84,7 +93,8 @@ def status(demo, work, *arguments):
     """
     try:
         try:
-            return work(*arguments) or 0
+            with warnings_in_a_line(demo):
+                return work(*arguments) or 0
         finally:
             sys.stdout.flush()  # so that a closed pipe shows here, not as the interpreter exits
     except BrokenPipeError:
@@ -98,6 +108,14 @@ def status(demo, work, *arguments):
     except KeyboardInterrupt as stop:
         print(f"\n{demo}: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def warnings_in_a_line(demo):
+    """Print a warning of the library, inside the `with`, as a demo says everything else."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"{demo}: {message}", file=sys.stderr)
+        yield
 
 
 def command(demo, *options):

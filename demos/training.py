@@ -3,14 +3,17 @@
 import argparse
 import contextlib
 import dataclasses
+import hashlib
 import os
 import sys
 from typing import NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 import minivit
 from minivit.backend import usable_device
+from minivit.checksums import write_summed
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
@@ -22,6 +25,7 @@ from .options import command
 from .training_options import OPTIMIZERS, model_of
 
 MEASURED = 60_000  # training images, at most, of which mean and std are taken
+AT_ONCE = 1000  # images in memory while they are summed
 
 
 class Data(NamedTuple):
@@ -46,7 +50,7 @@ def train(demo, options, load, start=None):
     """
     device = usable_device(options.device)
     del options.device
-    if not options.resume:
+    if options.resume is None:
         data, progress, started = set_up(options, load, device, start)
         with Run.start(options.run, started, progress) as run:
             train_and_test(demo, options, run, progress, data, device)
@@ -78,7 +82,20 @@ def set_up(options, load, device, start=None):
 def started_with(options, data, classifier):
     """What a run is started with, and has to be resumed with."""
     preparation = dataclasses.asdict(classifier.normalize)
-    return data.started | {"options": vars(options), "preparation": preparation}
+    learned = {"sha256": sum_of(data.train, data.validation)}
+    return data.started | {
+        "options": vars(options), "preparation": preparation, "data": learned,
+    }  # fmt: skip
+
+
+def sum_of(*splits):
+    """The SHA-256 sum, in hex, of the images and labels of Splits."""
+    total = hashlib.sha256()
+    for images, labels in splits:
+        for start in range(0, len(labels), AT_ONCE):
+            total.update(np.ascontiguousarray(images[start : start + AT_ONCE]))
+        total.update(labels)
+    return total.hexdigest()
 
 
 def new_model(options, data, rng, device):
@@ -185,7 +202,7 @@ def test(folder, options, classifier, progress, data, device, shards):
         parameters=classifier.params.flat.size, seed=options.seed, device=device,
         options=vars(options), test=measured,
     )  # fmt: skip
-    write_json(folder / "result.json", result)
+    write_json(folder / "result.json", result, write_summed)
     write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
     draw_test(folder, classifier.with_params(classifier.params.to("cpu")), split, logits)
     print(f"\nTest accuracy {measured['accuracy']:.2%}, loss {measured['loss']:.4f}")

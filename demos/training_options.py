@@ -4,7 +4,7 @@ import minivit
 from minivit.data.augment import Augmentation
 from minivit.threads import cores
 
-from .options import add_device, seed
+from .options import add_device, run_folder, seed
 
 OPTIMIZERS = {
     "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
@@ -48,14 +48,15 @@ def add_training(parser, lr_help):
     add("--patience", type=int, help="stop after so many epochs without a lower validation loss")
     every = dict(metavar="STEPS", help="between checkpoints; there is one after each epoch too")
     add("--checkpoint-every", type=int, default=100, **every)
-    add("--resume", metavar="RUN", help="resume a run that was stopped, such as runs/mnist")
+    resume_help = "resume a run that was stopped, such as runs/mnist"
+    add("--resume", type=run_folder, metavar="RUN", help=resume_help)
 
 
 def parsed(parser, argv):
     """Return the options; end as argparse does if they cannot work."""
     options = parser.parse_args(argv)
     alone = ["--resume", options.resume, "--device", options.device]
-    if options.resume and options != parser.parse_args(alone):
+    if options.resume is not None and options != parser.parse_args(alone):
         parser.error("--resume takes the settings of the run; give no others but --device")
     try:
         Augmentation.of(options.augment)

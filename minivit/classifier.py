@@ -2,11 +2,13 @@
 
 runs/mnist/weights.safetensors     the parameters
 runs/mnist/config.json             the model's arguments, how images are prepared, the class names
+runs/mnist/checksums.json          the SHA-256 sums of both
 """
 
 import itertools
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from .backend import array_module, beside, to_device
+from .checksums import CHECKSUMS, REMEDY, expect_undamaged, write_summed
 from .data import preparation
 from .data.digits import Split
 from .data.framing import MIDDLE, Framing
@@ -143,24 +146,25 @@ class Classifier:
         return (self.classes, shape) == (DIGITS, [28, 28, 1])
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write weights.safetensors and config.json, each whole or not at all."""
+        """Write weights.safetensors and config.json, each whole or not at all, and their sums."""
         folder = Path(folder)
-        self.params.to("cpu").save(folder / "weights.safetensors")
+        self.params.to("cpu").save(folder / "weights.safetensors", write_summed)
         config = {
             "model": self.model.config,
             "preparation": preparation.as_dict(self.normalize, self.framing),
             "classes": self.classes,
         }
-        write_json(folder / "config.json", config)
+        write_json(folder / "config.json", config, write_summed)
 
     @classmethod
     def load(cls, folder: str | os.PathLike, device: str = "cpu") -> Self:
         """Load the classifier of a run's folder, such as runs/mnist, on "cpu" or "cuda".
 
         Errors: FileNotFoundError for a folder without the two files; OSError if one cannot be read;
-        ValueError naming the file if config.json describes no model, or the weights are damaged,
-        not finite or not this model's; those of `Params.to`. Memory is bounded by the size of the
-        weights' file.
+        ValueError naming the file if one is not what checksums.json says, if config.json describes
+        no model, or the weights are damaged, not finite or not this model's; those of `Params.to`.
+        Memory is bounded by the size of the weights' file. UserWarning for a run of an earlier
+        version, which has no checksums.json.
         """
         folder = Path(folder)
         config_file, weights_file = folder / "config.json", folder / "weights.safetensors"
@@ -170,8 +174,11 @@ class Classifier:
                     f"{folder} is not a run: it has no {path.name}; expected a folder such as "
                     "runs/mnist"
                 )
-        config = read_json(config_file)
-        weights = Params.load(weights_file)
+        try:
+            config, weights = read_json(config_file), Params.load(weights_file)
+        except ValueError as error:
+            raise ValueError(f"{error}. {REMEDY}") from error
+        summed = expect_undamaged(folder, config_file.name, weights_file.name)
         try:
             _expect_no_larger(config["model"], weights)
             model = ViT(**config["model"])
@@ -185,6 +192,12 @@ class Classifier:
             raise ValueError(f"{config_file} does not describe a model: {error}") from error
         params = Params(model.init(np.random.default_rng(0), weights.flat.dtype))
         _fill(params, weights, weights_file)
+        if not summed:
+            warnings.warn(
+                f"{folder} has no {CHECKSUMS}, as it is of an earlier version: damage to its files "
+                "would not be noticed",
+                stacklevel=2,
+            )
         return cls(model, params.to(device), normalize, classes, framing)
 
 

@@ -45,9 +45,9 @@ def errors_name(path):
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def write_json(path, value):
-    """Write a value as JSON, whole or not at all."""
-    write_file(path, (json.dumps(value, indent=2) + "\n").encode())
+def write_json(path, value, write=write_file):
+    """Write a value as JSON; `write` is `write_file`, or `checksums.write_summed`."""
+    write(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def read_json(path):
@@ -94,15 +94,16 @@ def locked(folder, wait=False):
         lock.release()
 
 
-def write_arrays(path, arrays, metadata=None):
-    """Write {name: array} as a safetensors file, whole or not at all.
+def write_arrays(path, arrays, metadata=None, write=write_file):
+    """Write {name: array} as a safetensors file.
 
     metadata: {name: text}, kept in the header of the file
+    write:    `write_file`, or `checksums.write_summed`
     """
     import safetensors.numpy  # here, as few need it
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_file(path, safetensors.numpy.save(arrays, metadata))
+    write(path, safetensors.numpy.save(arrays, metadata))
 
 
 def read_arrays(path):

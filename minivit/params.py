@@ -18,7 +18,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from .backend import Array, array_module, to_device
-from .files import read_arrays, write_arrays
+from .files import read_arrays, write_arrays, write_file
 from .html import table
 
 Nest: TypeAlias = dict[str, Any]  # nested dicts and lists, with arrays as leaves
@@ -106,9 +106,10 @@ class Params:
         other.nest, _ = _view(self.nest, flat, 0)
         return other
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, write: Callable = write_file) -> None:
         """Write the parameters as a safetensors file under their dotted names.
 
+        write: `files.write_file`, or another that writes bytes to a path
         Errors: OSError naming the file; whatever stood there before still does. TypeError for
         anything but float32 and float64.
         """
@@ -117,7 +118,7 @@ class Params:
                 f"{self.flat.dtype} parameters cannot be saved, only float32 or float64"
             )
         arrays = dict(self.to("cpu").named())
-        write_arrays(path, arrays, {"order": json.dumps(list(arrays))})
+        write_arrays(path, arrays, {"order": json.dumps(list(arrays))}, write)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:

@@ -12,11 +12,13 @@ import pytest
 import safetensors.numpy
 
 import minivit
+from minivit.checksums import CHECKSUMS, write_summed
 from minivit.data.digits import Split
 from minivit.data.framing import Framing
 from minivit.data.images import load_pixels
 from minivit.data.normalize import Normalize
 from minivit.data.scans import read_digit
+from minivit.files import write_json
 from minivit.threads import threads
 from tests.saved_runs import OBLONG, oblong, untrained
 from tests.test_house import ROOT
@@ -126,6 +128,31 @@ def test_what_was_saved_is_loaded(tmp_path, pool, dtype):
     np.testing.assert_array_equal(again.logits(images), classifier.logits(images))
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
+def test_a_flipped_bit_is_refused_by_the_name_of_the_file(tmp_path, name):
+    oblong().save(tmp_path)
+    path = tmp_path / name
+    whole = path.read_bytes()
+    for place in (-1, -3, len(whole) // 2):
+        data = bytearray(whole)
+        data[place] ^= 2
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=f"{name} is damaged.*Put back a good copy; resuming"):
+            minivit.Classifier.load(tmp_path)
+    path.write_bytes(whole)
+    minivit.Classifier.load(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_is_loaded_with_a_warning(tmp_path):
+    classifier = oblong()
+    classifier.save(tmp_path)
+    (tmp_path / CHECKSUMS).unlink()
+    with pytest.warns(UserWarning, match=f"^{tmp_path} has no checksums.json, as it is of") as said:
+        again = minivit.Classifier.load(tmp_path)
+    assert [warning.filename for warning in said] == [__file__]
+    np.testing.assert_array_equal(again.params.flat, classifier.params.flat)
+
+
 BICUBIC = Framing(0.7, True, "bicubic")
 
 
@@ -147,14 +174,14 @@ def config_with(folder, part, **changes):
     path = folder / "config.json"
     config = json.loads(path.read_text())
     config[part] |= changes
-    path.write_text(json.dumps(config))
+    write_json(path, config, write_summed)
 
 
 def test_older_runs_frame_the_middle(tmp_path):
     framed(BICUBIC).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["preparation"] = {"mean": 0.2, "std": 0.4}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    write_json(tmp_path / "config.json", config, write_summed)
     again = minivit.Classifier.load(tmp_path)
     assert (again.framing, again.normalize) == (Framing(), Normalize(0.2, 0.4))
 
@@ -207,7 +234,7 @@ def test_weights_are_found_by_their_names_whatever_their_order(tmp_path):
     classifier = oblong(depth=12)
     classifier.save(tmp_path)
     weights = dict(reversed(classifier.params.named()))
-    safetensors.numpy.save_file(weights, tmp_path / "weights.safetensors")
+    write_summed(tmp_path / "weights.safetensors", safetensors.numpy.save(weights))
     again = minivit.Classifier.load(tmp_path)
     np.testing.assert_array_equal(again.params.flat, classifier.params.flat)
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [  # from the ground up; a module imports from its own floor's folder and from below
     ["minivit.backend"],
     ["minivit.files"],
+    ["minivit.checksums"],
     ["minivit.html"],
     ["minivit.params"],
     ["minivit.data"],

@@ -174,8 +174,9 @@ print(f"The cat is a {best.classes[probabilities.argmax()]} ({probabilities.max(
 #
 # ### 6.1 A folder
 #
-# **What do you have to keep?** Two files. The weights, and a description: the arguments of the model, how pictures
-# are prepared, the names of the classes. Nothing in them can run code.
+# **What do you have to keep?** Three files. The weights; a description: the arguments of the model, how pictures are
+# prepared, the names of the classes; and checksums of both, so that a damaged file is refused. Nothing in them can
+# run code.
 
 # %%
 RUN = Path("runs/shapes")

@@ -40,7 +40,8 @@ def write_checkpoint(checkpoints, mark, step, state):
 def newest_checkpoint(checkpoints, mark):
     """Return the newest state that is whole and of this run, and why newer ones were refused.
 
-    Errors: ValueError, naming each checkpoint and what is wrong with it, if none is good.
+    Errors: ValueError, naming each checkpoint and what is wrong with it, if none is good; OSError
+    if the folder cannot be read.
     """
     refused = []
     for path in _newest_first(checkpoints):
@@ -49,11 +50,17 @@ def newest_checkpoint(checkpoints, mark):
         except ValueError as error:
             refused.append(str(error))
     reasons = "; ".join(refused) or "there is none"
-    raise ValueError(f"{checkpoints} holds no usable checkpoint: {reasons}. Start a new run")
+    raise ValueError(
+        f"{checkpoints} holds no usable checkpoint: {reasons}. Put back what was there, or start a "
+        "new run"
+    )
 
 
 def _newest_first(checkpoints):
-    return sorted(checkpoints.glob("step-*.safetensors"), reverse=True)
+    if not checkpoints.exists():
+        return []
+    every = checkpoints.iterdir()  # `glob` would pass over a folder that cannot be read
+    return sorted((path for path in every if path.match("step-*.safetensors")), reverse=True)
 
 
 def _read(path, mark):
@@ -73,7 +80,7 @@ def _read(path, mark):
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} is not a checkpoint of minivit ({error!r})") from error
     if its_mark != mark:
-        raise ValueError(f"{path} belongs to another run, which was started with other settings")
+        raise ValueError(f"{path} belongs to a run that was started with another training.json")
     return state
 
 

@@ -12,14 +12,16 @@ class Progress(Stateful):
                 None
     steps:      how many were taken, so also the number of the next one
     seconds:    how long they took
-    rows:       their metrics, see `fit`; kept in a file of their own (run.py), not in the state
+    rows:       their metrics, see `fit`; kept in a file of their own (rows.py), not in the state
+    rows_sum:   the SHA-256 sum of that file, in hex; "" before there is a row
     validation_losses: one for each epoch that has ended
     best:       Params, those validated after the epoch with the lowest validation loss; at first
                 those of the start
     """
 
     lasting = (
-        "weights", "best_weights", "steps", "seconds", "validation_losses", "optimizer", "ema",
+        "weights", "best_weights", "steps", "seconds", "rows_sum", "validation_losses", "optimizer",
+        "ema",
     )  # fmt: skip
 
     def __init__(self, classifier, optimizer, ema=None):
@@ -28,7 +30,8 @@ class Progress(Stateful):
         self.validated = ema.params if ema else self.params
         self.best = self.validated.astype(self.params.flat.dtype)  # a copy
         self.weights, self.best_weights = self.params.flat, self.best.flat
-        self.steps, self.seconds, self.validation_losses, self.rows = 0, 0.0, [], []
+        self.steps, self.seconds, self.validation_losses = 0, 0.0, []
+        self.rows, self.rows_sum = [], ""
 
     @property
     def at_epoch_end(self):

@@ -1,8 +1,9 @@
 """metrics.csv: a row for each step, appended as soon as the step is made."""
 
+import contextlib
 import csv
+import hashlib
 import io
-import itertools
 import os
 
 from ..files import errors_name, flush_folder
@@ -22,6 +23,7 @@ class Rows:
         with Rows(path) as rows:
             rows.append(row)
             rows.flush()                to disk, before a checkpoint counts on the row
+            rows.sum()                  the SHA-256 sum of all that the file holds, in hex
 
     Errors: OSError naming the file if it cannot be written.
     """
@@ -31,9 +33,12 @@ class Rows:
 
     def __enter__(self):
         with errors_name(self.path):
-            self.file = open(self.path, "a", encoding="utf-8", newline="")
+            self.file = open(self.path, "ab")
+            self.total = hashlib.sha256()
             if self.file.tell() == 0:
-                self.file.write(HEADER)
+                self._write(HEADER)
+            else:
+                self.total.update(self.path.read_bytes())
             flush_folder(self.path.parent)
         return self
 
@@ -42,43 +47,51 @@ class Rows:
             self.file.close()  # which tries once more to write what could not be written
 
     def append(self, row):
+        line = io.StringIO()
+        csv.DictWriter(line, TYPES, lineterminator="\n").writerow(row)
         with errors_name(self.path):
-            csv.DictWriter(self.file, TYPES, lineterminator="\n").writerow(row)
+            self._write(line.getvalue())
             self.file.flush()
 
     def flush(self):
         with errors_name(self.path):
             os.fsync(self.file.fileno())
 
+    def sum(self):
+        return self.total.hexdigest()
 
-def read_rows(path, count):
+    def _write(self, text):
+        self.file.write(text.encode())
+        self.total.update(text.encode())
+
+
+def read_rows(path, count, its_sum):
     """Return the first `count` rows, and cut off what follows: rows of later steps, a torn line.
 
-    Errors: ValueError naming the file if it does not hold a whole row for each of `count` steps.
+    its_sum: that of `Rows` after those rows
+    Errors: ValueError naming the file if it does not hold those rows.
     """
-    if count == 0 and not path.exists():
+    if count == 0:  # there may be no file yet, or a torn header
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(path, 0)
         return []
     if path.exists() and not path.is_file():  # opening a pipe would wait for ever
         raise ValueError(f"{path} is damaged: it is a folder or a device. {REMEDY}")
     try:
         with open(path, "rb") as file:
-            lines = itertools.islice(iter(lambda: file.readline(LONGEST), b""), 1 + count)
-            lines = list(itertools.takewhile(lambda line: line.endswith(b"\n"), lines))  # none torn
+            kept = b"".join(file.readline(LONGEST) for _ in range(1 + count))
             size = file.seek(0, os.SEEK_END)
-        table = csv.DictReader(io.StringIO(b"".join(lines).decode()))
-        rows = [{name: _value(TYPES[name], cell) for name, cell in row.items()} for row in table]
-        steps = [row["step"] for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         raise ValueError(f"{path} is damaged ({error}). {REMEDY}") from error
-    if steps != list(range(count)):
+    if hashlib.sha256(kept).hexdigest() != its_sum:
         raise ValueError(
-            f"{path} is damaged: expected a row for each of the checkpoint's {count:,} steps, got "
-            f"{len(steps):,} whole rows. {REMEDY}"
+            f"{path} is damaged or was edited: it does not begin with the {count:,} rows that the "
+            f"checkpoint counts on. {REMEDY}"
         )
-    end = sum(map(len, lines))
-    if end < size:
-        os.truncate(path, end)
-    return rows
+    if len(kept) < size:
+        os.truncate(path, len(kept))
+    table = csv.DictReader(io.StringIO(kept.decode()))
+    return [{name: _value(TYPES[name], cell) for name, cell in row.items()} for row in table]
 
 
 def _value(kind, cell):

@@ -5,9 +5,10 @@
     runs/mnist/metrics.csv            the metrics of every step (rows.py)
     runs/mnist/weights.safetensors    the best classifier so far (classifier.py)
     runs/mnist/config.json
+    runs/mnist/checksums.json         sums of the files that are read again (checksums.py)
 
-Nothing is pickled. Every file appears whole or not at all, except metrics.csv, which grows by a row
-a step and whose torn last row is dropped.
+A checkpoint has sums of itself and of metrics.csv. Nothing is pickled. Every file appears whole or
+not at all, except metrics.csv, which grows by a row a step and whose torn last row is dropped.
 """
 
 import contextlib
@@ -18,6 +19,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from ..checksums import expect_undamaged, write_summed
+from ..classifier import Classifier
 from ..files import ASIDE, flush_folder, locked, read_json, remove_unfinished, write_json
 from .checkpoint import newest_checkpoint, write_checkpoint
 from .fit import fit
@@ -43,13 +46,14 @@ class Run:
 
     def __init__(self, folder, started):
         self.folder, self.started = Path(folder), started
+        self.checkpoints = self.folder / "checkpoints"
 
     @classmethod
     def read(cls, folder):
         """Return the run in a folder, to look at it only.
 
-        Errors: FileNotFoundError if the folder holds no run; ValueError if training.json is
-        damaged.
+        Errors: FileNotFoundError if the folder holds no run; ValueError if training.json is no
+        JSON object.
         """
         path = Path(folder, "training.json")
         if not path.is_file():
@@ -57,17 +61,22 @@ class Run:
                 f"{folder} cannot be resumed: it has no training.json; expected a folder such as "
                 "runs/mnist"
             )
-        return cls(folder, read_json(path))
+        try:
+            return cls(folder, read_json(path))
+        except ValueError as error:
+            raise ValueError(f"{error}. Put back a good copy, or start a new run") from error
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, folder):
         """Yield the run in a folder, to resume it.
 
-        Errors: those of `read`; OSError if another process is at work in the folder.
+        Errors: those of `read`; OSError if another process is at work in the folder; ValueError if
+        it has no good checkpoint of a run that was started as training.json says.
         """
         run = cls.read(folder)
         with locked(folder):
+            newest_checkpoint(run.checkpoints, run._mark())  # before anyone uses `started`
             yield run
 
     @classmethod
@@ -77,10 +86,13 @@ class Run:
 
         The folder gets its name when training.json and a first checkpoint are in it, so a run that
         has a folder can be resumed. What a process left that was killed before is removed.
-        Errors: ValueError for a name that leads elsewhere; OSError if nothing can be written there.
+        Errors: ValueError for a name that leads elsewhere, or begins with a dot, as what is not
+        finished does; OSError if nothing can be written there.
         """
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise ValueError(f"a run's name is a plain folder name, got {name!r}")
+        if name == "" or name.startswith(".") or Path(name).name != name:
+            raise ValueError(
+                f"a run's name is a plain folder name that begins with no dot, got {name!r}"
+            )
         root = Path(root)
         root.mkdir(parents=True, exist_ok=True)
         with locked(root, wait=True):  # so whatever is unfinished there has no living process
@@ -89,8 +101,9 @@ class Run:
             aside = Path(tempfile.mkdtemp(ASIDE, f".{name}.", root))
             try:
                 aside.chmod(0o755)
-                write_json(aside / "training.json", started)
-                cls(aside, started).save(progress)
+                run = cls(aside, started)
+                run._write_started()
+                run.save(progress)
                 number, folder = 1, root / name
                 while folder.exists():
                     number += 1
@@ -104,8 +117,9 @@ class Run:
             yield cls(folder, started)
 
     def resume(self, progress, started):
-        """Load the newest good checkpoint into `progress`; return why newer ones were refused.
+        """Load the newest good checkpoint into `progress`, and write anew what is damaged.
 
+        Returns why newer checkpoints were refused, and what was damaged.
         Errors: ValueError if the run was started with something else, has no good checkpoint, or
         lacks rows of metrics.csv.
         """
@@ -114,11 +128,33 @@ class Run:
                 f"{self.folder} was started with {name} {then!s:.80}, which is now {now!s:.80}; "
                 "put back what it was started with, or start a new run"
             )
-        state, refused = newest_checkpoint(self.folder / "checkpoints", self._mark())
+        state, refused = newest_checkpoint(self.checkpoints, self._mark())
         progress.load_state(state)
-        progress.rows[:] = read_rows(self.folder / "metrics.csv", progress.steps)
+        path = self.folder / "metrics.csv"
+        progress.rows[:] = read_rows(path, progress.steps, progress.rows_sum)
         remove_unfinished(self.folder)
-        return refused
+        return refused + self._repair(progress)
+
+    def _repair(self, progress):
+        """Write anew what is damaged, or has no sum, as in earlier versions; say what was damaged.
+
+        What training.json says is good, since its mark is that of the checkpoint.
+        """
+        damaged, any_saved = [], bool(progress.validation_losses)
+        try:
+            good = expect_undamaged(self.folder, "training.json")
+            if good and any_saved:
+                Classifier.load(self.folder)
+        except (ValueError, OSError) as error:
+            good, damaged = False, [str(error)]
+        if not good:
+            self._write_started()
+            if any_saved:
+                progress.best_classifier().save(self.folder)
+        return damaged
+
+    def _write_started(self):
+        write_json(self.folder / "training.json", self.started, write_summed)
 
     def save(self, progress):
         """Write a checkpoint.
@@ -131,8 +167,7 @@ class Run:
                 f"after {progress.steps} steps the parameter {name} is not finite, so no "
                 "checkpoint is written. Try a lower learning rate"
             )
-        checkpoints = self.folder / "checkpoints"
-        write_checkpoint(checkpoints, self._mark(), progress.steps, progress.state())
+        write_checkpoint(self.checkpoints, self._mark(), progress.steps, progress.state())
 
     def fit(self, progress, train, validation, *, checkpoint_every, **options):
         """Call `fit` with these `options`, and keep its results in the folder.
@@ -148,6 +183,7 @@ class Run:
 
             def after_step(progress):
                 rows.append(progress.rows[-1])
+                progress.rows_sum = rows.sum()
                 if progress.at_epoch_end:
                     progress.best_classifier().save(self.folder)
                 if progress.at_epoch_end or progress.steps % checkpoint_every == 0:

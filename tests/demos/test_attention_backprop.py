@@ -1,4 +1,3 @@
-import json
 import re
 
 import numpy as np
@@ -7,7 +6,9 @@ import pytest
 import minivit
 from demos import attention_backprop, digit, train_images
 from minivit.checks.numeric import random_params
+from minivit.checksums import write_summed
 from minivit.data.normalize import Normalize
+from minivit.files import write_json
 from tests.data.idx import few_digits
 from tests.data.shapes import CLASSES, write_shapes
 
@@ -27,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     normalize = Normalize.of(data.train.images)
     minivit.Classifier(model, params, normalize, data.classes).save(run)
     started = {"options": {"data": str(folder)}}
-    (run / "training.json").write_text(json.dumps(started), encoding="utf-8")
+    write_json(run / "training.json", started, write_summed)
     return folder
 
 

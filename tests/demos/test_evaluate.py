@@ -8,8 +8,10 @@ import pytest
 
 import minivit
 from demos import evaluate, train_images
+from minivit.checksums import write_summed
 from minivit.data.folders import class_files, split_files
 from minivit.data.images import load_pixels
+from minivit.files import write_json
 from tests.data.idx import few_digits, mnist, write_digits
 from tests.data.shapes import CLASSES, write_shapes
 from tests.saved_runs import DIGITS, save_untrained
@@ -67,14 +69,14 @@ def test_classes_are_matched_by_their_names(capsys):
 
 @pytest.mark.parametrize("name", ["training.json", "result.json"])  # the latter of older runs
 def test_without_data_it_is_the_runs_own(capsys, name):
-    Path("run", name).write_text('{"options": {"data": "digits"}}')
+    write_json(Path("run", name), {"options": {"data": "digits"}}, write_summed)
     assert evaluated(capsys, "run")["data"] == "digits"
 
 
 @pytest.mark.parametrize("started", [None, "{}", '{"options": 3}', '{"options": {"data": 3}}'])
 def test_a_run_of_unknown_origin_is_not_taken_for_mnist(capsys, started):
     if started:
-        Path("run/training.json").write_text(started)
+        write_summed("run/training.json", started.encode())
     assert evaluate.main(["run"]) == 2
     printed = capsys.readouterr()
     message = "run does not say what it was trained on; give DATA, such as mnist"
@@ -166,7 +168,7 @@ def test_an_older_run_that_did_not_record_what_it_held_out_says_so(capsys):
     path = Path(COLOURS, "training.json")
     started = json.loads(path.read_text())
     del started["images"]["held_out"]
-    path.write_text(json.dumps(started))
+    write_json(path, started, write_summed)
     assert evaluate.main([COLOURS]) == 2
     (message,) = capsys.readouterr().err.splitlines()
     assert message.endswith("did not record what it held out; give a folder of other images")

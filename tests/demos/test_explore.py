@@ -9,8 +9,10 @@ import pytest
 
 import minivit
 from demos import digit, explore, predict
+from minivit.checksums import write_summed
 from minivit.data.digits import Digits, Split
 from minivit.data.normalize import Normalize
+from minivit.files import write_json
 
 SAMPLES = Path(explore.__file__).parent / "samples"
 RNG = np.random.default_rng(0)
@@ -34,7 +36,7 @@ def saved(folder, classes, **sizes):
     Path(folder).mkdir(parents=True)
     minivit.Classifier(model, params, Normalize(0.5, 0.3), classes).save(folder)
     started = {"options": {"data": "mnist"}}
-    Path(folder, "training.json").write_text(json.dumps(started), encoding="utf-8")
+    write_json(Path(folder, "training.json"), started, write_summed)
     return folder
 
 
@@ -132,7 +134,7 @@ def test_a_run_of_colour_images_is_refused_in_one_line(monkeypatch, capsys):
 
 def test_the_test_images_are_those_of_the_data_that_the_run_was_trained_on(run, monkeypatch):
     started = {"options": {"data": "fashion-mnist"}}
-    Path(run, "training.json").write_text(json.dumps(started), encoding="utf-8")
+    write_json(Path(run, "training.json"), started, write_summed)
     sources = []
     monkeypatch.setattr(minivit, "load_digits", lambda source: sources.append(source) or DIGITS)
     assert explore.main([run, "--write", "page.html"]) == 0
@@ -174,6 +176,14 @@ def test_serves_the_page_and_opens_a_browser(monkeypatch, run, capsys):
     assert len(opened) == 1
 
 
+def test_an_empty_name_is_not_taken_for_the_default_run(capsys):
+    with pytest.raises(SystemExit):
+        explore.main([""])
+    assert "argument RUN: expected a run's folder, such as runs/mnist, got ''" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -188,6 +198,7 @@ def test_serves_the_page_and_opens_a_browser(monkeypatch, run, capsys):
 )
 def test_says_what_is_wrong(run, options, message, capsys):
     Path(saved("unknown", DIGITS.classes), "training.json").unlink()
-    Path(saved("damaged", DIGITS.classes), "training.json").write_text('{"options": {"data": 3}}')
+    started = Path(saved("damaged", DIGITS.classes), "training.json")
+    write_json(started, {"options": {"data": 3}}, write_summed)
     assert explore.main(options) == 2
     assert message in capsys.readouterr().err

@@ -15,20 +15,21 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import train_images, train_mnist, training, training_options
+from demos import evaluate, train_images, train_mnist, training, training_options
+from minivit.checksums import CHECKSUMS
 from minivit.data import download
 from minivit.data.augment import Augmentation
 from minivit.files import read_arrays
 from minivit.threads import cores
-from tests.data.idx import few_digits
+from tests.data.idx import few_digits, write_digits
 from tests.saved_runs import DIGITS
 from tests.training.cases import progress_of, run_of
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = ["--dim", "12", "--depth", "1", "--heads", "3", "--mlp-dim", "8", "--patch-size", "14"]
 COMPLETE = [
-    "checkpoints", "config.json", "curves.png", "gradients.png", "metrics.csv", "mistakes.png",
-    "result.json", "training.json", "weights.safetensors",
+    "checkpoints", "checksums.json", "config.json", "curves.png", "gradients.png", "metrics.csv",
+    "mistakes.png", "result.json", "training.json", "weights.safetensors",
 ]  # fmt: skip
 RUN = Path("runs", "mnist")
 RESUME = ["--resume", str(RUN)]
@@ -242,7 +243,7 @@ def test_what_is_not_finite_is_named_and_what_was_saved_stays(folder, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("write", range(1, 13))
+@pytest.mark.parametrize("write", range(1, 17))
 def test_a_full_disk_ends_a_run_in_one_line_and_with_room_it_resumes(
     folder, capsys, monkeypatch, write
 ):
@@ -259,7 +260,7 @@ def test_a_full_disk_ends_a_run_in_one_line_and_with_room_it_resumes(
         assert demo(folder, *TINY, "--checkpoint-every", "6") == 2
     (message,) = capsys.readouterr().err.splitlines()
     assert message.startswith("train_mnist: [Errno 28] No space left on device: 'runs/")
-    if write <= 2:  # before there is a run
+    if write <= 3:  # before there is a run
         assert [path.name for path in Path("runs").iterdir()] == [".lock"]
     else:
         assert "What runs/mnist holds is still good. To resume: " in message
@@ -282,6 +283,56 @@ def test_refuses_to_resume_with_other_images(folder, capsys):
     few_digits(folder, train=239)
     assert train_mnist.main(RESUME) == 2
     assert "runs/mnist was started with preparation.mean 0." in last_error(capsys)
+
+
+@pytest.mark.usefixtures("untested")
+def test_refuses_to_resume_with_the_same_images_and_another_label(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    data = minivit.load_digits(folder)
+    labels = data.train.labels.copy()
+    labels[17] = (labels[17] + 1) % 10
+    write_digits(folder, (data.train.images, labels), data.test)
+    assert train_mnist.main(RESUME) == 2
+    assert "runs/mnist was started with data.sha256 " in last_error(capsys)
+
+
+def test_a_finished_run_that_is_resumed_repairs_what_is_damaged(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    repaired = ("weights.safetensors", "config.json", "result.json", "curves.png")
+    whole = [(RUN / name).read_bytes() for name in repaired]
+    for name in repaired:
+        (RUN / name).write_bytes(whole[0][::-1])
+    assert evaluate.main([str(RUN)]) == 2
+    assert last_error(capsys).startswith("evaluate: runs/mnist/config.json is damaged: ")
+    assert train_mnist.main(RESUME) == 0
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "train_mnist" in line]
+    assert said.startswith("train_mnist: not used: runs/mnist/config.json is damaged: ")
+    assert [(RUN / name).read_bytes() for name in repaired] == whole
+    assert evaluate.main([str(RUN)]) == 0
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("untested")
+def test_a_run_of_an_earlier_version_is_asked_with_a_note_in_a_line(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    (RUN / CHECKSUMS).unlink()
+    capsys.readouterr()
+    assert evaluate.main([str(RUN), "--json"]) == 0
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == (
+        "evaluate: runs/mnist has no checksums.json, as it is of an earlier version: damage to its "
+        "files would not be noticed"
+    )
+    assert not any("checksums" in line for line in rest)
+
+
+@pytest.mark.usefixtures("untested")
+def test_a_damaged_training_json_is_not_used_to_evaluate(folder, capsys):
+    assert demo(folder, *TINY) == 0
+    path = RUN / "training.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    assert evaluate.main([str(RUN)]) == 2
+    assert last_error(capsys).startswith("evaluate: runs/mnist/training.json is damaged or was ed")
 
 
 def test_refuses_to_resume_what_another_demo_started(folder, capsys):
@@ -321,7 +372,8 @@ def test_quick_sets_the_epochs():
         (["--drop-path=-0.1"], "drop_path must be at least 0 and less than 1, got -0.1"),
         (["--data", "nowhere"], "no data set at 'nowhere'"),
         (RESUME, "runs/mnist cannot be resumed: it has no training.json"),
-        (["--run", "a/b"], "a run's name is a plain folder name, got 'a/b'"),
+        (["--run", "a/b"], "name is a plain folder name that begins with no dot, got 'a/b'"),
+        (["--run", ".mine.aside"], "that begins with no dot, got '.mine.aside'"),
     ],
 )
 def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options, message):
@@ -342,6 +394,7 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--seed=-1",
         "--checkpoint-every=0",
         "--augment=zoom=2",
+        "--resume=",
     ],
 )
 def test_refuses_options_out_of_range(capsys, option):

@@ -1,5 +1,6 @@
 """Runs to resume, with checkpoints that are torn, forged, foreign or not even files."""
 
+import json
 import os
 import shutil
 import struct
@@ -7,6 +8,7 @@ import struct
 import numpy as np
 import safetensors.numpy
 
+from demos import train_mnist
 from minivit.training import Run
 from minivit.training import checkpoint as checkpoint_module
 from tests.training.cases import progress_of, resumed, run_of
@@ -86,7 +88,7 @@ NEWEST = [
     ("a web page", spoilt(lambda _: b"<html>404 Not Found</html>"), r"3.safetensors is damaged \("),
     ("weights alone", spoilt(lambda _: safetensors.numpy.save({"w": np.zeros(3)})),
      "3.safetensors is not a checkpoint of minivit$"),
-    ("of another run", replaced(of_another_run), "belongs to another run, which was"),
+    ("of another run", replaced(of_another_run), "belongs to a run .* with another training.json"),
     *((f"forged: {text[:30]}", spoilt(forged(text)), "is not a checkpoint of minivit [(]")
       for text in ("", "[]", "{}", '{"run": 1}', '{"run": 1, "state": 2}', "[" * 10**5)),
     ("a folder", replaced(lambda path, _: path.mkdir()), "is not a file"),
@@ -131,6 +133,28 @@ def with_metrics(make):
     return give
 
 
+def with_a_file_for_checkpoints(place):
+    run = begun(place)
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").touch()
+    return run
+
+
+def edited(optimizer):
+    """A run of train_mnist, whose training.json was edited to name another optimizer."""
+
+    def give(place):
+        arguments = vars(train_mnist.arguments(["--data", "mnist"]))
+        del arguments["device"]
+        run = run_of(place.folder, progress_of(), started={"options": arguments}, epochs=1)
+        started = json.loads((run / "training.json").read_text())
+        started["options"]["optimizer"] = optimizer
+        (run / "training.json").write_text(json.dumps(started))
+        return run
+
+    return give
+
+
 def sparse(path):
     """A terabyte of zeros, which takes no room on disk."""
     path.touch()
@@ -141,20 +165,24 @@ RUNS = [
     *((f"training.json: {data[:9]!r}", with_training_json(data), "training.json is damaged: ")
       for data in (b"", b"\xff\xff", b'{"options": 1', b"[]", b"[" * 10**5)),
     ("training.json of another run", with_training_json(b'{"seed": 4}'),
-     "no usable checkpoint: .*3.safetensors belongs to another run.*2.safetensors belongs to"),
+     "no usable checkpoint: .*3.safetensors belongs to a run .*2.safetensors belongs to"),
     ("metrics.csv that is a pipe", with_metrics(os.mkfifo),
      "metrics.csv is damaged: it is a folder or a device. Put it back"),
     ("metrics.csv that is a device", with_metrics(lambda path: path.symlink_to("/dev/zero")),
      "metrics.csv is damaged: it is a folder or a device. Put it back"),
     ("metrics.csv of a terabyte", with_metrics(sparse),
-     "metrics.csv is damaged: expected a row for each of the checkpoint's 3 steps, got 0"),
+     "metrics.csv is damaged or was edited: it does not begin with the 3 rows"),
     ("no training.json", lambda place: place.folder,
      "cannot be resumed: it has no training.json; expected", FileNotFoundError),
     ("nowhere", lambda place: place.folder / "nowhere", "cannot be resumed: it has no",
      FileNotFoundError),
     ("no good one", without_a_good_one,
-     "3.safetensors is damaged .*2.safetensors is damaged .*Start a new run$"),
-    ("none", without_any, "checkpoints holds no usable checkpoint: there is none. Start a new"),
+     "3.safetensors is damaged .*2.safetensors is damaged .*or start a new run$"),
+    ("none", without_any, "checkpoints holds no usable checkpoint: there is none. Put back what"),
+    ("checkpoints a file", with_a_file_for_checkpoints, "Not a directory: '.*/checkpoints'",
+     OSError),
+    ("an optimizer that is none", edited("lion"), "started with another training.json"),
+    ("an optimizer that is a number", edited(4), "started with another training.json"),
 ]  # fmt: skip
 
 ROWS = [Row(what, newest, give, message) for what, give, message in NEWEST]

@@ -8,6 +8,7 @@ import numpy as np
 import safetensors.numpy
 
 from minivit import Classifier
+from minivit.checksums import CHECKSUMS
 from tests.saved_runs import oblong
 
 from . import Row
@@ -17,12 +18,13 @@ MODEL = f"{CONFIG} does not describe a model: "
 
 
 def run_with(name, change):
-    """A row's input: a good run, but for one file, whose bytes `change` spoils."""
+    """A row's input: a run without sums, good but for one file, whose bytes `change` spoils."""
 
     def give(place):
         run = place.folder / "run"
         run.mkdir()
         oblong().save(run)
+        (run / CHECKSUMS).unlink()
         path = run / name
         path.write_bytes(change(path.read_bytes()))
         return run

@@ -36,7 +36,7 @@ def test_the_best_are_a_copy_of_what_is_validated(ema):
 def test_its_state_is_everything_but_the_rows():
     progress = progress_of(ema=True)
     assert progress.state().keys() == {
-        "weights", "best_weights", "steps", "seconds", "validation_losses",
+        "weights", "best_weights", "steps", "seconds", "rows_sum", "validation_losses",
         "optimizer.t", "optimizer.m", "optimizer.v", "ema.t", "ema.average",
     }  # fmt: skip
     with pytest.raises(ValueError, match="Progress: the saved state has 'ema' as NoneType"):

@@ -1,5 +1,7 @@
+import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,11 +28,12 @@ def test_a_run_keeps_everything_that_it_takes_to_resume_it_and_to_ask_it(tmp_pat
     folder = run_of(tmp_path, whole)
     assert folder == tmp_path / "tiny"
     assert set(names(folder)) - {".lock"} == {
-        "checkpoints", "config.json", "metrics.csv", "training.json", "weights.safetensors",
+        "checkpoints", "checksums.json", "config.json", "metrics.csv", "training.json",
+        "weights.safetensors",
     }  # fmt: skip
     best = minivit.Classifier.load(folder)
     np.testing.assert_array_equal(best.params.flat, whole.best.flat)
-    assert read_rows(folder / "metrics.csv", 9) == whole.rows
+    assert read_rows(folder / "metrics.csv", 9, whole.rows_sum) == whole.rows
     progress, refused = resumed(folder, ema=True, seed=1)
     assert (refused, progress.rows) == ([], whole.rows)
     np.testing.assert_equal(progress.state(), whole.state())
@@ -117,6 +120,72 @@ def test_a_run_is_read_without_a_lock_and_opened_by_one_at_a_time(tmp_path):
         raise AssertionError
 
 
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [flip_a_bit, empty, Path.unlink])
+@pytest.mark.parametrize("name", ["checksums.json", "config.json", "weights.safetensors"])
+def test_a_run_that_is_resumed_repairs_what_is_damaged(tmp_path, name, spoil):
+    folder = run_of(tmp_path, progress_of())
+    repaired = ("config.json", "metrics.csv", "training.json", "weights.safetensors")
+    whole = [(folder / each).read_bytes() for each in repaired]
+    spoil(folder / name)
+    _, said = resumed(folder)
+    if (name, spoil) == ("checksums.json", Path.unlink):  # as in a run of an earlier version
+        assert said == []
+    else:
+        (reason,) = said
+        assert name in reason
+    assert [(folder / each).read_bytes() for each in repaired] == whole
+    minivit.Classifier.load(folder)
+    assert resumed(folder)[1] == []
+
+
+def test_a_damaged_training_json_is_refused_before_it_is_used(tmp_path):
+    folder = run_of(tmp_path, progress_of(), started={"options": {"seed": 3}})
+    path = folder / "training.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"3", b"7"))
+    message = (
+        "step-00000009.safetensors belongs to a run that was started with another training.json"
+    )
+    with pytest.raises(ValueError, match=f"{message}.*Put back what"), Run.open(folder):
+        raise AssertionError
+    path.write_bytes(whole.replace(b"{", b"[", 1))
+    with pytest.raises(ValueError, match="training.json is damaged.*Put back a good copy"):
+        Run.read(folder)
+
+
+def test_damaged_rows_are_refused(tmp_path):
+    folder = run_of(tmp_path, progress_of())
+    path = folder / "metrics.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n1,1,", b"\n1,3,"))
+    with pytest.raises(ValueError, match="metrics.csv is damaged or was edited.*Put it back"):
+        resumed(folder)
+
+
+def test_at_any_moment_the_classifier_that_is_there_is_not_refused(tmp_path, monkeypatch):
+    """Nor is it if the process is killed at that moment."""
+    replace, loaded = os.replace, []
+
+    def watched(*paths):
+        replace(*paths)
+        if Path(tmp_path, "tiny", "config.json").exists():
+            loaded.append(minivit.Classifier.load(tmp_path / "tiny").params.flat)
+
+    monkeypatch.setattr(os, "replace", watched)
+    run_of(tmp_path, progress_of())
+    assert len(loaded) > 10
+    assert (loaded[0] != loaded[-1]).any()
+
+
 def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     folder, progress = start("mnist", tmp_path), progress_of()
     progress.params["head"]["w"][1, 1] = np.inf
@@ -173,7 +242,7 @@ def test_what_a_killed_start_left_is_removed_but_nothing_of_one_that_is_starting
     assert (tmp_path / "slow" / "training.json").exists()
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x"])
-def test_refuses_names_that_lead_elsewhere(tmp_path, name):
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x", ".mine.aside", ".lock"])
+def test_refuses_names_that_lead_elsewhere_or_are_of_unfinished_files(tmp_path, name):
     with pytest.raises(ValueError, match="a run's name is a plain folder name"):
         start(name, tmp_path)
