@@ -170,14 +170,14 @@ def _gradients(progress, batch, grads, rngs, augment, smoothing, clip, run):
 def _validate(progress, validation, mapper):
     """Evaluate after an epoch; add that to the last row, and keep the best weights."""
     classifier = progress.classifier.with_params(progress.validated)
-    loss, accuracy, _ = classifier.evaluate(validation, mapper)
-    if not math.isfinite(loss):
+    try:
+        loss, accuracy, _ = classifier.evaluate(validation, mapper)
+    except FloatingPointError as error:
         name = parameter_not_finite(progress.params)
-        culprit = f"the parameter {name}" if name else "the logits"
+        culprit = f"the parameter {name} is not finite" if name else error
         raise FloatingPointError(
-            f"after step {progress.steps - 1} the validation loss is {loss}; not finite: "
-            f"{culprit}. Try a lower learning rate"
-        )
+            f"after step {progress.steps - 1}, in validation, {culprit}. Try a lower learning rate"
+        ) from None
     progress.rows[-1].update(validation_loss=loss, validation_accuracy=accuracy)
     progress.validation_losses.append(loss)
     if progress.epochs_since_best() == 0:

@@ -214,16 +214,15 @@ def test_names_a_parameter_that_a_step_made_infinite():
     message = "at step 1 .*: the parameter [a-z0-9.]+. Try a lower"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
         fitted(progress_of(minivit.SGD, 1e39))
-    message = "after step 0 the validation loss is nan; not finite: the parameter [a-z0-9.]+. Try a"
+    message = "after step 0, in validation, the parameter [a-z0-9.]+ is not finite. Try a lower"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
         fitted(progress_of(minivit.SGD, 1e39), batch_size=40)
 
 
-def test_refuses_a_validation_loss_that_is_not_finite(monkeypatch):
-    losses_to_come(monkeypatch, 1.0, float("nan"))
-    message = "after step 5 the validation loss is nan; not finite: the logits"
+def test_refuses_a_validation_whose_logits_are_not_finite():
+    message = "after step 0, in validation, the model's answer is not finite: its weights are as la"
     with pytest.raises(FloatingPointError, match=message):
-        fitted(progress_of())
+        fitted(progress_of(minivit.SGD, 1e38), batch_size=40)
 
 
 NO_IMAGES = Split(np.zeros((0, 4, 4), np.uint8), np.zeros(0, int))
