@@ -15,8 +15,9 @@ from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
 from minivit.files import write_file, write_json
-from minivit.threads import threads
+from minivit.threads import cores, threads
 from minivit.training import Progress, Run, metrics
+from minivit.training.workers import processes_for
 
 from .options import command
 from .training_options import OPTIMIZERS, model_of
@@ -119,7 +120,8 @@ def train_and_test(demo, options, run, progress, data, device):
     where = [] if device == "cpu" else ["--device", device]
     resume = command(demo, "--resume", run.folder, *where)
     shards = options.shards if device == "cpu" else 1
-    place = device if device != "cpu" else f"{shards} process{'es' if shards > 1 else ''}"
+    count = processes_for(shards, options.batch_size)
+    place = device if device != "cpu" else f"{count} process{'es' if count > 1 else ''}"
     print(
         f"Training a Vision Transformer of {progress.params.flat.size:,} parameters: "
         f"{len(data.train.labels):,} images, {options.epochs} times each, on {place}; "
@@ -154,7 +156,7 @@ def explained(folder, resume):
 def watched(shards, count, doing):
     """Yield a `map` on threads, with a bar that shows how many of `count` images are done."""
     with (
-        threads(shards) as mapper,
+        threads(min(shards, cores())) as mapper,
         tqdm(total=count, desc=doing, unit=" images", disable=None) as bar,
     ):
 

@@ -200,6 +200,20 @@ def test_dropout_draws_anew_in_every_shard_of_every_step(monkeypatch):
     assert len(draws) == len(everything)  # no stream is used twice
 
 
+def test_starts_no_more_workers_than_there_are_images_or_cores(monkeypatch):
+    started = []
+
+    def watched(count, *_):
+        started.append(count)
+        return contextlib.nullcontext(one_by_one)
+
+    monkeypatch.setattr(fit_module, "workers", watched)
+    monkeypatch.setattr("minivit.training.workers.cores", lambda: 5)
+    fitted(progress_of(), epochs=1, shards=60, batch_size=2)
+    fitted(progress_of(), epochs=1, shards=60)
+    assert started == [2, 5]
+
+
 def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypatch):
     progress, applied = progress_of(minivit.SGD), []
     progress.classifier.normalize = lambda images: np.full((*images.shape, 1), np.nan, np.float32)
