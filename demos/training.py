@@ -20,6 +20,7 @@ from minivit.training import Progress, Run, metrics
 from minivit.training.workers import processes_for
 
 from .options import command
+from .streams import unread
 from .training_options import OPTIMIZERS, model_of
 
 MEASURED = 60_000  # training images, at most, of which mean and std are taken
@@ -41,17 +42,25 @@ class Data(NamedTuple):
 def train(demo, options, load, start=None):
     """Start a run or resume one; train, test, and leave a complete folder, which is returned.
 
+    It does so even if nobody reads what it prints.
+
     load(options) -> (Data, what `start` needs: for a new model the generator of its first weights)
     start(options, data, that, device) -> its Progress, at first; without it, `new_model`
     The device is not a setting of a run, which may be resumed on another.
     """
-    device = usable_device(options.device)
-    del options.device
-    if not options.resume:
+    with unread():
+        device = usable_device(options.device)
+        del options.device
+        if options.resume:
+            return resume(demo, options, load, device, start)
         data, progress, started = set_up(options, load, device, start)
         with Run.start(options.run, started, progress) as run:
             train_and_test(demo, options, run, progress, data, device)
         return run.folder
+
+
+def resume(demo, options, load, device, start):
+    """Resume a run, train and test it; return its folder."""
     with Run.open(options.resume) as run:
         options = started_options(run, options)
         data, progress, started = set_up(options, load, device, start)

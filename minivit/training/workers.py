@@ -79,7 +79,7 @@ def workers(count, model, params):
             ours, theirs = context.Pipe()
             arguments = (theirs, number, model, params.flat.dtype, parameters, block)
             process = context.Process(target=_serve, args=arguments, daemon=True)
-            with _ctrl_c_blocked(), _explained():
+            with ctrl_c_blocked(), _explained():
                 process.start()
             theirs.close()
             stack.callback(_end, process, ours)
@@ -176,7 +176,7 @@ def _explained():
 
 
 @contextlib.contextmanager
-def _ctrl_c_blocked():
+def ctrl_c_blocked():
     """A process that starts here gets no Ctrl-C, not even before it can ignore it (on Unix)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
