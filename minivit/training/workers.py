@@ -47,7 +47,6 @@ def workers(count, model, params):
             yield one_by_one
         return
     context = multiprocessing.get_context("spawn")
-    resource_tracker.ensure_running()  # when it starts it lets Ctrl-C through again
     parameters, *gradients = (
         context.RawArray(ctypes.c_byte, params.flat.nbytes) for _ in range(1 + count)
     )
@@ -181,6 +180,7 @@ def ctrl_c_blocked():
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # when it starts it lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
