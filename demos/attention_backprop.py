@@ -51,7 +51,7 @@ def show(options):
         print(f"Written: {options.write}")
     else:
         print(f"\n{introduction}\n")
-        with contextlib.suppress(KeyboardInterrupt, EOFError):  # the reader has seen enough
+        with contextlib.suppress(EOFError):  # the reader has seen enough
             for step in steps:
                 print(as_text(step))
                 if sys.stdin.isatty():

@@ -56,7 +56,11 @@ def classifier_of(options):
 
 
 def traced(classifier, pixels, label):
-    """The trace, in float64, of a training step on one image, uint8."""
+    """The trace, in float64, of a training step on one image, uint8.
+
+    Errors: those of `Classifier.logits`.
+    """
+    classifier.logits(pixels[None])  # in float32: it refuses what is not finite
     images = classifier.normalize(pixels[None]).astype(np.float64)
     params = classifier.params.astype(np.float64)
     return trace(classifier.model, params, images, np.array([label]))

@@ -86,10 +86,7 @@ def play(options):
     seed = random.randrange(10**6) if options.seed is None else options.seed
     train = minivit.load_digits("mnist").train
     game = Game(Hunt(seed, train.images[:1000], train.labels[:1000]))
-    try:
-        game.cmdloop()
-    except KeyboardInterrupt:
-        game.postloop()
+    game.cmdloop()
     print(f"\nThe same bug again: {command('find_the_bug', '--seed', seed)}")
     propose("run the engine's own checks", "check_gradients")
     return 0 if game.solved else 1

@@ -24,6 +24,7 @@ from minivit.training.head import fit_head, head_progress
 
 from . import training, training_options
 from .options import parser_of, propose, sides, status
+from .streams import unread
 
 HEAD = dict(run="finetuned", epochs=100, lr=3e-3, batch_size=250)
 BODY = dict(run="finetuned", epochs=10, lr=2e-4, batch_size=32)
@@ -85,7 +86,8 @@ def finetune(options):
     if options.body or options.resume:
         folder = training.train("finetune", options, load, start)
     else:
-        folder = train_head(options)
+        with unread():
+            folder = train_head(options)
     propose("ask it about a picture of your own", "predict", folder, "PICTURE")
 
 

@@ -3,14 +3,16 @@
 import argparse
 import contextlib
 import difflib
-import os
 import shlex
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
 
 from minivit.backend import is_of_gpu
+
+from .streams import reliable
 
 EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
 
@@ -91,23 +93,36 @@ def status(demo, work, *arguments):
     The status is what `work` returns (None is 0), 2 after an error, 130 after Ctrl-C, and 141 if
     nobody reads what is printed any more, as in `| head`: that is no error, and nothing is said.
     """
-    try:
+    with reliable():
         try:
-            with warnings_in_a_line(demo):
-                return work(*arguments) or 0
-        finally:
-            sys.stdout.flush()  # so that a closed pipe shows here, not as the interpreter exits
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, as shells have it
-    except Exception as error:
-        if not (isinstance(error, EXPECTED) or is_of_gpu(error)):
-            raise
-        print(f"{demo}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print(f"\n{demo}: {str(stop) or 'stopped'}", file=sys.stderr)
-        return 130
+            with interruptible(), warnings_in_a_line(demo):
+                try:
+                    return work(*arguments) or 0
+                finally:
+                    sys.stdout.flush()  # so that an error shows here, not as the interpreter exits
+        except BrokenPipeError:
+            return 141  # 128 + SIGPIPE, as shells have it
+        except Exception as error:
+            if not (isinstance(error, EXPECTED) or is_of_gpu(error)):
+                raise
+            print(f"{demo}: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as stop:
+            print(f"\n{demo}: {str(stop) or 'stopped'}", file=sys.stderr)
+            return 130
+
+
+@contextlib.contextmanager
+def interruptible():
+    """Inside the `with`, Ctrl-C is a KeyboardInterrupt, even in a demo's own process."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

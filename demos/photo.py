@@ -56,7 +56,8 @@ def show(options):
     model, params, normalize = network(options, image.shape)
     H, W = model.config["image_size"]
     pixels = np.rint(255 * resize(image, H, W)).astype(np.uint8)
-    (normalized,) = normalize(pixels[None])
+    with np.errstate(all="ignore"):  # `look` refuses what is not finite
+        (normalized,) = normalize(pixels[None])
     loaded = time.perf_counter()
     patches = [place and tuple(place) for place in (options.token, options.other)]
     found = look(model, params, normalized, *patches)

@@ -18,10 +18,12 @@ from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
 from minivit.files import write_file, write_json
-from minivit.threads import threads
+from minivit.threads import cores, threads
 from minivit.training import Progress, Run, metrics
+from minivit.training.workers import processes_for
 
 from .options import command
+from .streams import unread
 from .training_options import OPTIMIZERS, model_of
 
 MEASURED = 60_000  # training images, at most, of which mean and std are taken
@@ -44,17 +46,25 @@ class Data(NamedTuple):
 def train(demo, options, load, start=None):
     """Start a run or resume one; train, test, and leave a complete folder, which is returned.
 
+    It does so even if nobody reads what it prints.
+
     load(options) -> (Data, what `start` needs: for a new model the generator of its first weights)
     start(options, data, that, device) -> its Progress, at first; without it, `new_model`
     The device is not a setting of a run, which may be resumed on another.
     """
-    device = usable_device(options.device)
-    del options.device
-    if options.resume is None:
+    with unread():
+        device = usable_device(options.device)
+        del options.device
+        if options.resume is not None:
+            return resume(demo, options, load, device, start)
         data, progress, started = set_up(options, load, device, start)
         with Run.start(options.run, started, progress) as run:
             train_and_test(demo, options, run, progress, data, device)
         return run.folder
+
+
+def resume(demo, options, load, device, start):
+    """Resume a run, train and test it; return its folder."""
     with Run.open(options.resume) as run:
         options = started_options(run, options)
         data, progress, started = set_up(options, load, device, start)
@@ -136,7 +146,8 @@ def train_and_test(demo, options, run, progress, data, device):
     where = [] if device == "cpu" else ["--device", device]
     resume = command(demo, "--resume", run.folder, *where)
     shards = options.shards if device == "cpu" else 1
-    place = device if device != "cpu" else f"{shards} process{'es' if shards > 1 else ''}"
+    count = processes_for(shards, options.batch_size)
+    place = device if device != "cpu" else f"{count} process{'es' if count > 1 else ''}"
     print(
         f"Training a Vision Transformer of {progress.params.flat.size:,} parameters: "
         f"{len(data.train.labels):,} images, {options.epochs} times each, on {place}; "
@@ -171,7 +182,7 @@ def explained(folder, resume):
 def watched(shards, count, doing):
     """Yield a `map` on threads, with a bar that shows how many of `count` images are done."""
     with (
-        threads(shards) as mapper,
+        threads(min(shards, cores())) as mapper,
         tqdm(total=count, desc=doing, unit=" images", disable=None) as bar,
     ):
 

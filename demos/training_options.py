@@ -41,7 +41,8 @@ def add_training(parser, lr_help):
     add("--epochs", type=int, help="times that every training image is seen")
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--lr", type=float, help=lr_help)
-    add("--shards", type=int, default=cores(), help="processes that share a step; on a GPU, one")
+    shards_help = "parts of a step, which as many cores as there are share; on a GPU, one"
+    add("--shards", type=int, default=cores(), help=shards_help)
     add_device(parser)
     add("--seed", type=seed, default=0, help="of all random numbers")
     add("--run", help="name of the run's folder in runs/")

@@ -73,12 +73,15 @@ class Classifier:
                 iterable of single images. Only a few are taken at once, so an iterable may yield
                 more than memory holds
         mapper: `map`, or that of `threads`, which works on several batches in parallel
-        Errors: ValueError for images of another shape, TypeError for anything but uint8.
+        Errors: ValueError for images of another shape, TypeError for anything but uint8,
+        FloatingPointError for logits that are not finite.
         """
         parts = list(mapper(self._logits, self._batches(images)))
         if not parts:
             return np.empty((0, len(self.classes)), self.params.flat.dtype)
-        return to_device(array_module(parts[0]).concatenate(parts), "cpu")
+        logits = to_device(array_module(parts[0]).concatenate(parts), "cpu")
+        expect_finite(logits, self._darkest_and_brightest, self.params)
+        return logits
 
     def predict(self, images: Iterable[np.ndarray]) -> np.ndarray:
         """Return the probability of each class, (n, K); images and errors as in `logits`."""
@@ -98,9 +101,15 @@ class Classifier:
         return float(loss), float(accuracy), logits
 
     def _logits(self, pixels):
-        normalized = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
-        normalized = normalized.astype(self.params.flat.dtype, copy=False)
-        return self.model.forward(self.params, normalized, keep=False)[0]
+        with np.errstate(all="ignore"):  # what is not finite is refused in the end
+            normalized = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
+            normalized = normalized.astype(self.params.flat.dtype, copy=False)
+            return self.model.forward(self.params, normalized, keep=False)[0]
+
+    def _darkest_and_brightest(self):
+        """What the model reads for the pixels 0 and 255 of each channel, (1, 1, 2, C)."""
+        levels = np.array([0, 255], np.uint8)[None, None, :, None]
+        return self.normalize(levels.repeat(self.model.config["channels"], axis=3))
 
     def _batches(self, images):
         at_once = images_at_once(self.model, self.params)
@@ -199,6 +208,27 @@ class Classifier:
                 stacklevel=2,
             )
         return cls(model, params.to(device), normalize, classes, framing)
+
+
+def expect_finite(answer: np.ndarray, prepared: Callable[[], np.ndarray], params: Params) -> None:
+    """Refuse logits or tokens, (..., D), that are not finite, or so far apart that no loss is.
+
+    prepared: returns images as the model reads them. The error names these or the weights, whatever
+              has the larger numbers
+    Errors: FloatingPointError.
+    """
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.ptp(answer, axis=-1)).all():
+            return
+        causes = {
+            "with the mean and std in its config the pixels become": prepared(),
+            "its weights are": params.to("cpu").flat,
+        }
+    sizes = {cause: float(abs(numbers).max()) for cause, numbers in causes.items()}
+    cause = max(sizes, key=lambda cause: math.inf if math.isnan(sizes[cause]) else sizes[cause])
+    raise FloatingPointError(
+        f"the model's answer is not finite: {cause} as large as {sizes[cause]:.3g}"
+    )
 
 
 def _expect_no_larger(sizes, weights):

@@ -8,7 +8,6 @@ one line and at the speed of one long array.
     flat   [ fc1.w fc1.w fc1.w fc1.w fc1.w fc1.w | fc1.b fc1.b fc1.b | fc2.w fc2.w fc2.w | fc2.b ]
 """
 
-import copy
 import json
 import math
 import os
@@ -52,7 +51,16 @@ class Params:
             self.flat = xp.concatenate([leaf.reshape(-1) for _, leaf in leaves])
         else:
             self.flat = np.zeros(0, np.float32)
-        self.nest, _ = _view(nest, self.flat, 0)
+        self.nest = _views(_shapes(nest), self.flat)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles keep: the numbers once, and the shapes of their views."""
+        self.require_views("parameter")
+        return {"flat": self.flat, "shapes": _shapes(self.nest)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.flat = state["flat"]
+        self.nest = _views(state["shapes"], self.flat)
 
     def __getitem__(self, key: str) -> Any:
         return self.nest[key]
@@ -101,9 +109,8 @@ class Params:
 
     def of(self, flat: Array) -> Self:
         """Return Params of the same nest that are views of `flat` (n,), which is not copied."""
-        other = copy.copy(self)
-        other.flat = flat
-        other.nest, _ = _view(self.nest, flat, 0)
+        other = type(self).__new__(type(self))
+        other.__setstate__({"flat": flat, "shapes": _shapes(self.nest)})
         return other
 
     def save(self, path: str | os.PathLike, write: Callable = write_file) -> None:
@@ -196,15 +203,26 @@ def _nested(named, prefix=""):
     return nest
 
 
-def _view(nest, flat, start):
-    """Rebuild the nest with views of `flat` from index `start` on; return it and where it ends."""
-    items = nest.items() if isinstance(nest, dict) else enumerate(nest)
-    views = {}
-    for key, value in items:
-        if isinstance(value, (dict, list)):
-            views[key], start = _view(value, flat, start)
-        else:
-            end = start + math.prod(value.shape)
-            views[key] = flat[start:end].reshape(value.shape)
-            start = end
-    return (views if isinstance(nest, dict) else list(views.values())), start
+def _mapped(function, nest):
+    """The same dicts and lists with function(leaf) in the place of every leaf, in order."""
+    if isinstance(nest, dict):
+        return {key: _mapped(function, value) for key, value in nest.items()}
+    if isinstance(nest, list):
+        return [_mapped(function, value) for value in nest]
+    return function(nest)
+
+
+def _shapes(nest):
+    return _mapped(lambda leaf: leaf.shape, nest)
+
+
+def _views(shapes, flat):
+    """A nest of shapes becomes one of views of `flat`, one after another."""
+    start = 0
+
+    def view(shape):
+        nonlocal start
+        start, begin = start + math.prod(shape), start
+        return flat[begin:start].reshape(shape)
+
+    return _mapped(view, shapes)

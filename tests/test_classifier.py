@@ -170,6 +170,32 @@ def test_the_framing_is_kept(tmp_path):
         assert (again.framing, again.normalize) == (BICUBIC, classifier.normalize)
 
 
+def test_an_answer_that_is_not_finite_is_refused_with_its_cause():
+    classifier, images = oblong(), some(2, 4, 6)
+    split = Split(images, np.zeros(2, int))
+    large = classifier.with_params(classifier.params.of(classifier.params.flat * np.float32(1e38)))
+    pixels = "with the mean and std in its config the pixels become as large as"
+    for normalize, cause in [
+        (Normalize(1e308, 0.3), f"{pixels} inf"),
+        (Normalize(0.1, 1e-320), f"{pixels} inf"),
+        (None, "its weights are as large as [1-3].*e\\+38"),
+    ]:
+        same = classifier.model, classifier.params, normalize, classifier.classes
+        wrong = minivit.Classifier(*same) if normalize else large
+        message = f"the model's answer is not finite: {cause}"
+        for ask in (wrong.logits, wrong.predict, lambda _, wrong=wrong: wrong.evaluate(split)):
+            with pytest.raises(FloatingPointError, match=message):
+                ask(images)
+
+
+def test_logits_further_apart_than_any_loss_can_say_are_refused():
+    classifier = oblong()
+    head = classifier.params["head"]
+    head["w"][...], head["b"][...] = 0, [3e38, -3e38, 0]
+    with pytest.raises(FloatingPointError, match="not finite: its weights are as large as 3e"):
+        classifier.logits(some(2, 4, 6))
+
+
 def config_with(folder, part, **changes):
     path = folder / "config.json"
     config = json.loads(path.read_text())

@@ -59,7 +59,7 @@ def test_a_wheel_installed_elsewhere_brings_all_that_a_clone_has(tmp_path):
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("minivit", "demos"):
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("minivit_command.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source]
     subprocess.run(build, check=True)

@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -61,11 +62,51 @@ def test_mask():
     assert minivit.Params(nest()).astype(np.float32).mask(lambda *_: True).dtype == np.float32
 
 
+def pickled(params, protocol=5):
+    return pickle.loads(pickle.dumps(params, protocol))
+
+
+WAYS = [copy.copy, copy.deepcopy, *(lambda p, n=n: pickled(p, n) for n in range(6))]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["copy", "deepcopy", *map(str, range(6))])
+@pytest.mark.parametrize("sliced", [False, True])
+def test_copies_and_pickles_are_views_of_their_own_flat_vector(way, sliced):
+    params = minivit.Params(nest())
+    params = params.of(np.arange(20.0)[3:16]) if sliced else params
+    again = way(params)
+    np.testing.assert_array_equal(again.flat, params.flat)
+    assert [name for name, _ in again.named()] == [name for name, _ in params.named()]
+    assert again["act"] == {} and isinstance(again["blocks"], list)
+    again.require_views("parameter")
+    again.flat += 1
+    np.testing.assert_array_equal(again["fc1"]["w"], again.flat[:6].reshape(2, 3))
+    shares = way is copy.copy
+    assert (params.flat[0] == again.flat[0]) == shares
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, pickled])
+def test_what_else_holds_the_flat_vector_is_copied_with_it(way):
+    params, zeros = minivit.Params(nest()), minivit.Params({})
+    params, flat, optimizer, zeros = way((params, params.flat, minivit.AdamW(params, 1), zeros))
+    optimizer.step(params)
+    assert flat is params.flat is optimizer.params.flat
+    assert (params["fc1"]["w"] != nest()["fc1"]["w"]).any()
+    assert zeros.flat.shape == (0,)
+
+
+def test_a_pickle_holds_the_numbers_once():
+    params = minivit.Params({"w": np.zeros((100, 100))})
+    assert len(pickle.dumps(params)) < 100 * 100 * 8 + 1000
+
+
 def test_a_replaced_leaf_is_noticed():
     for spoiled in (minivit.Params(nest()), copy.deepcopy(minivit.Params(nest()))):
         spoiled["fc1"]["b"] = np.zeros(3)
         with pytest.raises(ValueError, match=r"gradient 'fc1\.[wb]' no longer shares memory"):
             spoiled.require_views("gradient")
+        with pytest.raises(ValueError, match=r"no longer shares memory"):
+            copy.deepcopy(spoiled)
 
 
 def test_params_of_a_slice_of_a_longer_vector_are_views_of_it():

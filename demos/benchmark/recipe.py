@@ -65,15 +65,24 @@ SIDES = {"minivit": train_minivit, "PyTorch": train_torch}
 
 def compare_recipes(options):
     """Train both, and print each epoch and the sums; options: those of `demos.train_mnist`."""
-    workers = [Worker(side, options) for side in SIDES.values()]
-    print_title("", *(title for name in SIDES for title in (f"{name}, s", "accuracy")))
-    turns = []  # the seconds of each: [minivit's, PyTorch's]
-    for title in [*(f"epoch {epoch + 1}" for epoch in range(options.epochs)), "test"]:
-        answers = [worker.ask() for worker in workers]
-        print_row(title, *(cell for share, s in answers for cell in (f"{s:.2f}", f"{share:.2%}")))
-        turns.append([seconds for _, seconds in answers])
+    with contextlib.ExitStack() as stack:
+        workers = [Worker(side, options) for side in SIDES.values()]
+        for worker in workers:
+            stack.callback(worker.end)
+        turns = take_turns(workers, options.epochs)
     median = [statistics.median(seconds) for seconds in zip(*turns[:-1], strict=True)]
     whole = [sum(seconds) for seconds in zip(*turns, strict=True)]
     for title, sums in [("median epoch", median), ("in all", whole)]:
         print_row(title, *(cell for seconds in sums for cell in (f"{seconds:.2f}", "")))
         print(f"minivit is {sums[1] / sums[0]:.2f} × as fast")
+
+
+def take_turns(workers, epochs):
+    """Print each epoch and the test; return the seconds of each: [minivit's, PyTorch's]."""
+    print_title("", *(title for name in SIDES for title in (f"{name}, s", "accuracy")))
+    turns = []
+    for title in [*(f"epoch {epoch + 1}" for epoch in range(epochs)), "test"]:
+        answers = [worker.ask() for worker in workers]
+        print_row(title, *(cell for share, s in answers for cell in (f"{s:.2f}", f"{share:.2%}")))
+        turns.append([seconds for _, seconds in answers])
+    return turns

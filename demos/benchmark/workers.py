@@ -1,10 +1,13 @@
 """Engines race in processes of their own, with their own threads and memory, and take turns."""
 
+import contextlib
 import multiprocessing
 import re
 import statistics
 import time
 from pathlib import Path
+
+from minivit.training.workers import ctrl_c_blocked
 
 from .engines import ENGINES
 
@@ -20,9 +23,17 @@ class Worker:
     def __init__(self, function, *arguments):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        context.Process(target=serve, args=(theirs, function, arguments)).start()
+        self.process = context.Process(target=serve, args=(theirs, function, arguments))
+        with ctrl_c_blocked():
+            self.process.start()
         theirs.close()
         self.ask()
+
+    def end(self):
+        """End the process, whatever it is doing."""
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
 
     def ask(self, question=None):
         """Return the answer, and the seconds that it took."""
@@ -80,20 +91,24 @@ def race(names, config, batch_size, options):
 
     A PyTorch engine that cannot run here is left out, and a line says why.
     """
-    workers = {}
-    for name in names:
-        try:
-            workers[name] = Worker(run_engine, name, config, batch_size)
-        except ChildProcessError as error:
-            if "torch" not in name:
-                raise
-            print(f"{name}: not measured, {error}")
-    speeds = {name: [] for name in workers}
-    for _ in range(options.rounds):
-        for name, worker in workers.items():
-            amount, seconds = worker.ask(options.seconds)
-            speeds[name].append(amount / seconds)
-    return {name: (statistics.median(speeds[name]), workers[name].ask()[0]) for name in workers}
+    workers, speeds = {}, {}
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            try:
+                workers[name] = Worker(run_engine, name, config, batch_size)
+            except ChildProcessError as error:
+                if "torch" not in name:
+                    raise
+                print(f"{name}: not measured, {error}")
+            else:
+                stack.callback(workers[name].end)
+                speeds[name] = []
+        for _ in range(options.rounds):
+            for name, worker in workers.items():
+                amount, seconds = worker.ask(options.seconds)
+                speeds[name].append(amount / seconds)
+        memory = {name: worker.ask()[0] for name, worker in workers.items()}
+    return {name: (statistics.median(speeds[name]), memory[name]) for name in workers}
 
 
 def peak_memory():

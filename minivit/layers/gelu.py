@@ -25,9 +25,10 @@ class GELU:
 
     Put together, dx = dy · slope with
 
-        slope = gate + 2 gate (1 − gate) · x √(2/π) (1 + 3 · 0.044715 x²)
+        slope = gate + 2 x gate (1 − gate) · √(2/π) (1 + 3 · 0.044715 x²)
 
-    These are the widest arrays of the network, so they are built up in place, factor by factor.
+    These are the widest arrays of the network, so they are built up in place, factor by factor: the
+    slope from x gate (1 − gate), which is zero for a large x, before its square could overflow.
     """
 
     def forward(self, x):
@@ -45,14 +46,14 @@ class GELU:
     def backward(self, dy, cache):
         xp = array_module(dy)
         x, gate = cache["x"], cache["gate"]
-        rise = x * x
-        rise *= 3 * CUBIC
-        rise += LINEAR
-        rise *= x  # x √(2/π) (1 + 3 · 0.044715 x²)
-        slope = 1 - gate
-        slope *= gate
-        slope *= 2  # 2 gate (1 − gate)
-        slope *= rise
+        bend = 1 - gate
+        bend *= gate
+        bend *= x  # x gate (1 − gate)
+        slope = bend * x
+        slope *= x
+        slope *= 6 * CUBIC
+        bend *= 2 * LINEAR
+        slope += bend  # 2 x gate (1 − gate) · √(2/π) (1 + 3 · 0.044715 x²)
         slope += gate
         dx = xp.multiply(dy, slope, out=slope)
         return dx

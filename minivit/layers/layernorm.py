@@ -22,6 +22,9 @@ class LayerNorm:
     Errors   ValueError if x is not D wide (a width of 1 would broadcast and go unnoticed), or
              eps is not positive and finite
 
+    A shift of all features cancels in x − mean, so they are first counted from one of their own:
+    the mean of large features would be off by more than there may be between them.
+
     Gone through line by line, last line first, with sums over the D features, but for dw and db,
     which sum over the tokens:
 
@@ -56,8 +59,9 @@ class LayerNorm:
     def forward(self, params, x):
         expect_shape("LayerNorm", x, ..., self.dim)
         xp = array_module(x)
-        mean = mean_features(x)  # (..., 1)
-        centered = x - mean
+        shifted = x - x[..., :1]  # (..., D)
+        mean = mean_features(shifted)  # (..., 1)
+        centered = xp.subtract(shifted, mean, out=shifted)  # (..., D)
         var = mean_features(centered * centered)  # (..., 1)
         rstd = 1 / xp.sqrt(var + self.eps)  # (..., 1)
         normed = xp.multiply(centered, rstd, out=centered)

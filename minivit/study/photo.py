@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..classifier import expect_finite
 from ..models import Encoder
 from .rollout import attention_rollout
 
@@ -48,7 +49,8 @@ def look(
     one, other: two patches; if not given, the one that is least like the mean of all, and the one
                 that is most like it without lying beside it
     The tokens are those after the last layer norm, where one comes before the pooling.
-    Errors: ValueError for patches outside of the grid, twice the same, or fewer than four.
+    Errors: ValueError for patches outside of the grid, twice the same, or fewer than four;
+    FloatingPointError for tokens that are not finite.
     """
     grid, N = (model.patches.rows, model.patches.columns), model.patches.count
     if N < FEWEST:
@@ -59,7 +61,9 @@ def look(
                 f"there is no patch {place}; expected a row from 0 to {grid[0] - 1} and a column "
                 f"from 0 to {grid[1] - 1}"
             )
-    tokens, cache = Encoder.forward(model, params, image[None])  # (1, T, D)
+    with np.errstate(all="ignore"):
+        tokens, cache = Encoder.forward(model, params, image[None])  # (1, T, D)
+    expect_finite(tokens, lambda: image, params)
     patches = tokens[0, -N:].reshape(*grid, -1)  # (R, S, D), a view
     one = one or most_salient(patches)
     similarity = similarities(patches, one)

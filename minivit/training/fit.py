@@ -15,7 +15,7 @@ from .batches import ahead, batches
 from .interrupt import ctrl_c_waits
 from .not_finite import first_not_finite, parameter_not_finite
 from .step import loss_and_gradients, ready
-from .workers import workers
+from .workers import processes_for, workers
 
 SLOW_STEPS, TIMED_STEPS = 3, 10  # the first are slow; the next say how long all will take
 
@@ -50,9 +50,9 @@ def fit(
         smoothing:         of the labels, see cross_entropy
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
-        shards:            worker processes over which a step is split (see `workers`); None for
-                           one on each core, or just one on a GPU. One seed and one number of shards
-                           give one result, to the last bit
+        shards:            parts into which a step is split, for `workers` on as many cores as
+                           there are; None for one on each core, or just one on a GPU. One seed and
+                           one number of shards give one result, to the last bit
         patience:          stop early, after so many epochs without a lower validation loss; or None
         after_step:        called with `progress` after every step, for example to save it
     A row is a dict of step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and at
@@ -83,8 +83,8 @@ def fit(
     bar = tqdm(total=epochs * count, initial=seen, **how)
     began = time.perf_counter() - progress.seconds
     with (
-        workers(shards, progress.classifier.model, params) as run,
-        threads(shards) as mapper,
+        workers(processes_for(shards, batch_size), progress.classifier.model, params) as run,
+        threads(min(shards, cores())) as mapper,
         contextlib.closing(coming),
         ctrl_c_waits() as ctrl_c,
         bar,
@@ -170,14 +170,14 @@ def _gradients(progress, batch, grads, rngs, augment, smoothing, clip, run):
 def _validate(progress, validation, mapper):
     """Evaluate after an epoch; add that to the last row, and keep the best weights."""
     classifier = progress.classifier.with_params(progress.validated)
-    loss, accuracy, _ = classifier.evaluate(validation, mapper)
-    if not math.isfinite(loss):
+    try:
+        loss, accuracy, _ = classifier.evaluate(validation, mapper)
+    except FloatingPointError as error:
         name = parameter_not_finite(progress.params)
-        culprit = f"the parameter {name}" if name else "the logits"
+        culprit = f"the parameter {name} is not finite" if name else error
         raise FloatingPointError(
-            f"after step {progress.steps - 1} the validation loss is {loss}; not finite: "
-            f"{culprit}. Try a lower learning rate"
-        )
+            f"after step {progress.steps - 1}, in validation, {culprit}. Try a lower learning rate"
+        ) from None
     progress.rows[-1].update(validation_loss=loss, validation_accuracy=accuracy)
     progress.validation_losses.append(loss)
     if progress.epochs_since_best() == 0:

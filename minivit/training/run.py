@@ -24,6 +24,7 @@ from ..classifier import Classifier
 from ..files import ASIDE, flush_folder, locked, read_json, remove_unfinished, write_json
 from .checkpoint import newest_checkpoint, write_checkpoint
 from .fit import fit
+from .interrupt import AtOnce, ctrl_c_waits
 from .not_finite import parameter_not_finite
 from .rows import Rows, read_rows
 
@@ -176,7 +177,7 @@ class Run:
         classifier is saved after each epoch.
 
         Errors: those of `fit`, and OSError. On Ctrl-C, KeyboardInterrupt with a text, once the step
-        is complete and saved.
+        is complete and saved; AtOnce, without saving, if it was pressed again.
         """
         with Rows(self.folder / "metrics.csv") as rows, warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # fit itself says what is not finite
@@ -192,9 +193,13 @@ class Run:
 
             try:
                 fit(progress, train, validation, after_step=after_step, **options)
+            except AtOnce:
+                raise
             except KeyboardInterrupt:
-                rows.flush()
-                self.save(progress)
+                with ctrl_c_waits() as again:
+                    rows.flush()
+                    self.save(progress)
+                    again.clear()  # it has stopped already
                 raise KeyboardInterrupt(f"stopped and saved after {progress.steps} steps") from None
 
     def _mark(self):

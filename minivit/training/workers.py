@@ -22,17 +22,20 @@ from multiprocessing import resource_tracker
 import numpy as np
 
 from ..params import Params
-from ..threads import threads
+from ..threads import cores, threads
 from .step import one_by_one, shard_pass
+
+PATIENCE = 1.0  # seconds in which a worker has to end by itself
 
 
 @contextlib.contextmanager
 def workers(count, model, params):
-    """Yield the `run` of `loss_and_gradients` for up to `count` shards of this model.
+    """Yield the `run` of `loss_and_gradients` for this model: `count` workers take turns.
 
-    A count of 1 needs no worker. Workers are new Pythons, which import the main module: a
-    script that starts them needs its `if __name__ == "__main__":`. They end with the `with`, or
-    when this process is gone; Ctrl-C does not reach them. BLAS has one thread in each process.
+    How many they are does not change a bit of the result. A count of 1 needs no worker. Workers are
+    new Pythons, which import the main module: a script that starts them needs its
+    `if __name__ == "__main__":`. They end with the `with`, by force if need be, or when this
+    process is gone; Ctrl-C does not reach them. BLAS has one thread in each process.
 
     params: of the nest that model.init makes; the numbers are those that `run` is given
 
@@ -44,16 +47,20 @@ def workers(count, model, params):
             yield one_by_one
         return
     context = multiprocessing.get_context("spawn")
-    resource_tracker.ensure_running()  # when it starts it lets Ctrl-C through again
     parameters, *gradients = (
         context.RawArray(ctypes.c_byte, params.flat.nbytes) for _ in range(1 + count)
     )
     pipes = []
 
     def run(its_model, its_params, grads, shards):
-        if its_model is not model or len(shards) > count:
-            raise ValueError(f"these workers are for {count} shards of the model they started with")
+        if its_model is not model:
+            raise ValueError("these workers are for the model they started with")
         np.frombuffer(parameters, params.flat.dtype)[...] = its_params.flat
+        turns = [shards[start : start + count] for start in range(0, len(shards), count)]
+        return [result for some in turns for result in turn(grads, some)]
+
+    def turn(grads, shards):
+        """Each worker takes a shard, or none."""
         busy = pipes[: len(shards)]
         with _explained(), _whole(pipes):
             for pipe, shard in zip(busy, shards, strict=True):
@@ -71,13 +78,25 @@ def workers(count, model, params):
             ours, theirs = context.Pipe()
             arguments = (theirs, number, model, params.flat.dtype, parameters, block)
             process = context.Process(target=_serve, args=arguments, daemon=True)
-            with _ctrl_c_blocked(), _explained():
+            with ctrl_c_blocked(), _explained():
                 process.start()
             theirs.close()
-            stack.callback(process.join)
-            stack.callback(ours.close)  # comes first, and ends the worker
+            stack.callback(_end, process, ours)
             pipes.append(ours)
         yield run
+
+
+def processes_for(shards, batch_size):
+    """How many workers `fit` starts: one for each shard, but not more than images or cores."""
+    return min(shards, batch_size, cores())
+
+
+def _end(process, pipe):
+    """End a worker, even one that does not listen: it is stopped, or deep in a large shard."""
+    pipe.close()
+    process.join(PATIENCE)
+    process.kill()
+    process.join()
 
 
 def _serve(pipe, number, model, dtype, parameters, gradients):
@@ -156,11 +175,12 @@ def _explained():
 
 
 @contextlib.contextmanager
-def _ctrl_c_blocked():
+def ctrl_c_blocked():
     """A process that starts here gets no Ctrl-C, not even before it can ignore it (on Unix)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # when it starts it lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

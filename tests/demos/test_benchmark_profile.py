@@ -13,7 +13,7 @@ KINDS = {
     "xp.matmul(att, v, out=mix)": "products",
     "loss = (losses / B).sum()": "reductions",
     'grads["b"] += sum_rows(dout)': "reductions",
-    "centered = x - mean": "element-wise",
+    "shifted = x - x[..., :1]": "element-wise",
     "gate *= 0.5": "element-wise",
     "gate = xp.tanh(inner, out=inner)": "element-wise",
     "rows = x.reshape(-1, self.d_in)": "copies",

@@ -88,9 +88,14 @@ def test_prints_epochs_test_and_ratio(monkeypatch, capsys):
         def ask(self):
             return next(self.answers)
 
+        def end(self):
+            ended.append(self)
+
+    ended = []
     monkeypatch.setattr(recipe, "Worker", Scripted)
     recipe.compare_recipes(train_mnist.arguments(["--epochs", "3"]))
     printed = capsys.readouterr().out
+    assert len(ended) == 2
     assert re.search(r"^test +0\.50 +90\.00%", printed, re.M)
     assert re.search(r"^median epoch +1\.20 ", printed, re.M)
     assert re.search(r"^in all +7\.70 ", printed, re.M)

@@ -58,13 +58,13 @@ def test_the_curves_are_drawn(monkeypatch, capsys):
     assert "both curves" in play(monkeypatch, capsys, "curve")[0]
 
 
-def test_ctrl_c_tells_the_answer(monkeypatch, capsys):
+def test_ctrl_c_ends_the_game_with_one_line(monkeypatch, capsys):
     def stop(self):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(find_the_bug.Game, "cmdloop", stop)
-    assert find_the_bug.main(["--seed", "1"]) == 1
-    assert "The same bug again" in capsys.readouterr().out
+    assert find_the_bug.main(["--seed", "1"]) == 130
+    assert capsys.readouterr() == ("", "\nfind_the_bug: stopped\n")
 
 
 def test_without_a_seed_the_bug_is_any(monkeypatch, capsys):

@@ -200,6 +200,20 @@ def test_dropout_draws_anew_in_every_shard_of_every_step(monkeypatch):
     assert len(draws) == len(everything)  # no stream is used twice
 
 
+def test_starts_no_more_workers_than_there_are_images_or_cores(monkeypatch):
+    started = []
+
+    def watched(count, *_):
+        started.append(count)
+        return contextlib.nullcontext(one_by_one)
+
+    monkeypatch.setattr(fit_module, "workers", watched)
+    monkeypatch.setattr("minivit.training.workers.cores", lambda: 5)
+    fitted(progress_of(), epochs=1, shards=60, batch_size=2)
+    fitted(progress_of(), epochs=1, shards=60)
+    assert started == [2, 5]
+
+
 def test_stops_before_a_loss_that_is_not_finite_reaches_the_parameters(monkeypatch):
     progress, applied = progress_of(minivit.SGD), []
     progress.classifier.normalize = lambda images: np.full((*images.shape, 1), np.nan, np.float32)
@@ -214,16 +228,15 @@ def test_names_a_parameter_that_a_step_made_infinite():
     message = "at step 1 .*: the parameter [a-z0-9.]+. Try a lower"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
         fitted(progress_of(minivit.SGD, 1e39))
-    message = "after step 0 the validation loss is nan; not finite: the parameter [a-z0-9.]+. Try a"
+    message = "after step 0, in validation, the parameter [a-z0-9.]+ is not finite. Try a lower"
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=message):
         fitted(progress_of(minivit.SGD, 1e39), batch_size=40)
 
 
-def test_refuses_a_validation_loss_that_is_not_finite(monkeypatch):
-    losses_to_come(monkeypatch, 1.0, float("nan"))
-    message = "after step 5 the validation loss is nan; not finite: the logits"
+def test_refuses_a_validation_whose_logits_are_not_finite():
+    message = "after step 0, in validation, the model's answer is not finite: its weights are as la"
     with pytest.raises(FloatingPointError, match=message):
-        fitted(progress_of())
+        fitted(progress_of(minivit.SGD, 1e38), batch_size=40)
 
 
 NO_IMAGES = Split(np.zeros((0, 4, 4), np.uint8), np.zeros(0, int))

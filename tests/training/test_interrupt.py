@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from minivit.training.interrupt import ctrl_c_waits
+from minivit.training.interrupt import AtOnce, ctrl_c_waits
 
 
 def test_ctrl_c_waits_for_the_end_and_works_as_usual_afterwards():
@@ -16,6 +16,27 @@ def test_ctrl_c_waits_for_the_end_and_works_as_usual_afterwards():
     assert done == [True]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_pressed_again_later_it_does_not_wait(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("minivit.training.interrupt.time.monotonic", lambda: now)
+    done = []
+    with pytest.raises(AtOnce, match="stopped at once, without saving"), ctrl_c_waits():
+        for now in (100.0, 100.9):
+            signal.raise_signal(signal.SIGINT)
+            done.append(now)
+        now = 101.1
+        signal.raise_signal(signal.SIGINT)
+        done.append(now)
+    assert done == [100.0, 100.9]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_event_that_was_cleared_raises_nothing():
+    with ctrl_c_waits() as pressed:
+        signal.raise_signal(signal.SIGINT)
+        pressed.clear()
 
 
 def test_works_again_after_an_error():

@@ -8,6 +8,7 @@ import pytest
 
 import minivit
 from minivit.training import Run
+from minivit.training.interrupt import AtOnce
 from minivit.training.rows import read_rows
 from tests.training.cases import OPTIONS, bright_or_dark, progress_of, resumed, run_of
 
@@ -61,6 +62,43 @@ def test_a_stopped_run_resumes_to_the_last_bit(tmp_path, stopped_at):
         left, right = tmp_path / "whole" / "tiny" / name, tmp_path / "tiny" / name
         assert left.read_bytes() == right.read_bytes(), name
     assert names(tmp_path / "tiny" / "checkpoints")[-1] == "step-00000009.safetensors"
+
+
+def press_in_step(number, times=1):
+    """A schedule in which Ctrl-C is pressed so often in a step."""
+
+    def press(step, **options):
+        if step == number:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return minivit.warmup_linear(step, **options)
+
+    return press
+
+
+def test_ctrl_c_during_the_last_save_waits_for_it(tmp_path, monkeypatch):
+    progress, save = progress_of(), Run.save
+
+    def pressed(self, progress):
+        signal.raise_signal(signal.SIGINT)
+        save(self, progress)
+
+    with Run.start("tiny", {}, progress, tmp_path) as run:
+        monkeypatch.setattr(Run, "save", pressed)
+        with pytest.raises(KeyboardInterrupt, match="^stopped and saved after 2 steps$"):
+            run.fit(
+                progress, *bright_or_dark(), checkpoint_every=9, **OPTIONS,
+                schedule=press_in_step(1),
+            )  # fmt: skip
+    assert names(run.folder / "checkpoints")[-1] == "step-00000002.safetensors"
+
+
+def test_ctrl_c_pressed_again_stops_at_once_and_saves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("minivit.training.interrupt.NERVOUS", -1)
+    with pytest.raises(AtOnce, match="^stopped at once, without saving$"):
+        run_of(tmp_path, progress_of(), schedule=press_in_step(1, times=2))
+    progress, _ = resumed(tmp_path / "tiny")
+    assert progress.steps == 1
 
 
 def test_from_an_older_checkpoint_the_rows_that_follow_are_made_again(tmp_path):

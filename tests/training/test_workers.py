@@ -4,14 +4,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
 import pytest
 
 import minivit
+from minivit.training.interrupt import AtOnce, ctrl_c_waits
 from minivit.training.step import loss_and_gradients
-from minivit.training.workers import workers
+from minivit.training.workers import processes_for, workers
 from tests.training.test_step import case
 
 SCRIPT = """
@@ -89,12 +91,45 @@ def test_an_error_in_a_shard_is_raised_and_the_workers_carry_on(crew, place):
     assert loss == pytest.approx(alone[0], rel=1e-12)
 
 
-def test_refuses_another_model_or_more_shards_than_workers(crew):
+def test_refuses_another_model(crew):
     run, _, params, images, labels = crew
-    with pytest.raises(ValueError, match="for 3 shards of the model they started with"):
+    with pytest.raises(ValueError, match="these workers are for the model they started with"):
         list(both((run, case()[0], params, images, labels), shards=3))
-    with pytest.raises(ValueError, match="for 3 shards"):
-        list(both(crew, shards=4))
+
+
+@pytest.mark.parametrize("shards", [2, 3, 5, 7])
+def test_how_many_workers_share_a_step_does_not_change_a_bit(crew, pair, shards):
+    for one in (crew, pair[0]):
+        (loss, accuracy, flat), alone = both(one, shards=shards)
+        assert (loss, accuracy) == alone[:2]
+        assert (flat == alone[2]).all()
+
+
+def test_no_more_workers_than_shards_images_or_cores(monkeypatch):
+    monkeypatch.setattr("minivit.training.workers.cores", lambda: 16)
+    assert [processes_for(*sizes) for sizes in [(60, 2), (3, 250), (60, 250)]] == [2, 3, 16]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="only Unix stops processes")
+def test_a_stopped_worker_ends_with_the_others():
+    before = pids()
+    model, params, *_ = case()
+    with workers(2, model, params):
+        its_pids = pids() - before
+        os.kill(min(its_pids), signal.SIGSTOP)
+    assert len(its_pids) == 2 and pids().isdisjoint(its_pids)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="only Unix stops processes")
+def test_a_second_ctrl_c_ends_a_step_that_waits_for_a_stopped_worker(pair, monkeypatch):
+    monkeypatch.setattr("minivit.training.interrupt.NERVOUS", 0)
+    crew, its_pids = pair
+    os.kill(min(its_pids), signal.SIGSTOP)
+    timers = [threading.Timer(s, os.kill, [os.getpid(), signal.SIGINT]) for s in (0.2, 0.4)]
+    for timer in timers:
+        timer.start()
+    with pytest.raises(AtOnce, match="stopped at once, without saving"), ctrl_c_waits():
+        list(both(crew, shards=2))
 
 
 def test_workers_ignore_ctrl_c(pair):

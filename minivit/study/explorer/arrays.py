@@ -12,9 +12,9 @@ MODEL = [
 ]  # fmt: skip
 BLOCK = [
     "y", "dy",
-    "ln1.x", "ln1.mean", "ln1.centered", "ln1.var", "ln1.rstd", "ln1.normed", "ln1.w", "ln1.b",
-    "ln1.y", "ln1.dy", "ln1.dnormed", "ln1.dnormed_mean", "ln1.along_normed", "ln1.dx", "ln1.dw",
-    "ln1.db",
+    "ln1.x", "ln1.shifted", "ln1.mean", "ln1.centered", "ln1.var", "ln1.rstd", "ln1.normed",
+    "ln1.w", "ln1.b", "ln1.y", "ln1.dy", "ln1.dnormed", "ln1.dnormed_mean", "ln1.along_normed",
+    "ln1.dx", "ln1.dw", "ln1.db",
     "attn.x", "attn.qkv.w", "attn.qkv.b", "attn.q", "attn.k", "attn.v", "attn.scores@0",
     "attn.scores", "attn.att", "attn.mix", "attn.merged", "attn.proj.w", "attn.proj.b", "attn.y",
     "attn.dy", "attn.dmerged", "attn.dmix", "attn.datt", "attn.dscores@0", "attn.dscores",

@@ -34,8 +34,8 @@ function normMatrices(block) {
   const all = (name, of) => tokens(name, at(name), of && at(of));
   const row = (name, of) => columns(name, at(name), of && at(of));
   return {
-    x: all("x"), mean: all("mean"), centered: all("centered"), var: all("var"), rstd: all("rstd"),
-    normed: all("normed"), y: all("y"), w: row("w"), b: row("b"),
+    x: all("x"), shifted: all("shifted"), mean: all("mean"), centered: all("centered"),
+    var: all("var"), rstd: all("rstd"), normed: all("normed"), y: all("y"), w: row("w"), b: row("b"),
     dy: all("dy", "y"), dnormed: all("dnormed", "normed"), dmean: all("dnormed_mean"),
     along: all("along_normed"), dx: all("dx", "x"), dw: row("dw", "w"), db: row("db", "b"),
   };
@@ -51,11 +51,15 @@ function normForward(block) {
   const m = normMatrices(block);
   const line = lineOf("layer norm", "forward", `blocks.${block}.ln1.`);
   return [
-    line("ln.mean", "mean = mean(x)", "The mean of each token's numbers.",
-      m.mean, ["mean of", m.x], meanOf((i, c) => cell(m.x, i, c)), "mean"),
-    line("ln.centered", "centered = x − mean", "Each token around zero.",
-      m.centered, [m.x, "−", m.mean],
-      (i, j) => minus(cell(m.x, i, j), cell(m.mean, i, 0)), "centered"),
+    line("ln.shifted", "shifted = x − x[·,0]",
+      "Each token counted from its first number: a shift cancels in the next two lines.",
+      m.shifted, [m.x, "−", m.x],
+      (i, j) => minus(cell(m.x, i, j), cell(m.x, i, 0)), "shifted"),
+    line("ln.mean", "mean = mean(shifted)", "The mean of each token's numbers.",
+      m.mean, ["mean of", m.shifted], meanOf((i, c) => cell(m.shifted, i, c)), "mean"),
+    line("ln.centered", "centered = shifted − mean", "Each token around zero.",
+      m.centered, [m.shifted, "−", m.mean],
+      (i, j) => minus(cell(m.shifted, i, j), cell(m.mean, i, 0)), "centered"),
     line("ln.var", "var = mean(centered · centered)", "The variance of each token's numbers.",
       m.var, ["mean of", m.centered, "²"],
       meanOf((i, c) => times(cell(m.centered, i, c), cell(m.centered, i, c))), "var"),

@@ -9,7 +9,6 @@ notebook is tried in the notebook's process.
 import contextlib
 import os
 import runpy
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import numpy as np
 from ...checks.gradcheck import gradcheck
 from ...checks.inside import backward_of, forward_of
 from ...checks.suite import CASES
+from ...training.workers import ctrl_c_blocked
 from .exercise import example
 
 SECONDS = 60  # until an answer that is still running is stopped
@@ -39,10 +39,15 @@ def grade(path, name):
         result = Path(folder, "result.npz")
         command = [sys.executable, "-P", "-m", __name__, str(path), name, str(result)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with ctrl_c_blocked():
+            process = subprocess.Popen(command, env=environment)
         try:
-            subprocess.run(command, env=environment, timeout=SECONDS, check=False)
+            process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             return "", f"{path} was still running after {SECONDS} s; does a loop never end?"
+        finally:
+            process.kill()  # after Ctrl-C too, which it does not get
+            process.wait()
         if not result.exists():
             return "", f"{path} ended Python before it was graded"
         with np.load(result) as arrays:
@@ -191,7 +196,6 @@ def hidden_backward(name):
 
 
 def main(path, name, result):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the parent ends this process
     with hidden_backward(name):
         arrays = run_answer(path, name)
     np.savez(result, **arrays)

@@ -72,7 +72,7 @@ def test_each_binding_of_a_name_is_paired_with_its_own_layer():
     [
         (Attention(15, 3), (2, 7, 15), set()),
         (MLP(5, 11), (2, 3, 5), set()),
-        (LayerNorm(7), (2, 3, 7), {"mean", "centered", "var", "rstd"}),
+        (LayerNorm(7), (2, 3, 7), {"shifted", "mean", "centered", "var", "rstd"}),
         (Softmax(), (2, 3, 7), {"shifted", "numer", "total"}),
     ],
 )

@@ -69,7 +69,7 @@ def test_the_forward_comes_before_the_backward_where_both_use_a_name():
 
 def test_gradients_by_the_complex_step_are_the_slopes_of_the_loss():
     record, rng = traced_vit(), np.random.default_rng(0)
-    ln = [f"ln.{name}" for name in ("mean", "centered", "var", "rstd")]
+    ln = [f"ln.{name}" for name in ("shifted", "mean", "centered", "var", "rstd")]
     softmax = [f"blocks.0.attn.softmax.{name}" for name in ("shifted", "numer", "total")]
     for name in [*ln, *softmax, "blocks.1.mlp.act.inner"]:
         assert record[name].gradient_source == "complex step"
