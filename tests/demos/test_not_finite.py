@@ -10,6 +10,7 @@ import pytest
 import minivit
 from demos import attention_backprop, evaluate, explore, finetune, photo, predict
 from minivit import pretrained
+from minivit.data.normalize import Normalize
 from tests.data.idx import few_digits
 from tests.saved_runs import untrained
 
@@ -45,10 +46,9 @@ def spoil(cause):
             params.flat *= np.float32(1e38 / abs(params.flat).max())
     else:
         of_run[cause] = CAUSES[cause]
+    classifier.normalize = Normalize(**of_run)
     Path("run").mkdir()
     classifier.save("run")
-    config = json.loads(Path("run/config.json").read_text())
-    Path("run/config.json").write_text(json.dumps(config | {"preparation": of_run}))
     pretrained.save(model, published, "published", "huggingface")
     about = {"image_mean": [of_run["mean"]] * 3, "image_std": [of_run["std"]] * 3}
     Path("published/preprocessor_config.json").write_text(json.dumps(about))
