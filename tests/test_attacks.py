@@ -4,7 +4,7 @@ import pytest
 
 from minivit.checks.faults import faults, planted
 from tests.attacks import planted_bugs, right_layers
-from tests.attacks.planted_bugs import Bug, bugs, judged
+from tests.attacks.planted_bugs import FILES, Bug, bugs, judged
 
 
 @pytest.mark.slow
@@ -24,17 +24,23 @@ def test_a_case_is_the_same_in_every_run():
 @pytest.mark.slow
 def test_of_every_sixth_planted_bug_nearly_all_are_caught_and_none_is_misread(capsys):
     """Half a minute. The command itself should miss three of 60 at most."""
-    counts = planted_bugs.main(["--name", *list(bugs())[::6]])
+    counts = planted_bugs.main(["--name", *list(bugs("bugs.toml"))[::6]])
     assert counts["missed"] <= 1, capsys.readouterr().out
     assert counts["misleading"] == 0, capsys.readouterr().out
 
 
-def test_every_bug_can_be_planted_and_is_none_of_the_catalogue():
-    assert len(bugs()) == 60
-    assert not bugs().keys() & faults().keys()
-    for bug in bugs().values():
+@pytest.mark.parametrize("file", FILES)
+def test_every_bug_can_be_planted(file):
+    assert len(bugs(file)) == 60
+    for bug in bugs(file).values():
         with planted(bug):
             pass
+
+
+def test_no_bug_is_there_twice_or_in_the_catalogue():
+    every = [*faults().values(), *(bug for file in FILES for bug in bugs(file).values())]
+    assert len({bug.name for bug in every}) == len(every)
+    assert len({str(bug.change) for bug in every}) == len(every)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Plant 60 bugs in the engine, one at a time, and see what the checks of the suite say of each.
+"""Plant bugs in the engine, one at a time, and see what the checks of the suite say of each.
 
-    .venv/bin/python -m tests.attacks.planted_bugs [--name NAME]
+    .venv/bin/python -m tests.attacks.planted_bugs [--file FILE] [--name NAME]
 
-The bugs stand in bugs.toml, in the form of the catalogue, minivit/checks/faults.toml. They are of
-the kinds that people make: seen only at some sizes or values, kept between calls, the same in both
-passes, of a dtype, of one axis, of a batch. Every check of the suite runs on each. A bug is
+The bugs, 60 a file, stand in bugs.toml and fresh_bugs.toml, in the form of the catalogue,
+minivit/checks/faults.toml. They are of the kinds that people make: seen only at some sizes or
+values, kept between calls, the same in both passes, of a dtype, of one axis, of a batch. Every
+check of the suite runs on each. A bug is
 
     missed       if no check complains
     explained    if a line that is said, other than of an unknown cause, matches one of its `means`
@@ -28,6 +29,7 @@ from tqdm import tqdm
 from minivit.checks.faults import planted
 from minivit.checks.suite import CHECKS
 
+FILES = ("bugs.toml", "fresh_bugs.toml")
 OUTCOMES = ("missed", "explained", "vague", "unclear")
 VAGUE = re.compile("unknown|not known")  # of a cause
 
@@ -44,9 +46,9 @@ class Bug:
     change: dict
 
 
-def bugs():
-    """Return {name: Bug}."""
-    text = Path(__file__).with_name("bugs.toml").read_text(encoding="utf-8")
+def bugs(file):
+    """Return {name: Bug} of one of the FILES."""
+    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
     return {name: Bug(name, **entry) for name, entry in tomllib.loads(text).items()}
 
 
@@ -108,11 +110,13 @@ def shown(bug, said, outcome, misleading):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tests.attacks.planted_bugs")
-    parser.add_argument("--name", choices=bugs(), nargs="+", help="these bugs alone")
+    parser.add_argument("--file", choices=FILES, default=FILES[0], help="the bugs of this file")
+    every = {name: bug for file in FILES for name, bug in bugs(file).items()}
+    parser.add_argument("--name", choices=every, nargs="+", help="these bugs alone, of any file")
     options = parser.parse_args(argv)
     counts = collections.Counter()
-    for name in tqdm(options.name or list(bugs()), disable=None):
-        bug = bugs()[name]
+    for name in tqdm(options.name or list(bugs(options.file)), disable=None):
+        bug = every[name]
         said = complaints(bug)
         outcome, misleading = judged(bug, said)
         counts[outcome] += 1
