@@ -2,10 +2,10 @@
 
     .venv/bin/python -m tests.attacks.planted_bugs [--file FILE] [--name NAME]
 
-The bugs, 60 a file, stand in bugs.toml and fresh_bugs.toml, in the form of the catalogue,
-minivit/checks/faults.toml. They are of the kinds that people make: seen only at some sizes or
-values, kept between calls, the same in both passes, of a dtype, of one axis, of a batch. Every
-check of the suite runs on each. A bug is
+The bugs, 60 a file, stand in the FILES, in the form of the catalogue, minivit/checks/faults.toml.
+They are of the kinds that people make: seen only at some sizes or values, kept between calls, the
+same in both passes, of a dtype, of one axis, of a batch. Every check of the suite runs on each. A
+bug is
 
     missed       if no check complains
     explained    if a line that is said, other than of an unknown cause, matches one of its `means`
@@ -29,7 +29,7 @@ from tqdm import tqdm
 from minivit.checks.faults import planted
 from minivit.checks.suite import CHECKS
 
-FILES = ("bugs.toml", "fresh_bugs.toml")
+FILES = ("bugs.toml", "fresh_bugs.toml", "third_bugs.toml")
 OUTCOMES = ("missed", "explained", "vague", "unclear")
 VAGUE = re.compile("unknown|not known")  # of a cause
 
