@@ -1,0 +1,1 @@
+"""Attacks on the checker: right layers that it must not accuse, bugs that it must find."""
