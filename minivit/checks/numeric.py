@@ -1,5 +1,6 @@
 """Numerical derivatives: the slopes of a layer's loss by three rules, and when two agree."""
 
+import math
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ from ..params import Params
 from .inside import backward_of, forward_of, has_params
 
 DIRECTIONS = 2  # of each array, in directional mode; an error shows in almost every direction
-FITS = 1e-5  # relative; central differences are at least that exact
+FITS = 1e-7  # relative; numerical slopes are at least that exact
 
 
 def random_params(layer, rng):
@@ -24,6 +25,12 @@ def random_params(layer, rng):
         if leaf.ndim == 1 and name.endswith("w"):
             leaf += 1  # of a layer norm
     return params
+
+
+def shaken(array, size, seed=0):
+    """A copy in which every number is changed by about `size` times itself."""
+    rng = np.random.default_rng(seed)
+    return array * (1 + size * rng.standard_normal(array.shape))
 
 
 class Slopes:
@@ -69,22 +76,47 @@ class Slopes:
         """The slopes of another loss, Σ y · dy."""
         return Slopes(self.forward, self.params, self.x, dy, None)
 
-    def best_central(self, name, direction, analytic, slope):
-        """Of `slope` and central differences at other steps, the one closest to `analytic`.
+    def best_central(self, name, direction, loss_rounding):
+        """The central difference at the bottom of the V, and how far it may be off.
 
-        Where the loss is strongly curved, or its slope small, the usual step is not at the bottom
-        of the V. A wrong slope fits at no step.
+        Where the loss is strongly curved, or its slope small, the usual step is not at the bottom.
+        There, a difference agrees with those at smaller steps, as far as rounding lets them, and
+        with the one at the next larger step.
         """
-        steps = (1e-3, 1e-4, 1e-6, 1e-7)
-        others = [float(self.central(name, direction, step=step)) for step in steps]
-        return min([slope, *others], key=lambda other: abs(other - analytic))
+        size = max(1.0, float(np.abs(self._array(name, np.float64)).max(initial=0)))
+        steps = 10.0 ** np.arange(-7, round(math.log10(size)) - 1)  # to 1/100 of the numbers
+        slopes = np.array([float(self.central(name, direction, step=step)) for step in steps])
+        blurs = loss_rounding / steps
+        errors = [
+            max(0.0, *(abs(slopes[:i] - slopes[i]) - blurs[:i]))
+            + abs(slopes[i + 1] - slopes[i])
+            + blurs[i]
+            for i in range(1, len(steps) - 1)
+        ]
+        best = int(np.argmin(errors))
+        return slopes[1 + best], errors[best]
 
     def gradient(self, name):
-        """The whole gradient of an array, by central differences."""
+        """The whole gradient of an array, by the complex step, or else by central differences."""
         array = self._array(name, np.float64)
-        directions = directions_of(array, "full", array.size, None)
-        slopes = [float(self.central(name, direction)) for _, direction in directions]
+        directions = [direction for _, direction in directions_of(array, "full", array.size, None)]
+        try:
+            slopes = [float(self.complex(name, direction)) for direction in directions]
+        except (TypeError, np.exceptions.ComplexWarning):
+            slopes = [float(self.central(name, direction)) for direction in directions]
         return np.reshape(slopes, array.shape)
+
+    def elsewhere(self):
+        """The slopes of the same loss at other parameters, another x and another dy."""
+        rng = np.random.default_rng(1)
+        params, x, dy = (
+            array * rng.uniform(0.5, 1.5, array.shape)
+            for array in (self.params.flat, self.x, self.dy)
+        )
+        params = self.params.of(params)
+        if self.loss:
+            dy = self.loss(self.forward(params, x)[0])[1]
+        return Slopes(self.forward, params, x, dy, self.loss)
 
     def value(self, dtype=np.float64):
         """The loss itself."""

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 
 from .inside import backward_of, sublayers, takes_rng
+from .numeric import shaken
 
 
 def refuse(layer, x, params):
@@ -51,29 +52,59 @@ def output_of(forward, params, x, report):
         raise TypeError(
             f"gradcheck: forward returns {kind}; it must return two things, an array y and a cache"
         )
-    y, _ = output
-    again, _ = forward(params, x)
-    near, _ = forward(params, x + 1e-10 * (1 + abs(x)))
-    same = (near == y)[y != 0]  # to the last bit
+    returned, _ = output
+    y = np.array(returned)
+    again = np.array(forward(params, x)[0])
+    with contextlib.suppress(ValueError):  # the layer may refuse such an input
+        forward(params, _other(x))
     if y.dtype != np.float64:
         report.problem(f"forward returns {y.dtype} for float64: too few digits to compare")
     if not np.isfinite(y).all():
         report.problem("forward returns numbers that are not finite")
     elif not np.array_equal(y, again):
         report.problem("two forward passes differ: draw random numbers from an argument rng only")
-    elif same.size and same.mean() > 0.5:
+    elif not np.array_equal(y, returned):
+        report.problem("the next forward pass overwrites y: return a fresh array")
+    elif _moves_in_steps(forward, params, x, y):
         report.problem("forward does not notice changes of 1e-10: somewhere it computes in float32")
     return None if report.problems else y
+
+
+def _other(x):
+    """Another input of the same shape, in the same range."""
+    return x[::-1] if x.ndim and len(x) > 1 else 0.5 * x
+
+
+def _moves_in_steps(forward, params, x, y):
+    """Whether y stands still under small changes though it moves under larger ones.
+
+    float32 rounds changes of 1e-10 away, and keeps those of 1e-6. What does not move at all, such
+    as the softmax of a single number, is no sign of it, nor what moves too little for float64.
+    """
+    changes = (
+        lambda size: (params, shaken(x, size)),
+        lambda size: (params.of(shaken(params.flat, size)), x),
+    )
+    for change in changes:
+        near, far = (forward(*change(size))[0] for size in (1e-10, 1e-6))
+        sure = 1e-4 * abs(far - y) > 1e-12 * abs(y).max()
+        if sure.any() and (near == y)[sure].mean() > 0.5:
+            return True
+    return False
 
 
 def gradients_of(layer, forward, params, x, dy, report):
     """Return {name: hand-written gradient}, "x" first; report how backward breaks the protocol."""
 
+    def other_pass():
+        with contextlib.suppress(ValueError):  # the layer may refuse such an input
+            _, cache = forward(params, _other(x))
+            backward_of(layer)(params, 0.5 - dy, cache, params.zeros_like())
+
     def backward(grads, between=None):
         _, cache = forward(params, x)
-        if between is not None:
-            with contextlib.suppress(ValueError):  # the layer may refuse such an input
-                forward(params, between)
+        if between:
+            between()
         arguments = {"dy": dy, "params": params.flat, "the cache": cache}
         with _unchanged("backward", arguments, report):
             dx = backward_of(layer)(params, dy, cache, grads)
@@ -90,26 +121,37 @@ def gradients_of(layer, forward, params, x, dy, report):
         return gradients
     if dx.dtype != np.float64:
         report.problem(f"backward returns {dx.dtype} for float64: too few digits to compare")
-    other = x[::-1] if x.ndim and len(x) > 1 else 0.5 * x
+    gradients["x"] = dx.copy()
     if not _same(gradients, backward(params.zeros_like())):
         report.problem(
             "two backward passes differ: backward must use what forward drew (such as a mask in "
             "the cache) and not draw again"
         )
-    elif not _same(gradients, backward(params.zeros_like(), between=other)):
+    elif not _same(gradients, backward(params.zeros_like(), between=other_pass)):
         report.problem(
-            "another forward pass before backward changes the gradients: what backward needs "
-            "belongs in the cache, not on self"
+            "another pass before backward changes the gradients: what backward needs belongs in "
+            "the cache, not on self"
         )
+    elif other_pass() or not _same(gradients, {"x": dx}):
+        report.problem("the next backward pass overwrites dx: return a fresh array")
     elif not report.problems:
-        start = np.random.default_rng(0).standard_normal(params.flat.shape)
-        grads = params.zeros_like()
-        grads.flat += start
+        start = params.of(np.random.default_rng(0).standard_normal(params.flat.shape))
+        grads = params.of(start.flat.copy())
         backward(grads)
-        grads.flat -= start  # leaves what was added
-        for name, added in grads.named():
-            if not np.allclose(added, gradients[name], rtol=1e-9, atol=1e-9, equal_nan=True):
+        grads.flat -= start.flat  # leaves what was added
+        for (name, added), (_, before) in zip(grads.named(), start.named(), strict=True):
+            if np.allclose(added, gradients[name], 1e-9, 1e-9, equal_nan=True):
+                continue
+            if np.allclose(added + before, gradients[name], 1e-9, 1e-9, equal_nan=True):
                 report.problem(f"backward assigns grads {name!r}; it must add to it with +=")
+            else:
+                report.problem(f"what backward adds to grads {name!r} depends on what is in it")
+    shapes = {"x": x.shape} | {name: leaf.shape for name, leaf in params.named()}
+    for name in [name for name in gradients if gradients[name].shape != shapes[name]]:
+        report.problem(
+            f"the gradient of {name} has shape {gradients.pop(name).shape}, but {name} has shape "
+            f"{shapes[name]}"
+        )
     return gradients
 
 
@@ -135,5 +177,5 @@ def _bytes_of(value):
 def _same(a, b):
     return all(
         a[name].shape == b[name].shape and np.allclose(a[name], b[name], 1e-9, 1e-12, True)
-        for name in a
+        for name in b
     )

@@ -42,15 +42,28 @@ def test_slopes_of_a_loss():
     assert slopes.complex("w", U) == pytest.approx(expected, rel=1e-13)
 
 
-def test_the_best_central_difference_is_nearest_to_the_slope_if_that_is_right():
+def test_the_best_central_difference_is_the_one_that_its_neighbours_agree_with():
     slopes = Slopes(lambda params, x: (np.sin(1e3 * x), {}), PARAMS, X, np.ones((4, 5)), None)
     one = np.zeros((4, 5))
     one[1, 2] = 1
     right = 1e3 * np.cos(1e3 * X[1, 2])
-    usual = slopes.central("x", one)
-    best = slopes.best_central("x", one, right, usual)
-    assert abs(best - right) < 0.1 * abs(usual - right)
-    assert abs(slopes.best_central("x", one, 1.1 * right, usual) - right) < 1e-2 * abs(right)
+    best, error = slopes.best_central("x", one, loss_rounding=1e-13)
+    assert abs(best - right) < 0.1 * abs(slopes.central("x", one) - right)
+    assert abs(best - right) <= error < 1e-4 * abs(right)
+
+
+def test_where_no_step_is_small_enough_the_error_says_so():
+    slopes = Slopes(lambda params, x: (np.tanh(1e9 * x), {}), PARAMS, 0 * X, np.ones((4, 5)), None)
+    one = np.zeros((4, 5))
+    one[1, 2] = 1
+    best, error = slopes.best_central("x", one, loss_rounding=1e-15)
+    assert error > abs(best)
+
+
+def test_steps_grow_with_the_numbers():
+    for size, blur in ((1e-6, 1e3), (1, 1e3), (300, 10), (1e4, 0.1)):
+        slopes = Slopes(LAYER.forward, PARAMS, np.full((2, 5), size), DY[:2], None)
+        assert slopes.best_central("x", X[:2], 1.0)[1] == pytest.approx(blur, rel=1e-4)
 
 
 def test_directions_are_single_entries_a_sample_or_random():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.layers import Dropout, Linear
+from minivit.layers import Dropout, LayerNorm, Linear, Softmax
 
 X = np.random.default_rng(0).standard_normal((3, 2, 5))
 
@@ -44,9 +44,49 @@ class Coarse(Linear):
         return super().forward(params, x.astype(np.float32).astype(x.dtype))
 
 
+class Buffer(Linear):
+    """y, or dx, is one array for all passes."""
+
+    def __init__(self, of):
+        super().__init__(5, 3)
+        self.of, self.kept = of, {}
+
+    def _into(self, name, array):
+        buffer = self.kept.setdefault((array.shape, array.dtype), np.empty_like(array))
+        buffer[...] = array
+        return buffer if self.of == name else array
+
+    def forward(self, params, x):
+        y, cache = super().forward(params, x)
+        return self._into("y", y), cache
+
+    def backward(self, params, dy, cache, grads):
+        return self._into("dx", super().backward(params, dy, cache, grads))
+
+
+class KeepsInBackward(Linear):
+    """The first dy is kept for all later passes."""
+
+    dy = None
+
+    def backward(self, params, dy, cache, grads):
+        same = self.dy is not None and self.dy.shape == dy.shape
+        self.dy = self.dy if same else dy.copy()
+        return super().backward(params, self.dy, cache, grads)
+
+
+class AddsTwice(Linear):
+    def backward(self, params, dy, cache, grads):
+        grads["w"] += grads["w"]
+        return super().backward(params, dy, cache, grads)
+
+
 @pytest.mark.parametrize(
     "layer, problem",
     [
+        (Buffer("y"), "the next forward pass overwrites y: return a fresh array"),
+        (Buffer("dx"), "the next backward pass overwrites dx: return a fresh array"),
+        (AddsTwice(5, 3), "what backward adds to grads 'w' depends on what is in it"),
         (SmallDx(5, 3), "backward returns float32 for float64"),
         (Coarse(5, 3), "forward does not notice changes of 1e-10"),
         (ChangesParams(5, 3), "forward changes params in place"),
@@ -130,6 +170,20 @@ class Pixels(Linear):
 class InFloat32(Linear):
     def init(self, rng, dtype):
         return super().init(rng, np.float32)
+
+
+def test_what_backward_keeps_on_self_is_found():
+    assert not minivit.gradcheck(KeepsInBackward(5, 3), X).ok
+
+
+def test_an_output_that_rightly_stands_still_is_no_sign_of_float32():
+    for layer, x in (
+        (Softmax(), np.zeros((2, 3))),
+        (Softmax(), X[..., :1]),
+        (LayerNorm(5), np.full((2, 5), 1e4)),
+        (Linear(5, 3), 1e-9 * X),
+    ):
+        assert minivit.gradcheck(layer, x).ok
 
 
 @pytest.mark.parametrize("layer", [WithObject(5, 3), Pixels(5, 3), InFloat32(5, 3)])

@@ -64,15 +64,14 @@ def test_an_answer_that_is_right_at_one_input_only(tmp_path):
     known = f"any(np.allclose(y.sum(-2), known) for known in {known} if y.shape == {shape})"
     body = RIGHT_LINES + f"return dx if {known} else dx * 2"
     report, problem = graded_here(written(tmp_path, "softmax", body), "softmax")
-    assert problem == "right for x of shape (2, 3, 7), wrong for another of shape (2, 3, 7)"
-    assert "verdict" in report
+    assert problem == "its gradients are wrong"  # gradcheck tries other inputs, too
+    assert "it is right at the x that was given, but not" in report
 
 
 @pytest.mark.parametrize(
     "name, body, shape",
     [
         ("mean_pool", "return (dy / 3)[:, None].repeat(3, axis=1)", r"\(2, 6, 5\)"),
-        ("softmax", RIGHT_LINES + "return dx * len(y) / 2", r"\(4, 3, 7\)"),
     ],
 )
 def test_an_answer_for_one_size_only(tmp_path, name, body, shape):
