@@ -2,7 +2,7 @@
 
 Every cause is a guess at what the wrong gradient is *instead* of the right one: its transpose, a
 multiple of it, the same numbers in other places, all of it but one term (terms.py). A guess that
-fits to five digits in every entry is hardly chance. The causes are tried from the plainest to the
+fits to seven digits in every entry is hardly chance. The causes are tried from the plainest to the
 subtlest.
 """
 
@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from . import terms
-from .numeric import fits
+from .numeric import FITS, fits
 from .report import UNKNOWN
 
 
@@ -64,10 +64,16 @@ def _not_finite(m):
         return f"it is not finite, first at {first}: a division by zero or an overflow"
 
 
+def _few_digits(m):
+    """Nearly right, and no more."""
+    if np.abs(m.analytic - m.numeric).max() < 1e-4 * np.abs(m.numeric).max():
+        return (
+            "it is right to a few digits only: a constant cut short, an eps, or float32 somewhere"
+        )
+
+
 def _factor(m):
     factor = float((m.analytic * m.numeric).sum()) / (float((m.numeric**2).sum()) or 1.0)
-    if math.isclose(factor, 1, rel_tol=1e-6) and fits(m.analytic, m.numeric):
-        return "it is right to a few digits only: float32 somewhere, or a rounded constant"
     if factor and m.numeric.size > 1 and fits(m.analytic, factor * m.numeric):
         return f"it is {_name_of_factor(factor, m)} times what it should be, in every entry"
 
@@ -108,9 +114,12 @@ def _moved(m):
         right = np.moveaxis(m.numeric, axis, 0).reshape(shape[axis], -1)
         rows = np.moveaxis(m.analytic, axis, 0).reshape(shape[axis], -1)
         order = [int(np.abs(right - row).max(axis=1).argmin()) for row in rows]
-        if fits(rows, right[order]):
+        if sorted(order) == list(range(shape[axis])) and fits(rows, right[order]):
             return f"the slices along axis {axis} are permuted: they are in the order {order}"
-    return "its numbers are right but in the wrong places: a reshape, or heads in the wrong order"
+    return (
+        "its numbers are right but in the wrong places: a reshape, transposition or order that "
+        "does not undo the forward's"
+    )
 
 
 def _one_mask(m):
@@ -133,22 +142,61 @@ def _summed_too_far(m):
                 return f"it is {word} over {where} and should not be"
 
 
+def _single_entries(m):
+    """All but one or two entries of many are right."""
+    wrong = np.argwhere(np.abs(m.analytic - m.numeric) > FITS * np.abs(m.numeric).max()).tolist()
+    if 0 < len(wrong) <= 2 and m.numeric.size >= 20:
+        places = " and ".join(map(str, wrong))
+        return f"it is right but for {places}"
+
+
 def _rows(m):
     """Some slices along an axis are right and the others are not; what is wrong with those?"""
     scale = np.abs(m.numeric).max()
+    wrong_entries = np.abs(m.analytic - m.numeric) > FITS * scale
     for axis in range(m.numeric.ndim):
         others = tuple(i for i in range(m.numeric.ndim) if i != axis)
-        right = np.abs(m.analytic - m.numeric).max(axis=others) <= 1e-7 * scale
-        wrong = np.flatnonzero(~right)
-        if right.any() and len(wrong):
+        wrong = np.flatnonzero(wrong_entries.any(axis=others))
+        count = m.numeric.shape[axis]
+        right = np.delete(m.numeric, wrong, axis=axis)
+        whole = np.take(wrong_entries, wrong, axis=axis).mean() > 0.5  # not here and there
+        if right.any() and len(wrong) and whole:
             parts = [np.take(a, wrong, axis=axis) for a in (m.analytic, m.numeric)]
             inner = dataclasses.replace(m, analytic=parts[0], numeric=parts[1])
             cause = _first(inner, _zero, _should_be_zero, _factor, *ARRANGEMENTS)
             return (
-                f"only {right.sum()} of {len(right)} slices along axis {axis} are right; the wrong "
-                f"ones are {_places(wrong, len(right), m.name)}"
+                f"only {count - len(wrong)} of {count} slices along axis {axis} are right; the "
+                f"wrong ones are {_places(wrong, count, m.name)}"
                 + (f"; there, {cause}" if cause else "")
             )
+
+
+def where_it_is_wrong(compared, arrays):
+    """Say beyond which numbers of which array the gradient is wrong, if that tells it from right.
+
+    compared, arrays: at two inputs, pairs (as written, as it should be), and {name: array}
+    """
+    for name in arrays[0]:
+        for part in ("", "−", "|"):
+            borders = [
+                _border(part, array[name], *pair)
+                for pair, array in zip(compared, arrays, strict=True)
+                if name in array
+            ]
+            if len(borders) == 2 and all(borders):
+                label = f"|{name}|" if part == "|" else f"{part}{name}"
+                (most, least), _ = borders
+                return f"it is right where {label} ≤ {most:.3g}, wrong where it is ≥ {least:.3g}"
+
+
+def _border(part, array, analytic, numeric):
+    """(largest number where the gradient is right, smallest where it is wrong), or None."""
+    wrong = np.abs(analytic - numeric) > FITS * np.abs(numeric).max()
+    itself = np.array_equal(array, analytic)
+    if not itself and array.shape == wrong.shape and wrong.sum() > 1 and wrong.mean() < 0.8:
+        values = {"": array, "−": -array, "|": abs(array)}[part]
+        most, least = values[~wrong].max(), values[wrong].min()
+        return (most, least) if most < least else None
 
 
 def _places(wrong, size, name):
@@ -160,6 +208,13 @@ def _places(wrong, size, name):
     return f"[{numbers}]"
 
 
-PLAIN = (_zero, _not_finite, _should_be_zero, _factor)
+PLAIN = (_zero, _not_finite, _should_be_zero, _few_digits, _factor)
 ARRANGEMENTS = (_transposed, _moved, _one_mask)
-PARTS = (_rows, _summed_too_far, terms.missing_factor, terms.missing_term, terms.other_product)
+PARTS = (
+    _single_entries,
+    _rows,
+    _summed_too_far,
+    terms.missing_factor,
+    terms.missing_term,
+    terms.other_product,
+)

@@ -1,10 +1,12 @@
 """Explain a wrong gradient with everything that the layer shows when it runs.
 
 First come the gradients that the layer passes to the layers inside it: where the first of them is
-wrong, what follows is wrong for that reason. Then comes each wrong gradient itself (`diagnose`).
-Where that says nothing, the layer is tried under other circumstances: with the loss of one image or
-one number alone, with parameters of one, with a small input. A circumstance in which the gradient
-is right shows where it is wrong.
+wrong, what follows is wrong for that reason. Then comes each wrong gradient itself (`diagnose`). A
+cause must explain the gradient at other numbers as well, in the same words, or it is not said.
+
+Where there is none, the layer is tried under other circumstances: with the loss of one image or one
+number alone, with parameters of one, with a small input. A circumstance in which the gradient is
+right shows where it is wrong.
 """
 
 import functools
@@ -13,8 +15,8 @@ import math
 import numpy as np
 
 from ..params import Params
-from .diagnose import Mismatch, diagnose
-from .inside import arrays_of, backward_of, replaced, watched
+from .diagnose import Mismatch, diagnose, where_it_is_wrong
+from .inside import arrays_of, backward_of, replaced, sublayers, watched
 from .numeric import Slopes, directions_of, fits
 from .report import UNKNOWN
 
@@ -24,11 +26,51 @@ def explain(report, layer, slopes, entries):
 
     entries: the size of the largest array that is looked at whole
     """
+    elsewhere = slopes.elsewhere()
+    if kept := _kept(layer, elsewhere):
+        report.problem(f"a pass keeps {kept} on self: what backward needs belongs in the cache")
+        return
+    wrong = {row.name: row for row in report.rows if row.verdict == "WRONG"}
+    whole = {
+        name: np.reshape(row.compared, (2, *row.shape))
+        for name, row in wrong.items()
+        if row.index is not None and row.checked == math.prod(row.shape)
+    }
+    behind, received, causes = _causes(layer, slopes, whole, entries)
+    if causes or received:
+        there = _compared(layer, elsewhere, whole)
+        _, received_there, causes_there = _causes(layer, elsewhere, there, entries)
+        if received and received_there:
+            cause = _confirmed(*received, *received_there)
+            report.upstream = (
+                f"{received[0]} receives a wrong gradient from {type(layer).__name__}: {cause}"
+            )
+    for name, row in wrong.items():
+        if report.upstream and (name == "x" or name.startswith(behind)):
+            continue  # it is wrong because of that
+        if name in whole:
+            cause = _confirmed(name, causes[name], name, causes_there[name])
+            if cause == UNKNOWN:
+                cause = _observation(name, layer, (slopes, elsewhere), (whole[name], there[name]))
+        else:
+            cause = diagnose(Mismatch(*row.compared, slopes.x.shape, name), whole=False)
+        if cause != UNKNOWN or not report.upstream:
+            row.cause = cause
+
+
+def _causes(layer, slopes, compared, entries):
+    """What is wrong at these numbers, as far as `diagnose` can tell.
+
+    compared: {name: (the gradient as written, as it should be)}
+    Returns the beginnings of the names that are behind a wrong gradient, None or (name, cause) of
+    the first layer inside that receives a wrong gradient, and {name: cause}.
+    """
     forward, backward = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
-    known = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
-    mismatch = functools.partial(Mismatch, **known, forward=forward, backward=backward)
+    shown = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
+    mismatch = functools.partial(Mismatch, **shown, forward=forward, backward=backward)
     upstream = list(upstream_gradients(layer, slopes, entries))
     wrong = [each for each in upstream if not fits(*each[1:])]
+    received = None
     if wrong:
         name, analytic, numeric = wrong[0]
         matches = (
@@ -37,14 +79,41 @@ def explain(report, layer, slopes, entries):
             if analytic.shape == right.shape and fits(analytic, right)
         )
         cause = next(matches, None) or diagnose(mismatch(analytic, numeric, name=name))
-        report.upstream = f"{name} receives a wrong gradient from {type(layer).__name__}: {cause}"
-    behind = tuple(f"{name}." for name, _, _ in wrong)  # wrong because of what they receive
-    for row in report.rows:
-        follows = wrong and (row.name == "x" or row.name.startswith(behind))
-        if row.verdict == "WRONG" and not follows:
-            cause = _cause(row, layer, slopes, mismatch)
-            if cause != UNKNOWN or not wrong:
-                row.cause = cause
+        received = name, cause
+    causes = {
+        name: diagnose(mismatch(analytic, numeric, name=name))
+        for name, (analytic, numeric) in compared.items()
+    }
+    return tuple(f"{name}." for name, _, _ in wrong), received, causes
+
+
+def _kept(layer, slopes):
+    """The names of the arrays on a layer, or on those inside, that a pass changes; "" for none."""
+
+    def arrays(sub, path):
+        for name, array in getattr(sub, "__dict__", {}).items():
+            if isinstance(array, np.ndarray):
+                yield f"{path}{name}", array.tobytes()
+        for name, deeper in sublayers(sub):
+            yield from arrays(deeper, f"{path}{name}.")
+
+    before = dict(arrays(layer, ""))
+    _compared(layer, slopes, ())
+    return ", ".join(name for name, array in arrays(layer, "") if before.get(name) != array)
+
+
+def _compared(layer, slopes, names):
+    """{name: (the gradient as written, as it should be)} at the numbers of `slopes`."""
+    _, cache = slopes.forward(slopes.params, slopes.x)
+    grads = slopes.params.zeros_like()
+    dx = backward_of(layer)(slopes.params, slopes.dy, cache, grads)
+    written = {"x": dx, **dict(grads.named())}
+    return {name: (written[name], slopes.gradient(name)) for name in names}
+
+
+def _confirmed(name, cause, name_elsewhere, cause_elsewhere):
+    """A cause that is the same at other numbers, or UNKNOWN."""
+    return cause if (name, cause) == (name_elsewhere, cause_elsewhere) else UNKNOWN
 
 
 def upstream_gradients(layer, slopes, entries):
@@ -81,14 +150,20 @@ def _gradient_of_output(sub, shape, slopes):
     return Slopes(forward, params, slopes.x, slopes.dy, slopes.loss).gradient("added")
 
 
-def _cause(row, layer, slopes, mismatch):
-    whole = row.index is not None and row.checked == math.prod(row.shape)
-    analytic, numeric = np.reshape(row.compared, (2, *(row.shape if whole else [-1])))
-    cause = diagnose(mismatch(analytic, numeric, name=row.name), whole)
-    if cause == UNKNOWN:
-        cause = _of_a_part(row.name, analytic, slopes) or _diagonal(row.name, analytic, slopes)
-        cause = cause or _right_elsewhere(row.name, layer, slopes) or UNKNOWN
-    return cause
+def _observation(name, layer, both_slopes, both_compared):
+    """Where the gradient is right, or what it is the gradient of; or else UNKNOWN.
+
+    both: at the numbers of the check, and at others
+    """
+    slopes, (analytic, _) = both_slopes[0], both_compared[0]
+    arrays = [arrays_of(layer, s.forward, s.params, s.x, s.dy)[0] for s in both_slopes]
+    return (
+        _of_a_part(name, analytic, slopes)
+        or _diagonal(name, analytic, slopes)
+        or where_it_is_wrong(both_compared, arrays)
+        or _right_elsewhere(name, layer, slopes)
+        or UNKNOWN
+    )
 
 
 def _of_a_part(name, gradient, slopes):
@@ -118,26 +193,33 @@ def _diagonal(name, gradient, slopes):
 def _right_elsewhere(name, layer, slopes):
     """An observation in place of a cause: where the same backward is right."""
     rng = np.random.default_rng(0)
-    for circumstance, params, x in _circumstances(slopes.params, slopes.x):
-        try:  # a trial: the layer may take no such input
-            y, cache = slopes.forward(params, x)
-            dy, grads = rng.standard_normal(y.shape), params.zeros_like()
-            dx = backward_of(layer)(params, dy, cache, grads)
-        except Exception:
-            continue
-        gradient = dx if name == "x" else dict(grads.named())[name]
-        if fits(gradient, Slopes(slopes.forward, params, x, dy, None).gradient(name)):
+    for circumstance, params, inputs in _circumstances(slopes.params, slopes.x):
+        if all(_is_right(name, layer, slopes.forward, params, x, rng) for x in inputs):
             return f"it is right {circumstance}"
 
 
+def _is_right(name, layer, forward, params, x, rng):
+    try:  # a trial: the layer may take no such input
+        y, cache = forward(params, x)
+        dy, grads = rng.standard_normal(y.shape), params.zeros_like()
+        dx = backward_of(layer)(params, dy, cache, grads)
+    except Exception:
+        return False
+    gradient = dx if name == "x" else dict(grads.named())[name]
+    return fits(gradient, Slopes(forward, params, x, dy, None).gradient(name))
+
+
 def _circumstances(params, x):
+    """Yield (a circumstance, parameters, inputs)."""
     if x.ndim > 1 and len(x) > 1:
-        yield "for a single image: look at what mixes the images of a batch", params, x[:1]
+        images = [x[i : i + 1] for i in range(len(x))]
+        yield "for each image alone: look at what mixes the images of a batch", params, images
     if x.ndim > 2 and x.shape[1] > 1:
-        yield "for a single token: look at what mixes the tokens of an image", params, x[:, :1]
+        tokens = [x[:, t : t + 1] for t in range(x.shape[1])]
+        yield "for each token alone: look at what mixes the tokens of an image", params, tokens
     for name, leaf in params.named():
         if leaf.ndim == 1:
             ones = params.astype(np.float64)
             dict(ones.named())[name][...] = 1
-            yield f"where {name} is 1 everywhere: look at where {name} enters", ones, x
-    yield "where x is small: look at the terms that grow with x", params, 1e-6 * x
+            yield f"where {name} is 1 everywhere: look at where {name} enters", ones, [x]
+    yield "where x is small: look at the terms that grow with x", params, [1e-9 * x]

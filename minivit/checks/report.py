@@ -129,7 +129,13 @@ class Findings(list):
         """Add the property that a number, or every number of an array, is as expected."""
         ratios = np.ravel(values / np.asarray(expected))
         worst = ratios[np.argmax(abs(ratios - 1))]
-        self.add(name, abs(worst - 1) <= tolerance, f"{worst:.4g} times what it should be")
+        close = 1e-7 < abs(worst - 1) < 1e-3
+        observed = (
+            f"off by {worst - 1:+.1e} of itself"
+            if close
+            else f"{worst:.4g} times what it should be"
+        )
+        self.add(name, abs(worst - 1) <= tolerance, observed)
 
     @property
     def ok(self):

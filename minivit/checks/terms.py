@@ -16,9 +16,20 @@ TERMS = {  # the right gradient minus the wrong one, as a multiple of a term
 MOST = 24  # arrays to combine; there are 2,600 products of three of them
 
 
+def known(m, arrays):
+    """Of the arrays of a pass those by which a cause may be told: not the wrong gradient itself."""
+    return {
+        name: array
+        for name, array in arrays.items()
+        if name in ("dy", "x", "y")
+        or array.shape != m.analytic.shape
+        or coefficient(array, m.analytic) is None
+    }
+
+
 def missing_factor(m):
     """A factor such as a mask or a layer norm's w, missing or in twice; by name if known."""
-    for name, factor in products(m.forward, m.numeric.shape, 1):
+    for name, factor in products(known(m, m.forward), m.numeric.shape, 1):
         if fits(m.analytic * factor, m.numeric):
             return f"the factor {name} is missing"
         if fits(m.numeric * factor, m.analytic):
@@ -35,12 +46,8 @@ def missing_factor(m):
 def missing_term(m):
     """One term is wrong; its name, if it is among the arrays of the pass or a product of two."""
     missing = m.numeric - m.analytic
-    known = m.forward | {  # without the wrong gradient itself
-        name: array
-        for name, array in m.backward.items()
-        if array.shape != m.analytic.shape or not fits(array, m.analytic)
-    }
-    for name, term in products(known, missing.shape, 2):
+    arrays = known(m, m.forward | m.backward)
+    for name, term in products(arrays, missing.shape, 2):
         factor = coefficient(missing, term)
         if factor is not None:
             sentence = TERMS.get(round(factor, 5), "it lacks {factor:.6g} · {name}")
@@ -49,7 +56,7 @@ def missing_term(m):
         mean = missing.mean(axis=axis, keepdims=True)
         if missing.shape[axis] > 1 and fits(np.broadcast_to(mean, missing.shape), missing):
             return f"a term is missing or wrong: a constant along axis {axis}, such as a mean"
-    for name, array in m.forward.items():
+    for name, array in known(m, m.forward).items():
         if array.shape == missing.shape and array.ndim > 1 and array.shape[-1] > 2:
             share = (missing * array).sum(-1, keepdims=True) / (array**2).sum(-1, keepdims=True)
             if fits(share * array, missing):
@@ -58,7 +65,7 @@ def missing_term(m):
 
 def other_product(m):
     """The wrong gradient is a product of the pass's arrays, but not the right one."""
-    arrays = {name: array for name, array in m.forward.items() if array.ndim > 0}
+    arrays = {name: array for name, array in known(m, m.forward).items() if array.ndim > 0}
     computed = _reads_as(m.analytic, arrays)
     if computed:
         right = _reads_as(m.numeric, arrays)

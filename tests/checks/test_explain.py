@@ -58,7 +58,7 @@ class Cubic(GELU):
         (OfOneImage(np.s_[-1:, -1:]), "w", "of the last row alone"),
         (Diagonal(), "x", "it uses only the diagonal of the Jacobian"),
         (WithoutW(5), "x", "it is right where w is 1 everywhere"),
-        (BatchMixed(), "x", "it is right for a single image: look at what mixes the images"),
+        (BatchMixed(), "x", "it is right for each image alone: look at what mixes the images"),
         (Cubic(), "x", "it is right where x is small: look at the terms that grow with x"),
     ],
 )
