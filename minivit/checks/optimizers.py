@@ -16,13 +16,14 @@ from .report import Findings
 
 LR = 0.25
 RNG = np.random.default_rng(1)
-GRADIENT = RNG.uniform(0.5, 1.5, 22) * RNG.choice([-1, 1], 22)  # of the 22 parameters
+GRADIENT = RNG.uniform(0.5, 1.5, 26) * RNG.choice([-1, 1], 26)  # of the 26 parameters
 
 
 def parameters():
-    """One matrix, which may decay, and one vector, which may not; all random."""
+    """One matrix, which may decay, and two vectors, which may not; all random."""
     rng = np.random.default_rng(0)
-    return Params({"w": rng.standard_normal((3, 5)), "b": rng.standard_normal(7)})
+    w, b, of_norm = (rng.standard_normal(shape) for shape in ((3, 5), 7, 4))
+    return Params({"w": w, "b": b, "ln": {"w": of_norm}})
 
 
 def moves(make, *gradients):
@@ -41,6 +42,44 @@ def moves(make, *gradients):
     return optimizer, steps
 
 
+def expect_rule(findings, make, rule, clock=range(1, 9)):
+    """Add that eight steps under random gradients, at changing rates, follow a rule.
+
+    rule(optimizer, t, p, g, memory) returns p after step t; memory is a dict that lasts. The rule
+    is the textbook's, one line for each line there.
+    """
+    rng, optimizer = np.random.default_rng(2), make(parameters(), LR)
+    params, grads, memory = optimizer.params, parameters(), {"m": 0.0, "v": 0.0}
+    expected, after = params.flat.copy(), params.flat
+    if hasattr(optimizer, "rates"):
+        optimizer.rates = rng.uniform(0.5, 1.5, expected.shape)
+    for t in clock:
+        optimizer.lr = LR * rng.uniform(0.5, 1.5)
+        grads.flat[...] = rng.standard_normal(expected.shape)
+        optimizer.step(grads)
+        expected = rule(optimizer, t, expected, grads.flat, memory)
+    findings.expect("eight steps at changing rates follow the rule", after, expected, 1e-9)
+
+
+def sgd_rule(optimizer, t, p, g, memory):
+    memory["v"] = optimizer.momentum * memory["v"] + g
+    return p - optimizer.lr * memory["v"]
+
+
+def adam_rule(optimizer, t, p, g, memory):
+    beta1, beta2 = optimizer.betas
+    memory["m"] = beta1 * memory["m"] + (1 - beta1) * g
+    memory["v"] = beta2 * memory["v"] + (1 - beta2) * g**2
+    m_hat, v_hat = memory["m"] / (1 - beta1**t), memory["v"] / (1 - beta2**t)
+    return p - optimizer.lr * optimizer.rates * m_hat / (np.sqrt(v_hat) + optimizer.eps)
+
+
+def adamw_rule(optimizer, t, p, g, memory):
+    decays = np.repeat([1.0, 0.0], [15, 11])  # w decays, the others do not
+    decayed = p * (1 - optimizer.lr * optimizer.rates * optimizer.decay * decays)
+    return adam_rule(optimizer, t, decayed, g, memory)
+
+
 def sgd(make):
     """Check stochastic gradient descent with momentum, make(params, lr); return Findings."""
     findings, g = Findings(), GRADIENT
@@ -50,13 +89,14 @@ def sgd(make):
     findings.expect("the second step is lr · velocity", second.flat, -LR * (1 + m) * g)
     name = "the third step, without a gradient, is lr · velocity"
     findings.expect(name, third.flat, -LR * (m + m**2) * g)
+    expect_rule(findings, make, sgd_rule)
     return findings
 
 
-def adam(make):
+def adam(make, rule=adam_rule):
     """Check Adam, make(params, lr), at the vector b, which never decays; return Findings."""
     findings, g = Findings(), GRADIENT
-    sign = np.sign(g[-7:])
+    sign = np.sign(g[15:22])
     optimizer, (first, *others) = moves(make, g, g, g, g)
     findings.expect("the first step has size lr", first["b"], -LR * sign)
     others = [step["b"] for step in others]
@@ -73,41 +113,77 @@ def adam(make):
 
     _, (step,) = moves(make, optimizer.eps * np.sign(g))
     findings.expect("eps is outside the root", step["b"], -LR * sign / 2)
+    expect_rule(findings, make, rule)
     return findings
 
 
 def adamw(make):
     """Check Adam with decoupled weight decay: all of `adam`, and the decay; return Findings."""
-    findings, g, w = adam(make), GRADIENT, parameters()["w"]
+    findings, g, w = adam(make, adamw_rule), GRADIENT, parameters()["w"]
     optimizer, (still,) = moves(make, 0 * g)
     decay = -LR * optimizer.decay * w
     findings.expect("a matrix decays by lr · decay", still["w"], decay)
-    findings.add("a vector does not decay", not still["b"].any(), "it moves without a gradient")
-    _, (step,) = moves(make, g)
-    without_adam = step["w"] + LR * np.sign(g[:15].reshape(w.shape))
-    findings.expect("the decay bypasses both averages", without_adam, decay, 1e-5)
+    moved = still["b"].any() or still["ln"]["w"].any()
+    findings.add("a vector does not decay", not moved, "it moves without a gradient")
+
+    def without_decay(params, lr):
+        optimizer = make(params, lr)
+        optimizer.decay = 0.0
+        return optimizer
+
+    (_, (step,)), (_, (undecayed,)) = moves(make, g), moves(without_decay, g)
+    findings.expect("the decay bypasses both averages", step["w"] - undecayed["w"], decay)
     return findings
 
 
 def muon(make):
-    """Check Muon's steps of the matrices inside the blocks; return Findings."""
+    """Check Muon's steps of the matrices inside the blocks, and of the rest; return Findings."""
     findings, rng = Findings(), np.random.default_rng(0)
     shapes = {"qkv": (6, 18), "proj": (6, 6), "fc": (10, 6)}
     nest = {name: {"w": rng.standard_normal(shape)} for name, shape in shapes.items()}
-    params = Params({"blocks": [nest]})
+    params = Params({"blocks": [nest], "ln": {"w": rng.standard_normal(4)}})
     optimizer = make(params, LR)
-    before, grads = params.flat.copy(), params.zeros_like()
-    grads.flat[...] = rng.standard_normal(grads.flat.shape)
-    optimizer.step(grads)
-    move = params.astype(np.float64)
-    move.flat -= before * (1 - LR * optimizer.decay)
+    rest_lr, grads = optimizer.rest.lr, params.zeros_like()
+
+    def step(gradient, share=1.0):
+        """Step at a share of the rate; return what moved, but for the decay."""
+        optimizer.lr, decay = share * LR, share * LR * optimizer.decay
+        before = params.flat * (1 - decay)
+        grads.flat[...] = gradient
+        optimizer.step(grads)
+        return params.of(params.flat - before)
+
+    gradient = rng.standard_normal(grads.flat.shape)
+    move = step(gradient)
     for name in shapes:
         parts = np.split(move["blocks"][0][name]["w"], 3 if name == "qkv" else 1, axis=1)
         size = LR * math.sqrt(max(1, parts[0].shape[1] / parts[0].shape[0]))
         values = [np.linalg.svd(part, compute_uv=False) for part in parts]
         findings.expect(f"a step of {name} has equal singular values", values, size, 0.4)
     findings.add("a step goes downhill", move.flat @ grads.flat < 0, "it follows the gradient")
+
+    optimizer.decay = optimizer.rest.decay = 0.0
+    slower = step(gradient, share=0.5)
+    expected = -0.5 * rest_lr * np.sign(grads["ln"]["w"])  # Adam's, as the gradient is the same
+    findings.expect("the rest moves at its rate, slower as the others", slower["ln"]["w"], expected)
+
+    velocity = (1 + optimizer.momentum) * gradient
+    for _ in range(60):  # until little is left of the first
+        gradient = rng.standard_normal(gradient.shape)
+        velocity = optimizer.momentum * velocity + gradient
+        move = step(gradient)
+    ahead = params.of(gradient + optimizer.momentum * velocity)
+    share = _along(move["blocks"][0]["fc"]["w"], -ahead["blocks"][0]["fc"]["w"])
+    observed = f"only {share:.2f} of a step goes where it should"
+    findings.add("old gradients fade at the rate of the momentum", share > 0.95, observed)
     return findings
+
+
+def _along(move, gradient):
+    """The share of a step that goes along U Vᵀ of a gradient, −1 … 1."""
+    u, _, vt = np.linalg.svd(gradient, full_matrices=False)
+    straight = u @ vt
+    return float((move * straight).sum() / np.linalg.norm(move) / np.linalg.norm(straight))
 
 
 def clipping(clip):
@@ -115,13 +191,20 @@ def clipping(clip):
     findings, grads = Findings(), parameters()
     grads.flat *= 5 / np.linalg.norm(grads.flat)
     large = grads.flat.copy()
-    findings.expect("it returns the norm before clipping", float(clip(grads, 1.0)), 5, 1e-5)
+    findings.expect("it returns the norm before clipping", float(clip(grads, 2.0)), 5, 1e-5)
     after = np.linalg.norm(grads.flat)
-    findings.expect("a large gradient is clipped to the norm", after, 1, 1e-5)
+    findings.expect("a large gradient is clipped to the norm", after, 2, 1e-5)
     findings.expect("clipping keeps the direction", grads.flat / after, large / 5)
     grads.flat[...] = large / 50
-    clip(grads, 1.0)
+    clip(grads, 2.0)
     findings.expect("a small gradient stays the same", grads.flat, large / 50, 1e-5)
+    norms = []
+    for sign in (1, -1):  # their squares overflow
+        huge = parameters().astype(np.float32)
+        huge.flat[...] = sign * 1e30 * abs(large)
+        with np.errstate(over="ignore"):
+            norms.append(float(clip(huge, 2.0)))
+    findings.expect("squares of huge gradients do not overflow", norms, [5e30, 5e30], 1e-5)
     return findings
 
 
@@ -140,18 +223,39 @@ def schedule(rate):
     return findings
 
 
+def layer_rates(rates_of):
+    """Check rates_of(params, decay), the share of the rate for each layer; return Findings."""
+    findings, one = Findings(), np.ones(2)
+    names = ["patches", "cls", "pos", "ln", "head"]
+    nest = {name: {"w": one} for name in names} | {"blocks": [{"attn": {"w": one}}] * 3}
+    params = Params(nest)
+    rates = params.of(rates_of(params, 0.5))
+    blocks = [float(block["attn"]["w"][0]) for block in rates["blocks"]]
+    findings.expect(
+        "the rate halves from block to block, going down", blocks, [1 / 8, 1 / 4, 1 / 2]
+    )
+    others = [float(rates[name]["w"][0]) for name in names]
+    expected = [1 / 16, 1 / 16, 1 / 16, 1, 1]
+    findings.expect("below the blocks it is least, above them whole", others, expected)
+    return findings
+
+
 def average(make):
     """Check a moving average of the parameters, make(params); return Findings."""
     findings, params = Findings(), parameters()
     start = params.flat.copy()
     ema = make(params)
     params.flat += 1.0
-    shares = []  # of the way to the new parameters
-    for _ in range(200):
-        ema.update()
-        shares.append(float((ema.params.flat - start).mean()))
-    forgets = 0.5 < shares[0] < 1
-    findings.add("the first update forgets the start", forgets, f"it moves {shares[0]:.3g} of 1")
-    findings.expect("it follows the parameters", shares[-1], 1, 1e-3)
+    ema.update()
+    share = float((ema.params.flat - start).mean())  # of the way to the new parameters
+    findings.add(
+        "the first update forgets the start", 0.5 < share < 1, f"it moves {share:.3g} of 1"
+    )
     findings.expect("the parameters stay the same", params.flat, start + 1)
+    ema.decay, expected = 0.9, ema.params.flat.copy()
+    for t in range(2, 200):
+        params.flat += RNG.standard_normal(params.flat.shape)
+        ema.update()
+        expected += (1 - min(ema.decay, (1 + t) / (10 + t))) * (params.flat - expected)
+    findings.expect("it follows the parameters at its rate", ema.params.flat, expected)
     return findings

@@ -14,11 +14,11 @@ from ..losses import cross_entropy
 from ..models import ViT
 from ..params import Params
 from .inside import sublayers, takes_rng
+from .masks import mask_fault
 from .numeric import random_params
 from .report import Findings
 
-DRAWS = 1000  # of each dropout
-RATE = 0.5  # at which a dropout is tried if its own rate is zero
+IMAGES = 16  # so many that no chance hides a difference from all of them
 
 
 def structure(model: ViT, seed: int = 0) -> Findings:
@@ -30,7 +30,7 @@ def structure(model: ViT, seed: int = 0) -> Findings:
     rng = np.random.default_rng(seed)
     params = random_params(model, rng)
     patches = model.patches
-    images = rng.standard_normal((3, patches.height, patches.width, patches.channels))
+    images = rng.standard_normal((IMAGES, patches.height, patches.width, patches.channels))
     logits, cache = model.forward(params, images)
     findings = Findings()
 
@@ -39,7 +39,9 @@ def structure(model: ViT, seed: int = 0) -> Findings:
 
     again, _ = model.forward(params, images)
     findings.add("evaluation is deterministic", np.array_equal(again, logits), "two passes differ")
-    alone = np.concatenate([model.forward(params, images[i : i + 1])[0] for i in range(3)])
+    light, _ = model.forward(params, images, keep=False)
+    expect_small("without a cache, the answer is the same", _difference(light, logits))
+    alone = np.concatenate([model.forward(params, image[None])[0] for image in images])
     expect_small("images of a batch do not affect each other", _difference(alone, logits))
 
     attention = [block["attn"] for block in cache["blocks"]]
@@ -47,21 +49,23 @@ def structure(model: ViT, seed: int = 0) -> Findings:
     expect_small("attention weights of a query sum to one", sums)
     error = max(_difference(each["att"], _attention(each["q"], each["k"])) for each in attention)
     expect_small("attention is softmax(q kᵀ / √d)", error)
-    reach = _reach(model, params, rng)
-    missing = f"{(~reach).sum()} of {reach.size} pairs do not"
-    findings.add("every token reaches every token", reach.all(), missing)
-
     expect_small("branches add to the residual stream", _identity(model, params, rng))
     ln = model.blocks[0].ln1
-    y, _ = ln.forward(ln.init(rng, np.float64), 3 + 2 * rng.standard_normal((2, 3, ln.dim)))
-    errors = y.mean(axis=-1), (y**2).mean(axis=-1) - 1
-    expect_small("layer norm gives mean 0, variance 1", np.abs(errors).max(), 1e-5)
+    x = 3 + 2 * rng.standard_normal((2, 3, ln.dim))
+    y, _ = ln.forward(ln.init(rng, np.float64), x)
+    variance = 1 / (1 + model.config["eps"] / x.var(axis=-1))  # 1, but for eps
+    errors = y.mean(axis=-1), (y**2).mean(axis=-1) - variance
+    expect_small("layer norm gives mean 0, variance 1", np.abs(errors).max())
     token = rng.standard_normal(model.config["dim"])
     pooled, _ = model.pool.forward(np.tile(token, (2, 5, 1)))
     expect_small("equal tokens pool to that token", abs(pooled - token).max())
 
-    shift = next(_shifting_dropouts(model, rng), None)
-    findings.add("dropout keeps the mean", shift is None, shift)
+    fault = next(_wrong_masks(model, rng), None)
+    findings.add("dropouts leave out what their rates say", fault is None, fault)
+    rates = [block.drop1.path_rate for block in model.blocks]
+    evenly = np.arange(1, len(rates) + 1) * model.config["drop_path"] / len(rates)
+    observed = f"the rates of the blocks are {np.round(rates, 4).tolist()}"
+    findings.add("stochastic depth grows evenly", np.allclose(rates, evenly, 1e-9, 0), observed)
     large = params.astype(np.float64)
     for block in large["blocks"]:
         block["attn"]["qkv"]["w"] *= 1e3  # scores around a million
@@ -69,7 +73,13 @@ def structure(model: ViT, seed: int = 0) -> Findings:
         finite = np.isfinite(model.forward(large, images)[0]).all()
     findings.add("large scores do not overflow", finite, "logits are not finite")
 
-    if model.config["positions"] and patches.count > 1:
+    # Layer norm makes ±1 of two features, whatever their size: next to nothing gets through it.
+    passes = model.config["dim"] > 2
+    if passes:
+        reach = _reach(model, params, rng)
+        missing = f"{(~reach).sum()} of {reach.size} pairs do not"
+        findings.add("every token reaches every token", reach.all(), missing)
+    if passes and model.config["positions"] and patches.count > 1:
         moves = _difference(*_swapped(model, params, images)) > 1e-9
         findings.add("positions matter", moves, "two patches can change places")
     still = copy.copy(model)
@@ -77,10 +87,13 @@ def structure(model: ViT, seed: int = 0) -> Findings:
     error = _difference(*_swapped(still, params, images))
     expect_small("without positions, order does not matter", error)
 
-    sizes = _gradient_sizes(model, rng, images)
-    worst = max(sizes, key=lambda name: abs(np.log(sizes[name])))
-    observed = f"{worst} is {sizes[worst]:.1e} times the median"
-    findings.add("initial gradients have a sane size", 1e-3 < sizes[worst] < 1e3, observed)
+    if passes:
+        silent = ", ".join(_silent_dropouts(model, params, images))
+        findings.add("every dropout takes part in training", not silent, f"{silent} does not")
+        sizes = _gradient_sizes(model, rng, images)
+        worst = max(sizes, key=lambda name: abs(np.log(sizes[name])))
+        observed = f"{worst} is {sizes[worst]:.1e} times the median"
+        findings.add("initial gradients have a sane size", 1e-3 < sizes[worst] < 1e3, observed)
     return findings
 
 
@@ -97,10 +110,15 @@ def _attention(q, k):
 def _reach(model, params, rng):
     """(T, T) whether a change of token i, before the first block, changes token j after it."""
     T, D = model.tokens, model.config["dim"]
-    x, change = rng.standard_normal((2, T, D))
-    changed = x + np.eye(T)[:, :, None] * change  # (T, T, D), an image for each token
-    before, after = (model.blocks[0].forward(params["blocks"][0], a)[0] for a in (x[None], changed))
-    return (abs(after - before) > 1e-12).any(axis=-1)
+    reach = np.eye(T, dtype=bool)
+    for _ in range(IMAGES):
+        x, change = rng.standard_normal((2, T, D))
+        changed = x + np.eye(T)[:, :, None] * change  # (T, T, D), an image for each token
+        before, after = (
+            model.blocks[0].forward(params["blocks"][0], a)[0] for a in (x[None], changed)
+        )
+        reach |= (abs(after - before) > 1e-12).any(axis=-1)
+    return reach
 
 
 def _identity(model, params, rng):
@@ -118,28 +136,33 @@ def _identity(model, params, rng):
     return _difference(y, x)
 
 
-def _shifting_dropouts(layer, rng, path=""):
-    """Yield a sentence for each dropout inside that does not turn 1 into 1 on average.
+def _wrong_masks(model, rng):
+    """Yield a sentence for each dropout inside whose masks are wrong (masks.py)."""
+    for name, dropout in _dropouts(model):
+        if fault := mask_fault(dropout, rng):
+            yield f"{name} {fault}"
 
-    Each number of four images and all of them together must keep the mean, to six standard errors.
-    """
+
+def _dropouts(layer, path=""):
+    """Yield (name, dropout) for each dropout inside."""
     for name, sub in sublayers(layer):
-        yield from _shifting_dropouts(sub, rng, f"{path}{name}.")
+        yield from _dropouts(sub, f"{path}{name}.")
         if takes_rng(sub) and not list(sublayers(sub)):
-            dropout, images = copy.copy(sub), np.ones((4, 2, 3))
-            for rate in ("rate", "path_rate"):
-                if getattr(dropout, rate, None) == 0:
-                    setattr(dropout, rate, RATE)
-            with np.errstate(all="ignore"):
-                draws = np.array([dropout.forward(images, rng)[0] for _ in range(DRAWS)])
-            error = 6 * draws.std() / DRAWS**0.5 + 1e-9  # of one number
-            means = draws.mean(axis=0)
-            worst = means.flat[abs(means - 1).argmax()]
-            # The numbers of an image may drop out together, so all 24 are worth four at least.
-            for mean, allowed in ((means.mean(), error / 2), (worst, error)):
-                if not abs(mean - 1) <= allowed:
-                    yield f"{path}{name} turns 1 into {mean:.2f} on average"
-                    break
+            yield f"{path}{name}", sub
+
+
+def _silent_dropouts(model, params, images):
+    """Yield the names of dropouts that change nothing in training, though all others are off."""
+    model = copy.deepcopy(model)
+    for _, dropout in _dropouts(model):
+        dropout.rate = dropout.path_rate = 0.0
+    usual, _ = model.forward(params, images)
+    for name, dropout in _dropouts(model):
+        dropout.rate = 0.5
+        dropped, _ = model.forward(params, images, np.random.default_rng(0))
+        dropout.rate = 0.0
+        if np.array_equal(dropped, usual):
+            yield name
 
 
 def _swapped(model, params, images):
@@ -153,6 +176,9 @@ def _gradient_sizes(model, rng, images):
     """{name: root mean square of a block matrix's first gradients, over the median of them all}."""
     params = Params(model.init(rng, np.float64))
     params["head"]["w"][...] = rng.standard_normal(params["head"]["w"].shape)  # else all are zero
+    for name, leaf in params.named():
+        if ".ls" in name:
+            leaf[...] = 1  # else it may be tiny, as it starts
     logits, cache = model.forward(params, images)
     labels, grads = np.arange(len(images)) % model.config["classes"], params.zeros_like()
     model.backward(params, cross_entropy(logits, labels)[1], cache, grads)

@@ -1,10 +1,11 @@
 """All that minivit checks in itself: CHECKS, by name; each returns a report with `ok`.
 
 A case for gradcheck is a layer, the loss or a small model, with a fitting input. All sizes of an
-input differ from each other and from the layer's: a transposition or a wrong axis cannot hide.
+input differ from each other and from the layer's: a transposition or a wrong axis cannot hide. Each
+has a second case or more, OTHERS: even where the first is odd, tall where it is wide, with other
+options.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,18 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layers, optim
-from ..classifier import Classifier
 from ..losses import cross_entropy
 from ..models import CNN, ViT
-from ..models.micro_batch import images_at_once
-from ..params import Params
 from ..training.batches import batches
-from ..training.step import loss_and_gradients
-from . import optimizers
+from . import optimizers, training
+from .formulas import FORMULAS, value
 from .gradcheck import gradcheck
-from .inside import Loss
+from .inside import Loss, backward_of, forward_of, has_params
+from .masks import mask_fault
 from .numeric import random_params
-from .report import Findings
+from .report import Report
 from .structure import structure
 
 
@@ -38,6 +37,10 @@ def labels_of(logits):
     return np.arange(len(logits)) % logits.shape[1]
 
 
+def plain_loss(logits):
+    return cross_entropy(logits, labels_of(logits))
+
+
 def smoothed_loss(logits):
     return cross_entropy(logits, labels_of(logits), smoothing=0.1)
 
@@ -46,6 +49,15 @@ MODEL: dict[str, Any] = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
     pool="cls", dropout=0.2, drop_path=0.2,
 )  # fmt: skip
+TALL: dict[str, Any] = MODEL | dict(
+    image_size=(6, 2), channels=2, dim=8, heads=1, positions="sincos2d", pool="patch_mean",
+    norm_pooled=True, pre_logits=7, layer_scale=0.1,
+)  # fmt: skip
+POST: dict[str, Any] = TALL | dict(
+    image_size=(4, 4), norm="post", layer_scale=None, positions="sincos1d", pool="mean",
+    norm_pooled=False, pre_logits=None,
+)  # fmt: skip
+WIDE: dict[str, Any] = dict(dim=64, depth=3, mlp_dim=96, layer_scale=0.1)
 CNN_SIZES: dict[str, Any] = dict(image_size=(4, 8), channels=2, classes=3, dims=(5, 7, 6))
 DROPOUT = dict(dropout=0.3, drop_path=0.2)
 CASES = {
@@ -80,89 +92,92 @@ CASES = {
 }
 
 
+SCALED = dict(layer_scale=0.1, eps=1e-2)
+OTHERS = {
+    "linear": [Case(partial(layers.Linear, 4, 6), (5, 4))],
+    "gelu": [Case(partial(layers.GELU), (4, 5))],
+    "gelu_exact": [Case(partial(layers.ExactGELU), (4, 5))],
+    "mlp": [Case(partial(layers.MLP, 6, 4), (3, 2, 6))],
+    "layernorm": [Case(partial(layers.LayerNorm, 6, 1e-2), (5, 6))],
+    "softmax": [Case(partial(layers.Softmax), (3, 5, 4, 6))],
+    "attention": [
+        Case(partial(layers.Attention, 16, 4), (3, 6, 16)),
+        Case(partial(layers.Attention, 3, 1), (2, 11, 3)),
+    ],
+    "dropout": [
+        Case(partial(layers.Dropout, 0.6), (4, 6)),
+        Case(partial(layers.Dropout, 0.0, 0.4), (8, 3, 2)),
+    ],
+    "block": [Case(partial(layers.PreNormBlock, 8, 1, 6, eps=1e-2), (2, 4, 8))],
+    "layer_scale": [Case(partial(layers.LayerScale, 6), (4, 6))],
+    "scaled_block": [Case(partial(layers.PreNormBlock, 8, 4, 6, **SCALED), (2, 4, 8))],
+    "post_norm": [Case(partial(layers.PostNormBlock, 8, 1, 6, eps=1e-2), (2, 4, 8))],
+    "identity": [Case(partial(layers.Identity), (4, 6))],
+    "patches": [Case(partial(layers.Patches, 9, 4, (3, 2), 1, 6), (5, 9, 4, 1))],
+    "class_token": [Case(partial(layers.ClassToken, 4), (5, 2, 4))],
+    "positions": [Case(partial(layers.Positions, 6, 4), (5, 6, 4))],
+    "sinusoids_1d": [Case(partial(layers.SinusoidalPositions, 5, 8, True), (2, 6, 8))],
+    "sinusoids_2d": [Case(partial(layers.SinusoidalPositions2D, 4, 3, 8, True), (2, 13, 8))],
+    "mean_pool": [Case(partial(layers.MeanPool), (3, 6, 4))],
+    "patch_mean_pool": [Case(partial(layers.PatchMeanPool), (3, 6, 4))],
+    "first_token": [Case(partial(layers.FirstToken), (3, 6, 4))],
+    "pre_logits": [Case(partial(layers.PreLogits, 6, 4), (5, 6))],
+    "cross_entropy": [Case(partial(Loss, plain_loss), (4, 7))],
+    "convolution": [Case(partial(layers.Convolution, 2, 4, 5), (3, 6, 3, 2))],
+    "halve": [Case(partial(layers.Halve), (2, 6, 4, 3))],
+    "stage": [Case(partial(layers.Stage, 2, 4), (3, 6, 3, 2))],
+    "cnn": [Case(partial(CNN, **CNN_SIZES | dict(image_size=(6, 2), dims=(4, 6))), (3, 6, 2, 2))],
+    "vit": [
+        Case(partial(ViT, **TALL), (4, 6, 2, 2), plain_loss),
+        Case(partial(ViT, **POST), (4, 4, 4, 2), plain_loss),
+    ],
+}
+
+
 def check(name, *, method="complex", mode="full", seed=0):
-    """Return the gradcheck Report of the case of that name, at an input drawn with the seed."""
-    make, shape, loss = CASES[name]
-    x = np.random.default_rng([seed, 1]).standard_normal(shape)
-    return gradcheck(make(), x, loss=loss, method=method, mode=mode, seed=seed)
+    """Check the cases of that name; return the Report of the first that is wrong, or of the first.
+
+    Each is checked at an input drawn with the seed: its gradients, its value and its dtypes.
+    """
+    reports = []
+    for make, shape, loss in (CASES[name], *OTHERS[name]):
+        x, layer = np.random.default_rng([seed, 1]).standard_normal(shape), make()
+        report = gradcheck(layer, x, loss=loss, method=method, mode=mode, seed=seed)
+        if not report.problems and (fault := wrong_value(layer, x)):
+            report = Report(method, mode, report.rows, report.notes, [fault])  # whatever follows
+        if fault := wrong_dtype(layer, x):
+            report.problem(fault)
+        if not report.ok:
+            return report
+        reports.append(report)
+    return reports[0]
 
 
-def training_step():
-    """Check `loss_and_gradients` on a small model; return Findings."""
-    rng, findings = np.random.default_rng(0), Findings()
-    model = ViT(**MODEL)
-    params = random_params(model, rng)
-    images = rng.standard_normal((7, 4, 6, 3))
-    logits, cache = model.forward(params, images)
-    labels = labels_of(logits)
-    loss, dlogits = cross_entropy(logits, labels)
-    whole = params.zeros_like()
-    model.backward(params, dlogits, cache, whole)
-    accuracy = float((logits.argmax(axis=-1) == labels).mean())
-
-    def compare(name, shards=1, repeats=1):
-        grads = params.zeros_like()
-        grads.flat += 1  # of the step before
-        batch = np.concatenate([images] * repeats), np.tile(labels, repeats)
-        step_loss, right = loss_and_gradients(model, params, *batch, grads, rngs=[None] * shards)
-        ratio = float(grads.flat @ whole.flat / (whole.flat @ whole.flat))
-        same = np.isclose([step_loss, right], [loss, accuracy], rtol=1e-9).all()
-        same &= np.allclose(grads.flat, whole.flat, rtol=1e-9, atol=1e-12)
-        observed = (
-            f"loss {step_loss:.4g}, expected {loss:.4g}; accuracy {right:.3g}, expected "
-            f"{accuracy:.3g}; gradients {ratio:.4g} times those of the batch"
-        )
-        findings.add(name, same, observed)
-
-    compare("a step computes the loss and gradients of the batch")
-    compare("shards change nothing", shards=3)
-    compare("the batch repeated twice has the same mean loss", repeats=2)
-    too_many = images_at_once(model, params) // len(images) + 1
-    compare("micro-batches change nothing", repeats=too_many)
-
-    start = Params(model.init(rng, np.float64))
-    first = float(cross_entropy(model.forward(start, images)[0], labels)[0])
-    findings.expect("a new model has a loss of log K", first, math.log(MODEL["classes"]))
-    params, grads = start.astype(np.float64), start.zeros_like()
-    optimizer = optim.SGD(params, 0.5)
-    for _ in range(3):  # the head, zero at first, hides the others
-        loss_and_gradients(model, params, images, labels, grads)
-        optimizer.step(grads)
-    before = dict(start.named())
-    still = [name for name, leaf in params.named() if np.array_equal(leaf, before[name])]
-    findings.add("every parameter learns", not still, f"{', '.join(still)} did not move")
-    return findings
+def wrong_value(layer, x):
+    """Say that y is not what the layer's formula gives, or that masks are wrong; None if right."""
+    if isinstance(layer, layers.Dropout):
+        fault = mask_fault(layer, np.random.default_rng(0))
+        return fault and f"forward {fault}"
+    if type(layer).__name__ in FORMULAS:
+        params = random_params(layer, np.random.default_rng(0))
+        for larger in (x, 10 * x):
+            y, _ = layer.forward(*([params] if has_params(layer) else []), larger)
+            expected = value(layer, params, larger)
+            error = abs(y - expected).max() / abs(expected).max()
+            if not error <= 1e-10:
+                name = type(layer).__name__
+                return f"forward does not give {name}'s formula (formulas.py): off by {error:.1g}"
 
 
-def run_batches(make_batches=batches):
-    """Check the batches of a run, and its evaluation; return Findings."""
-    findings, count = Findings(), 23
-
-    class Split:
-        images = np.repeat(np.arange(count, dtype=np.uint8), 4 * 6 * 3).reshape(-1, 4, 6, 3)
-        labels = np.arange(count) % 3
-
-    def draw():
-        """Which image came at each place, and with which label, in two epochs."""
-        drawn = list(make_batches(Split, epochs=2, batch_size=5, seed=0))
-        images, labels = (np.concatenate([batch[part] for batch in drawn]) for part in (0, 1))
-        return images[:, 0, 0, 0].astype(int), labels
-
-    order, labels = draw()
-    findings.add("an image keeps its label", (labels == order % 3).all(), "labels are swapped")
-    epochs = order[:count], order[count:]
-    once = [len(epoch) == len(set(epoch)) == count for epoch in epochs]
-    observed = f"the first shows {len(set(epochs[0]))} of {count}"
-    findings.add("an epoch shows every image once", all(once), observed)
-    findings.add("every epoch has its own order", not np.array_equal(*epochs), "both are equal")
-    findings.add("a seed determines the order", np.array_equal(draw()[0], order), "two orders")
-
-    model = ViT(**MODEL)
-    params = random_params(model, np.random.default_rng(1))
-    classifier = Classifier(model, params, lambda images: images / 255.0, "abc")
-    results = [classifier.logits(Split.images) for _ in "ab"]
-    findings.add("evaluation draws nothing at random", np.array_equal(*results), "two results")
-    return findings
+def wrong_dtype(layer, x):
+    """Say that a pass in float32 gives another dtype; None if it does not."""
+    params = random_params(layer, np.random.default_rng(0)).astype(np.float32)
+    y, cache = forward_of(layer, 0)(params, x.astype(np.float32))
+    if y.dtype != np.float32:
+        return f"forward returns {y.dtype} for float32"
+    dx = backward_of(layer)(params, np.ones_like(y), cache, params.zeros_like())
+    if dx.dtype != np.float32:
+        return f"backward returns {dx.dtype} for float32"
 
 
 CHECKS = {name: partial(check, name) for name in CASES} | {
@@ -175,7 +190,13 @@ CHECKS = {name: partial(check, name) for name in CASES} | {
     "schedules": lambda: min(  # a wrong one, if there is any
         map(optimizers.schedule, (optim.warmup_linear, optim.warmup_cosine)), key=lambda f: f.ok
     ),
+    "layer_rates": lambda: optimizers.layer_rates(optim.layer_rates),
     "average": lambda: optimizers.average(optim.EMA),
-    "training_step": training_step,
-    "batches": run_batches,
+    "loss": training.loss,
+    "training_step": lambda: training.step(ViT(**MODEL)),
+    "batches": lambda: training.run_batches(batches),
+    "evaluation": lambda: min(
+        map(training.evaluation, (ViT(**MODEL), CNN(**CNN_SIZES))), key=lambda f: f.ok
+    ),
+    "initial": lambda: training.initial(ViT(**MODEL | WIDE)),
 }

@@ -5,7 +5,7 @@ import pytest
 
 import minivit
 from minivit import layers
-from minivit.checks import optimizers, suite
+from minivit.checks import optimizers, training
 from minivit.checks.faults import Fault, faults, planted
 from minivit.checks.suite import CASES, CHECKS, check
 from minivit.training.batches import batches
@@ -53,7 +53,7 @@ BROKEN = [  # check, place, lines, the first property that fails
     ("adamw", "optim.AdamW.update",
      "-p -= (self.lr * self.decay * self.rates) * (self.decays * p)\n"
      "+p -= self.decay * (self.decays * p)",
-     "a matrix decays"),
+     "eight steps"),
     ("muon", "optim.Muon.update", "-w -= size * step\n+w += size * step", "a step goes downhill"),
     ("muon", "optim.Muon.update",
      "-size = self.lr * math.sqrt(max(1, d_out / d_in))\n+size = 2 * self.lr", "a step of qkv"),
@@ -75,7 +75,10 @@ BROKEN = [  # check, place, lines, the first property that fails
      "-decay = min(self.decay, (1 + self.t) / (10 + self.t))\n+decay = self.decay",
      "the first update"),
     ("average", "optim.EMA.update", "-self.t += 1\n+self.t += 1\n+self.source.flat += 1e-3",
-     "it follows"),
+     "the parameters stay"),
+    ("average", "optim.EMA.update",
+     "-decay = min(self.decay, (1 + self.t) / (10 + self.t))\n"
+     "+decay = (1 + self.t) / (10 + self.t)", "it follows"),
     ("training_step", "training.step.shard_pass",
      "-shard_loss += loss * share\n+shard_loss += loss", "shards change nothing"),
     ("training_step", "training.step.loss_and_gradients",
@@ -84,7 +87,44 @@ BROKEN = [  # check, place, lines, the first property that fails
      "-loss = (losses / B).sum()\n+loss = losses.mean() + 0.1", "a new model has"),
     ("training_step", "layers.positions.Positions.backward",
      '-grads["pos"] += dy.sum(axis=0)', "every parameter learns"),
-    ("batches", "classifier.Classifier._logits",
+    ("batches", "training.batches.batches",
+     "-maps = augment.draw(rng, *images.shape[:3]) if augment else None\n"
+     "+rng = np.random.default_rng(seed)\n"
+     "+maps = augment.draw(rng, *images.shape[:3]) if augment else None",
+     "every image is augmented"),
+    ("batches", "training.batches.batches",
+     "-rng = np.random.default_rng([seed, step + 1])\n"
+     "+rng = np.random.default_rng([0, step + 1])", "another seed"),
+    ("training_step", "training.step.shard_pass",
+     "-logits, cache = model.forward(params, x, rng)\n+logits, cache = model.forward(params, x)",
+     "a step drops out"),
+    ("layer_rates", "optim.layer_rates.layer_rates",
+     "-place[...] = decay ** (depth - int(block[1]))\n+place[...] = decay ** (int(block[1]) + 1)",
+     "the rate halves"),
+    ("layer_rates", "optim.layer_rates.layer_rates",
+     "-place[...] = decay ** (depth + 1)\n+place[...] = decay**depth", "below the blocks"),
+    ("muon", "optim.Muon.update", "-self.rest.lr = self.lr * self.rest_share", "the rest moves"),
+    ("muon", "optim.Muon.update", "-self.velocity *= self.momentum", "old gradients fade"),
+    ("initial", "layers.linear.Linear.init",
+     "-w = truncated_normal(rng, (self.d_in, self.d_out), self.gain * self.d_in**-0.5, dtype)\n"
+     "+w = truncated_normal(rng, (self.d_in, self.d_out), self.gain * self.d_out**-0.5, dtype)",
+     "matrices have std"),
+    ("initial", "layers.layernorm.LayerNorm.init",
+     '-return {"w": np.ones(self.dim, dtype), "b": np.zeros(self.dim, dtype)}\n'
+     '+return {"w": np.ones(self.dim, dtype), "b": np.ones(self.dim, dtype)}', "biases and head"),
+    ("structure", "models.encoder.Encoder.forward",
+     "-x, block_cache = block.forward(block_params, x, rng)\n"
+     "+x, block_cache = block.forward(block_params, x)", "every dropout takes part"),
+    ("evaluation", "models.cnn.CNN.forward", "-if number:\n+if number and keep:",
+     "without a cache"),
+    ("batches", "training.batches.batches",
+     "-if step < first:\n+if step < first - 1:", "a resumed run"),
+    ("structure", "models.encoder.Encoder.__init__",
+     "-dict(dropout=dropout, drop_path=drop_path * (number / depth))\n"
+     "+dict(dropout=dropout, drop_path=drop_path * ((number - 1) / depth))", "stochastic depth"),
+    ("loss", "losses.cross_entropy.cross_entropy",
+     "-loss = (losses / B).sum()\n+loss = (losses / B).sum() * np.float64(1)", "float32 stays"),
+    ("evaluation", "classifier.Classifier._logits",
      "-return self.model.forward(self.params, normalized, keep=False)[0]\n"
      "+return self.model.forward(self.params, normalized, np.random.default_rng(), keep=False)[0]",
      "evaluation draws nothing"),
@@ -123,9 +163,9 @@ def test_an_adam_that_looks_at_the_size_of_gradients_fails():
 
 
 def test_a_seed_that_decides_nothing_is_seen():
-    def make(split, *, epochs, batch_size, seed):
+    def make(split, *, seed, **options):
         seed = int(np.random.default_rng().integers(10**9))
-        return batches(split, epochs=epochs, batch_size=batch_size, seed=seed)
+        return batches(split, seed=seed, **options)
 
-    failed = [finding.name for finding in suite.run_batches(make) if not finding.ok]
-    assert failed == ["a seed determines the order"]
+    failed = [finding.name for finding in training.run_batches(make) if not finding.ok]
+    assert failed == ["a seed determines the order", "a resumed run has the same batches"]

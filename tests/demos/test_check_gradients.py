@@ -44,7 +44,8 @@ def test_a_fault_is_switched_on_seen_and_switched_off_again(capsys):
     assert "Switched on: scale_forgotten: Scores are not divided by √d at all. (delzac" in printed
     assert "\n-dscores *= self.scale\n" in printed
     assert "\nNOT RIGHT: structure\n" in printed
-    assert check_gradients.main(["--fault", "scale_forgotten", "--layer", "attention"]) == 0
+    assert check_gradients.main(["--fault", "scale_forgotten", "--layer", "attention"]) == 1
+    assert check_gradients.main(["--fault", "scale_forgotten", "--layer", "gelu"]) == 0
     assert check_gradients.main(["--layer", "structure"]) == 0
 
 

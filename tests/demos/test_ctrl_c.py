@@ -13,7 +13,7 @@ import pytest
 from demos.options import status
 from tests.demos.every import ROOT, WORK, expect_a_line_at_most, prepare, started
 
-TRIALS, LONGEST = 8, 2.5  # moments for each demo, and seconds after its start
+TRIALS, LONGEST = 3, 2.5  # moments for each demo, and seconds after its start
 QUIET = (130, -signal.SIGINT)  # by itself, or by the system before and after its work: 130 as well
 
 

@@ -27,9 +27,17 @@ def test_there_is_work_for_every_demo():
     assert WORK.keys() == demos().keys()
 
 
+# A sample: each demo in two ways or three, and one in all.
+PAIRS = [
+    (demo, way)
+    for i, demo in enumerate(WORK)
+    for j, way in enumerate([*WAYS, "unread"])
+    if demo == "predict" or (i + j) % 4 == 0
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("way", [*WAYS, "unread"])
-@pytest.mark.parametrize("demo", WORK)
+@pytest.mark.parametrize("demo, way", PAIRS)
 def test_a_demo_ends_in_order_whatever_its_output_leads_to(demo, way, tmp_path):
     prepare(tmp_path)
     redirect, variables, expected = WAYS.get(way, ("", {}, {141}))
