@@ -192,8 +192,8 @@ def pictures(cell):
 
 
 def same_text(text, before):
-    """Equal but for rounding."""
-    number = re.compile(r"-?\d+\.?\d*(?:e[+-]\d+)?")
+    """Equal but for rounding, and the sign of what is rounded to zero."""
+    number = re.compile(r"[ -]?\d+\.?\d*(?:e[+-]\d+)?")
     assert number.sub("#", text) == number.sub("#", before)
     found, expected = ([float(x) for x in number.findall(each)] for each in (text, before))
     assert found == pytest.approx(expected, rel=1e-2, abs=1e-2)
