@@ -67,9 +67,7 @@ def _not_finite(m):
 def _few_digits(m):
     """Nearly right, and no more."""
     if np.abs(m.analytic - m.numeric).max() < 1e-4 * np.abs(m.numeric).max():
-        return (
-            "it is right to a few digits only: a constant cut short, an eps, or float32 somewhere"
-        )
+        return "it is right to a few digits only: a constant cut short, an eps, a clip or float32"
 
 
 def _factor(m):

@@ -44,7 +44,7 @@ def softmax(layer, params, x):
 
 
 def attention(layer, params, x):
-    B, T, D = x.shape
+    B, _, D = x.shape
     d = D // layer.heads
     mixes = np.zeros(x.shape)
     for b in range(B):
