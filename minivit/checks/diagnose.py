@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from . import terms
-from .numeric import FITS, fits
+from .numeric import fits, misfits
 from .report import UNKNOWN
 
 
@@ -142,7 +142,7 @@ def _summed_too_far(m):
 
 def _single_entries(m):
     """All but one or two entries of many are right."""
-    wrong = np.argwhere(np.abs(m.analytic - m.numeric) > FITS * np.abs(m.numeric).max()).tolist()
+    wrong = np.argwhere(misfits(m.analytic, m.numeric)).tolist()
     if 0 < len(wrong) <= 2 and m.numeric.size >= 20:
         places = " and ".join(map(str, wrong))
         return f"it is right but for {places}"
@@ -150,8 +150,7 @@ def _single_entries(m):
 
 def _rows(m):
     """Some slices along an axis are right and the others are not; what is wrong with those?"""
-    scale = np.abs(m.numeric).max()
-    wrong_entries = np.abs(m.analytic - m.numeric) > FITS * scale
+    wrong_entries = misfits(m.analytic, m.numeric)
     for axis in range(m.numeric.ndim):
         others = tuple(i for i in range(m.numeric.ndim) if i != axis)
         wrong = np.flatnonzero(wrong_entries.any(axis=others))
@@ -189,7 +188,7 @@ def where_it_is_wrong(compared, arrays):
 
 def _border(part, array, analytic, numeric):
     """(largest number where the gradient is right, smallest where it is wrong), or None."""
-    wrong = np.abs(analytic - numeric) > FITS * np.abs(numeric).max()
+    wrong = misfits(analytic, numeric)
     itself = np.array_equal(array, analytic)
     if not itself and array.shape == wrong.shape and wrong.sum() > 1 and wrong.mean() < 0.8:
         values = {"": array, "−": -array, "|": abs(array)}[part]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..params import Params
 from .diagnose import Mismatch, diagnose, where_it_is_wrong
-from .inside import arrays_of, backward_of, replaced, sublayers, watched
+from .inside import all_sublayers, arrays_of, backward_of, gradients_in, replaced, watched
 from .numeric import Slopes, directions_of, fits
 from .report import UNKNOWN
 
@@ -41,7 +41,7 @@ def explain(report, layer, slopes, entries):
         there = _compared(layer, elsewhere, whole)
         _, received_there, causes_there = _causes(layer, elsewhere, there, entries)
         if received and received_there:
-            cause = _confirmed(*received, *received_there)
+            cause = received[1] if received == received_there else UNKNOWN
             report.upstream = (
                 f"{received[0]} receives a wrong gradient from {type(layer).__name__}: {cause}"
             )
@@ -49,11 +49,11 @@ def explain(report, layer, slopes, entries):
         if report.upstream and (name == "x" or name.startswith(behind)):
             continue  # it is wrong because of that
         if name in whole:
-            cause = _confirmed(name, causes[name], name, causes_there[name])
-            if cause == UNKNOWN:
+            cause = causes[name]
+            if cause == UNKNOWN or cause != causes_there[name]:
                 cause = _observation(name, layer, (slopes, elsewhere), (whole[name], there[name]))
         else:
-            cause = diagnose(Mismatch(*row.compared, slopes.x.shape, name), whole=False)
+            cause = diagnose(_mismatch(layer, slopes, name, *row.compared), whole=False)
         if cause != UNKNOWN or not report.upstream:
             row.cause = cause
 
@@ -66,8 +66,7 @@ def _causes(layer, slopes, compared, entries):
     the first layer inside that receives a wrong gradient, and {name: cause}.
     """
     forward, backward = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
-    shown = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
-    mismatch = functools.partial(Mismatch, **shown, forward=forward, backward=backward)
+    mismatch = functools.partial(_mismatch, layer, slopes, forward=forward, backward=backward)
     upstream = list(upstream_gradients(layer, slopes, entries))
     wrong = [each for each in upstream if not fits(*each[1:])]
     received = None
@@ -78,42 +77,40 @@ def _causes(layer, slopes, compared, entries):
             for other, _, right in upstream
             if analytic.shape == right.shape and fits(analytic, right)
         )
-        cause = next(matches, None) or diagnose(mismatch(analytic, numeric, name=name))
+        cause = next(matches, None) or diagnose(mismatch(name, analytic, numeric))
         received = name, cause
     causes = {
-        name: diagnose(mismatch(analytic, numeric, name=name))
+        name: diagnose(mismatch(name, analytic, numeric))
         for name, (analytic, numeric) in compared.items()
     }
     return tuple(f"{name}." for name, _, _ in wrong), received, causes
 
 
+def _mismatch(layer, slopes, name, analytic, numeric, **arrays):
+    """A wrong gradient of a layer, with what helps to tell the cause."""
+    shown = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
+    return Mismatch(analytic, numeric, name=name, **shown, **arrays)
+
+
 def _kept(layer, slopes):
     """The names of the arrays on a layer, or on those inside, that a pass changes; "" for none."""
 
-    def arrays(sub, path):
-        for name, array in getattr(sub, "__dict__", {}).items():
-            if isinstance(array, np.ndarray):
-                yield f"{path}{name}", array.tobytes()
-        for name, deeper in sublayers(sub):
-            yield from arrays(deeper, f"{path}{name}.")
+    def arrays():
+        for path, sub in [("", layer), *all_sublayers(layer)]:
+            for name, array in getattr(sub, "__dict__", {}).items():
+                if isinstance(array, np.ndarray):
+                    yield f"{path}.{name}".lstrip("."), array.tobytes()
 
-    before = dict(arrays(layer, ""))
+    before = dict(arrays())
     _compared(layer, slopes, ())
-    return ", ".join(name for name, array in arrays(layer, "") if before.get(name) != array)
+    return ", ".join(name for name, array in arrays() if before.get(name) != array)
 
 
 def _compared(layer, slopes, names):
     """{name: (the gradient as written, as it should be)} at the numbers of `slopes`."""
     _, cache = slopes.forward(slopes.params, slopes.x)
-    grads = slopes.params.zeros_like()
-    dx = backward_of(layer)(slopes.params, slopes.dy, cache, grads)
-    written = {"x": dx, **dict(grads.named())}
+    written = gradients_in(layer, slopes.params, slopes.dy, cache)
     return {name: (written[name], slopes.gradient(name)) for name in names}
-
-
-def _confirmed(name, cause, name_elsewhere, cause_elsewhere):
-    """A cause that is the same at other numbers, or UNKNOWN."""
-    return cause if (name, cause) == (name_elsewhere, cause_elsewhere) else UNKNOWN
 
 
 def upstream_gradients(layer, slopes, entries):
@@ -201,11 +198,10 @@ def _right_elsewhere(name, layer, slopes):
 def _is_right(name, layer, forward, params, x, rng):
     try:  # a trial: the layer may take no such input
         y, cache = forward(params, x)
-        dy, grads = rng.standard_normal(y.shape), params.zeros_like()
-        dx = backward_of(layer)(params, dy, cache, grads)
+        dy = rng.standard_normal(y.shape)
+        gradient = gradients_in(layer, params, dy, cache)[name]
     except Exception:
         return False
-    gradient = dx if name == "x" else dict(grads.named())[name]
     return fits(gradient, Slopes(forward, params, x, dy, None).gradient(name))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..params import Params
 from .explain import explain
-from .inside import Loss, backward_of, forward_of, watched
+from .inside import Loss, forward_of, gradients_in, watched
 from .numeric import Slopes, directions_of, random_params, shaken
 from .protocol import gradients_of, output_of, refuse, without_rng
 from .report import Report, Row
@@ -183,9 +183,7 @@ def _results(layer, slopes, flat, x):
     y, cache = slopes.forward(params, x)
     dy = slopes.dy.astype(x.dtype)
     loss, dy = slopes.loss(y) if slopes.loss else ((y * dy).sum(), dy)
-    grads = params.zeros_like()
-    dx = backward_of(layer)(params, dy, cache, grads)
-    return {"loss": loss, "x": dx, **dict(grads.named())}
+    return {"loss": loss, **gradients_in(layer, params, dy, cache)}
 
 
 def _compare(gradients, slopes, roundings, report, entries, rng):

@@ -22,9 +22,10 @@ def takes_rng(layer):
 def forward_of(layer, seed):
     """The forward of a layer, with parameters or without, as forward(params, x).
 
-    A layer that draws random numbers draws the same ones in every pass.
+    A layer that draws random numbers draws the same ones in every pass; with None for the seed it
+    draws none, as in evaluation.
     """
-    draws = takes_rng(layer)
+    draws = takes_rng(layer) and seed is not None
 
     def forward(params, x):
         rng = {"rng": np.random.default_rng(seed)} if draws else {}
@@ -38,6 +39,13 @@ def backward_of(layer):
     if has_params(layer):
         return layer.backward
     return lambda params, dy, cache, grads: layer.backward(dy, cache)
+
+
+def gradients_in(layer, params, dy, cache):
+    """{name: gradient} of a backward pass, "x" first."""
+    grads = params.zeros_like()
+    dx = backward_of(layer)(params, dy, cache, grads)
+    return {"x": dx, **dict(grads.named())}
 
 
 class Loss:
@@ -73,6 +81,13 @@ def _layers_in(name, value):
             yield from _layers_in(f"{name}.{place}", item)
     elif hasattr(value, "forward") and hasattr(value, "backward"):
         yield name, value
+
+
+def all_sublayers(layer, path=""):
+    """Yield (dotted name, layer) for every layer inside, those inside of it first."""
+    for name, sub in sublayers(layer):
+        yield from all_sublayers(sub, f"{path}{name}.")
+        yield f"{path}{name}", sub
 
 
 @contextlib.contextmanager

@@ -34,19 +34,19 @@ def mask_fault(dropout, rng):
     images = (y != 0).astype(float)
     first, second = images[::2], images[1::2]  # of each pair of images
     pairs = len(first)
-    if not fits(first.T @ second / pairs, share**2, pairs):
+    if not likely(first.T @ second / pairs, share**2, pairs):
         return "leaves out the same numbers in several images: each image needs a mask of its own"
     of_an_image = first.T @ first / pairs
-    if not fits(np.diag(of_an_image), share, pairs):
+    if not likely(np.diag(of_an_image), share, pairs):
         return f"keeps a share of {images.mean():.3f}, not of {share:.3f} as its rates say"
     others = of_an_image[~np.eye(len(of_an_image), dtype=bool)]
-    if not fits(others, kept**2 * path_kept, pairs):
+    if not likely(others, kept**2 * path_kept, pairs):
         each = "each number of an image by itself" if dropout.rate else "an image as a whole"
         return f"does not leave out {each}"
     return None
 
 
-def fits(shares, expected, count):
+def likely(shares, expected, count):
     """Whether observed shares, each of `count` draws, are what is expected."""
     return bool((abs(shares - expected) <= chance(expected, count)).all())
 

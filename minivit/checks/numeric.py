@@ -162,6 +162,11 @@ def fits(a, b):
     return bool(scale > 0 and np.abs(a - b).max() <= FITS * scale)
 
 
+def misfits(a, b):
+    """Where in the arrays a does not equal b, to that precision: an array of booleans."""
+    return np.abs(a - b) > FITS * np.abs(b).max(initial=0)
+
+
 def step_sweep(layer, x, steps, *, loss=None, seed=0):
     """Return {"central": errors, "complex": errors}, the relative error at each of the steps.
 

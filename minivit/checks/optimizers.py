@@ -42,7 +42,7 @@ def moves(make, *gradients):
     return optimizer, steps
 
 
-def expect_rule(findings, make, rule, clock=range(1, 9)):
+def expect_rule(findings, make, rule):
     """Add that eight steps under random gradients, at changing rates, follow a rule.
 
     rule(optimizer, t, p, g, memory) returns p after step t; memory is a dict that lasts. The rule
@@ -53,7 +53,7 @@ def expect_rule(findings, make, rule, clock=range(1, 9)):
     expected, after = params.flat.copy(), params.flat
     if hasattr(optimizer, "rates"):
         optimizer.rates = rng.uniform(0.5, 1.5, expected.shape)
-    for t in clock:
+    for t in range(1, 9):
         optimizer.lr = LR * rng.uniform(0.5, 1.5)
         grads.flat[...] = rng.standard_normal(expected.shape)
         optimizer.step(grads)

@@ -13,7 +13,7 @@ from ..layers import Identity
 from ..losses import cross_entropy
 from ..models import ViT
 from ..params import Params
-from .inside import sublayers, takes_rng
+from .inside import all_sublayers, sublayers, takes_rng
 from .masks import mask_fault
 from .numeric import random_params
 from .report import Findings
@@ -143,12 +143,10 @@ def _wrong_masks(model, rng):
             yield f"{name} {fault}"
 
 
-def _dropouts(layer, path=""):
-    """Yield (name, dropout) for each dropout inside."""
-    for name, sub in sublayers(layer):
-        yield from _dropouts(sub, f"{path}{name}.")
-        if takes_rng(sub) and not list(sublayers(sub)):
-            yield f"{path}{name}", sub
+def _dropouts(model):
+    """[(name, dropout)] of every dropout inside."""
+    inside = list(all_sublayers(model))
+    return [(name, sub) for name, sub in inside if takes_rng(sub) and not list(sublayers(sub))]
 
 
 def _silent_dropouts(model, params, images):

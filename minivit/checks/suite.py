@@ -19,7 +19,7 @@ from ..training.batches import batches
 from . import optimizers, training
 from .formulas import FORMULAS, value
 from .gradcheck import gradcheck
-from .inside import Loss, backward_of, forward_of, has_params
+from .inside import Loss, backward_of, forward_of
 from .masks import mask_fault
 from .numeric import random_params
 from .report import Report
@@ -144,7 +144,7 @@ def check(name, *, method="complex", mode="full", seed=0):
         x, layer = np.random.default_rng([seed, 1]).standard_normal(shape), make()
         report = gradcheck(layer, x, loss=loss, method=method, mode=mode, seed=seed)
         if not report.problems and (fault := wrong_value(layer, x)):
-            report = Report(method, mode, report.rows, report.notes, [fault])  # whatever follows
+            report = Report(method, mode, report.rows, report.notes, [fault])  # inside, all follows
         if fault := wrong_dtype(layer, x):
             report.problem(fault)
         if not report.ok:
@@ -161,7 +161,7 @@ def wrong_value(layer, x):
     if type(layer).__name__ in FORMULAS:
         params = random_params(layer, np.random.default_rng(0))
         for larger in (x, 10 * x):
-            y, _ = layer.forward(*([params] if has_params(layer) else []), larger)
+            y, _ = forward_of(layer, None)(params, larger)
             expected = value(layer, params, larger)
             error = abs(y - expected).max() / abs(expected).max()
             if not error <= 1e-10:

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import optim
 from ..classifier import Classifier
+from ..data.digits import Split
 from ..losses import cross_entropy
 from ..models.micro_batch import images_at_once
 from ..params import Params
@@ -88,11 +89,11 @@ def step(model):
 COUNT = 23
 
 
-class Split:
-    """Images that tell their own number, and labels that follow from it."""
-
-    images = np.repeat(np.arange(COUNT, dtype=np.uint8), 4 * 6 * 3).reshape(-1, 4, 6, 3)
-    labels = np.arange(COUNT) % 3
+# Images that tell their own number, and labels that follow from it.
+SPLIT = Split(
+    np.repeat(np.arange(COUNT, dtype=np.uint8), 4 * 6 * 3).reshape(-1, 4, 6, 3),
+    np.arange(COUNT) % 3,
+)
 
 
 class Draws:
@@ -109,7 +110,7 @@ def run_batches(make_batches):
     def draw(seed=0, **options):
         """Which image came at each place, with which label and map, in two epochs."""
         same = dict(epochs=2, batch_size=5, seed=seed, augment=Draws())
-        drawn = list(make_batches(Split, **same, **options))
+        drawn = list(make_batches(SPLIT, **same, **options))
         images, labels, maps = (
             np.concatenate([batch[part] for batch in drawn]) for part in range(3)
         )
