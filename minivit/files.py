@@ -53,8 +53,10 @@ def write_json(path, value, write=write_file):
 def read_json(path):
     """Return the object in a JSON file, a dict.
 
-    Errors: OSError if it cannot be read; ValueError naming it if it is damaged.
+    Errors: OSError if it cannot be read; ValueError naming it if it is damaged, or no file.
     """
+    if Path(path).exists() and not Path(path).is_file():  # opening a pipe would wait for ever
+        raise ValueError(f"{path} is not a file")
     with open(path, "rb") as file:
         data = file.read(LARGEST_JSON + 1)
     if len(data) > LARGEST_JSON:

@@ -151,3 +151,9 @@ def test_json_is_read_as_it_was_written(tmp_path):
     value = {"name": "Zürich", "sizes": [1, None, 0.1]}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
+
+
+def test_json_is_not_read_from_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(ValueError, match=r"config\.json is not a file"):
+        read_json(tmp_path / "config.json")
