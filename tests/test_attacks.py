@@ -3,7 +3,7 @@
 import pytest
 
 from minivit.checks.faults import faults, planted
-from tests.attacks import planted_bugs, right_layers
+from tests.attacks import flipped_bits, planted_bugs, right_layers
 from tests.attacks.planted_bugs import FILES, Bug, bugs, judged
 
 
@@ -62,3 +62,12 @@ def test_a_bug_is_judged_by_what_is_said(said, expected):
 def test_what_is_said_of_a_layer_inside_counts_once():
     said = {"linear": ["x: it is 2 times"], "vit": ["head is wrong on its own: x: it is 3 times"]}
     assert planted_bugs.different(said) == {"x: it is 2 times": "linear"}
+
+
+@pytest.mark.slow
+def test_no_flipped_bit_is_silently_used(capsys):
+    counts = flipped_bits.attack(flips=150, seed=1)
+    outcomes = {what for _, what in counts}
+    assert outcomes == {"refused", "no effect"}, capsys.readouterr().out
+    refused = {name for name, what in counts if what == "refused"}
+    assert {"config.json", "metrics.csv", "training.json", "weights.safetensors"} <= refused
