@@ -31,6 +31,7 @@ SHAPE = (3, 4, 12)  # B, T, D of the input
         (SQUARE[[1, 0, 2, 3, 5, 4]], SQUARE, "axis 0 are permuted: they are in the order [1, 0"),
         (RIGHT[:, ::-1], RIGHT, "axis 1 are permuted: they are in the order [6, 5, 4"),
         (np.random.default_rng(2).permuted(RIGHT), RIGHT, "right but in the wrong places"),
+        (RIGHT[[0, 1, 0, 1]], RIGHT[[0, 0, 1, 1]], "right but in the wrong places"),
         (RIGHT * (np.arange(7) < 4), RIGHT, "4 of 7 slices along axis 1 are right; the wrong ones"),
         (RIGHT + RIGHT.mean(axis=1, keepdims=True), RIGHT, "a constant along axis 1"),
         (RIGHT + 1, RIGHT, "a constant along axis 1"),

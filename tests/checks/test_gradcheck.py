@@ -405,6 +405,13 @@ def test_a_cause_that_does_not_hold_at_other_numbers_is_not_said():
     assert "slices" not in str(report)
 
 
+def test_a_factor_that_the_numbers_decide_is_not_said():
+    layer = Function(lambda x: x * x, lambda x: 2 * x * (1 + np.abs(x).mean()))
+    report = minivit.gradcheck(layer, X)
+    assert not report.ok
+    assert "times what it should be" not in str(report)
+
+
 def test_where_a_gradient_is_wrong_is_said_if_a_number_tells():
     layer = Function(lambda x: x * x, lambda x: 2 * np.clip(x, -9, 1))
     report = minivit.gradcheck(layer, X)

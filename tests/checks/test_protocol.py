@@ -176,6 +176,20 @@ def test_what_backward_keeps_on_self_is_found():
     assert not minivit.gradcheck(KeepsInBackward(5, 3), X).ok
 
 
+def test_what_a_pass_keeps_on_self_is_named():
+    class Keeps(Linear):
+        def forward(self, params, x):
+            self.x = x
+            return super().forward(params, x)
+
+        def backward(self, params, dy, cache, grads):
+            return super().backward(params, dy, {"x": self.x}, grads)
+
+    layer = Keeps(5, 3)
+    kept = "a pass keeps x on self: what backward needs belongs in the cache"
+    assert kept in minivit.gradcheck(layer, X).problems
+
+
 def test_an_output_that_rightly_stands_still_is_no_sign_of_float32():
     for layer, x in (
         (Softmax(), np.zeros((2, 3))),

@@ -68,3 +68,13 @@ def test_what_is_not_a_number_is_not_as_expected(values):
     findings = Findings()
     findings.expect("a number", values, 1)
     assert not findings.ok
+
+
+def test_a_number_that_is_nearly_right_is_not_called_once_what_it_should_be():
+    findings = Findings()
+    findings.expect("pi", 3.1416, 3.14159265)
+    findings.expect("four", 12.0, 4.0)
+    assert [finding.observed for finding in findings] == [
+        "off by +2.3e-06 of itself",
+        "3 times what it should be",
+    ]

@@ -152,6 +152,27 @@ def test_every_property_can_fail():
     assert never == {("batches", "a seed determines the order")}  # see below
 
 
+@pytest.mark.parametrize(
+    "name, place, lines, expected",
+    [
+        ("gelu", "layers.gelu.GELU.forward", "-gate *= 0.5\n+gate *= 0.501",
+         "forward does not give GELU's formula (formulas.py): off by 0.002"),
+        ("dropout", "layers.dropout.Dropout.forward",
+         "-mask /= (1 - self.rate) * (1 - self.path_rate)\n+mask /= 1 - self.rate",
+         "forward turns 1 into 0.79 on average"),
+        ("sinusoids_1d", "layers.sinusoids.SinusoidalPositions.forward",
+         "-y = x + pos\n+y = x + pos + xp.zeros(1)", "forward returns float64 for float32"),
+        ("linear", "layers.linear.Linear.backward",
+         "-dx = drows.reshape(x.shape)\n+dx = drows.reshape(x.shape) + np.zeros(1)",
+         "backward returns float64 for float32"),
+    ],
+)  # fmt: skip
+def test_a_case_is_held_to_its_formula_its_masks_and_its_dtype(name, place, lines, expected):
+    with planted(Fault("broken", "", "", name, "", {place: lines})):
+        (problem,) = check(name).problems
+    assert problem.startswith(expected)
+
+
 def test_an_adam_that_looks_at_the_size_of_gradients_fails():
     class Plain(minivit.Adam):
         def update(self, p, g):
