@@ -10,15 +10,13 @@ import numpy as np
 from ..params import Params
 from .explain import explain
 from .inside import Loss, forward_of, gradients_in, watched
-from .numeric import Slopes, directions_of, random_params, shaken
+from .numeric import Slopes, directions_of, random_params, rounding_of, shaken
 from .protocol import gradients_of, output_of, refuse, without_rng
 from .report import Report, Row
 
 TOLERANCE = {"complex": 1e-12, "central": 1e-7}  # relative to the largest of the array's gradient
 ROUNDING = {"complex": 1e-13, "central": 1e-9}  # relative to the largest of all gradients
-EPS = float(np.finfo(np.float64).eps)
 MOST = 10_000  # numbers of an x with more images
-ROOM = 30  # for numbers that happened to be rounded less than others
 
 
 def gradcheck(
@@ -171,9 +169,7 @@ def _roundings(layer, slopes, gradients):
         changed = (shaken(array, last_digits, seed).astype(dtype) for array in (params.flat, x))
         results = _results(layer, slopes, *changed)
         for name in exact:
-            error = np.abs(results[name] - exact[name])
-            largest = float(error.max(initial=0, where=np.isfinite(error)))
-            roundings[name] = max(roundings[name], ROOM * EPS / eps * largest)
+            roundings[name] = max(roundings[name], rounding_of(results[name], exact[name], eps))
     return roundings
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from ..params import Params
 from .inside import backward_of, forward_of, has_params
 
+EPS = float(np.finfo(np.float64).eps)
+ROOM = 30  # for numbers that happened to be rounded less than others
 DIRECTIONS = 2  # of each array, in directional mode; an error shows in almost every direction
 FITS = 1e-7  # relative; numerical slopes are at least that exact
 
@@ -31,6 +33,15 @@ def shaken(array, size, seed=0):
     """A copy in which every number is changed by about `size` times itself."""
     rng = np.random.default_rng(seed)
     return array * (1 + size * rng.standard_normal(array.shape))
+
+
+def rounding_of(approximate, exact, eps=EPS):
+    """How far rounding in float64 may move the numbers of an array.
+
+    approximate: the same as `exact`, but for rounding of the relative size `eps`
+    """
+    error = np.abs(approximate - exact)
+    return ROOM * EPS / eps * float(error.max(initial=0, where=np.isfinite(error)))
 
 
 class Slopes:

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from .inside import backward_of, sublayers, takes_rng
-from .numeric import shaken
+from .numeric import rounding_of, shaken
 
 
 def refuse(layer, x, params):
@@ -81,13 +81,15 @@ def _moves_in_steps(forward, params, x, y):
     float32 rounds changes of 1e-10 away, and keeps those of 1e-6. What does not move at all, such
     as the softmax of a single number, is no sign of it, nor what moves too little for float64.
     """
+    coarse, _ = forward(params.astype(np.float32), x.astype(np.float32))
+    hidden = 1e-12 * abs(y).max() + rounding_of(coarse, y, float(np.finfo(np.float32).eps))
     changes = (
         lambda size: (params, shaken(x, size)),
         lambda size: (params.of(shaken(params.flat, size)), x),
     )
     for change in changes:
         near, far = (forward(*change(size))[0] for size in (1e-10, 1e-6))
-        sure = 1e-4 * abs(far - y) > 1e-12 * abs(y).max()
+        sure = 1e-4 * abs(far - y) > hidden
         if sure.any() and (near == y)[sure].mean() > 0.5:
             return True
     return False

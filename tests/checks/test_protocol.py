@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.checks.inside import Loss
 from minivit.layers import Dropout, LayerNorm, Linear, Softmax
 
 X = np.random.default_rng(0).standard_normal((3, 2, 5))
@@ -196,8 +197,23 @@ def test_an_output_that_rightly_stands_still_is_no_sign_of_float32():
         (Softmax(), X[..., :1]),
         (LayerNorm(5), np.full((2, 5), 1e4)),
         (Linear(5, 3), 1e-9 * X),
+        (Loss(lambda y: minivit.cross_entropy(y, [0])), np.array([[18.0, 0, -3, 0, -7]])),
     ):
         assert minivit.gradcheck(layer, x).ok
+
+
+def test_the_slope_of_the_first_pass_kept_for_all_of_its_shape_is_named():
+    class Keeps(Softmax):
+        factor = None
+
+        def backward(self, dy, cache):
+            if self.factor is None or self.factor.shape != dy.shape:
+                self.factor = 1 + cache["y"]
+            return super().backward(dy, cache) * self.factor / (1 + cache["y"])
+
+    assert minivit.gradcheck(Keeps(), X).problems == [
+        "a pass keeps factor on self: what backward needs belongs in the cache"
+    ]
 
 
 @pytest.mark.parametrize("layer", [WithObject(5, 3), Pixels(5, 3), InFloat32(5, 3)])
