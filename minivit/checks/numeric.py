@@ -9,7 +9,7 @@ from ..params import Params
 from .inside import backward_of, forward_of, has_params
 
 EPS = float(np.finfo(np.float64).eps)
-ROOM = 30  # for numbers that happened to be rounded less than others
+ROOM = 100  # for numbers that happened to be rounded less than others
 DIRECTIONS = 2  # of each array, in directional mode; an error shows in almost every direction
 FITS = 1e-7  # relative; numerical slopes are at least that exact
 

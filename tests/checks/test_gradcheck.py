@@ -136,6 +136,15 @@ def test_rounding_where_the_slope_is_zero_is_no_kink(change, expected, seed):
     assert f"which belong to {expected}" in str(report)
 
 
+@pytest.mark.parametrize(
+    "method, verdict", [("complex", "structurally zero"), ("central", "too coarse")]
+)
+def test_a_gradient_that_is_zero_at_a_stationary_point_is_not_wrong(method, verdict):
+    steep = Function(lambda x: 1e20 * x**3, lambda x: 3e20 * x**2)  # its numeric slope is 1e20 h²
+    report = minivit.gradcheck(steep, np.zeros((2, 3)), method=method)
+    assert verdicts(report) == {"x": verdict}, report
+
+
 def test_the_top_of_a_curve_is_no_kink():
     x = np.array([0.1, 0.4, 0.7, 1.1, np.pi / 2 + 1e-7])
     layer = Function(np.sin, lambda x: np.cos(x) + (x > 1.5))
