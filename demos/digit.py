@@ -17,18 +17,19 @@ from .training import set_up
 DEFAULT = Path("runs", "mnist")
 TRAINING = ["--epochs", "2"]  # options of train_mnist for the model that trains if there is no run
 CANDIDATES = 1000  # test images among which the worst one is chosen
+LOWEST = f"the one of the first {CANDIDATES} whose label gets the lowest probability"
 
 
-def add_options(parser):
-    """Add the options that choose a demo's model and image; return the group of the image."""
+def add_options(parser, otherwise=LOWEST):
+    """Add the options that choose a demo's model and image; return the group of the image.
+
+    otherwise: the test image that it is without --digit
+    """
     run_help = f"a run's folder; without one {DEFAULT}, or else a model that trains for a moment"
     parser.add_argument("run", type=run_folder, nargs="?", metavar="RUN", help=run_help)
     data_help = 'where test images come from: "mnist", "fashion-mnist" or a folder; without it, '
     parser.add_argument("--data", help=data_help + "the data that the run was trained on")
-    digit_help = (
-        f"number of a test image, from 0; without it, the one of the first {CANDIDATES} whose "
-        "label gets the lowest probability"
-    )
+    digit_help = f"number of a test image, from 0; without it, {otherwise}"
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--digit", type=int, metavar="N", help=digit_help)
     return group
@@ -66,20 +67,30 @@ def traced(classifier, pixels, label):
     return trace(classifier.model, params, images, np.array([label]))
 
 
+def images_of(options, classifier):
+    """Return the test images, a Split.
+
+    Errors: ValueError for a --digit out of range; those of `source_of` and `test_images`.
+    """
+    run, number = run_of(options), options.digit
+    started = started_with(run) if run else {"options": {"data": "mnist"}}
+    split = test_images(source_of(options, started, run, "--data"), started, classifier)
+    if number is not None and not 0 <= number < len(split.labels):
+        raise ValueError(
+            f"--digit: test images are numbered 0 to {len(split.labels) - 1}, got {number}"
+        )
+    return split
+
+
 def choose_image(options, classifier):
     """Return the number, the image (H, W) or (H, W, C), uint8, and the label of a test image.
 
-    Errors: ValueError for a number out of range; those of `source_of` and `test_images`.
+    Errors: those of `images_of`.
     """
-    run = run_of(options)
-    started = started_with(run) if run else {"options": {"data": "mnist"}}
-    source = source_of(options, started, run, "--data")
-    images, labels = test_images(source, started, classifier)
+    images, labels = images_of(options, classifier)
     number = options.digit
     if number is None:
         few = labels[:CANDIDATES]
         probabilities = classifier.predict(images[:CANDIDATES])
         number = int(probabilities[np.arange(len(few)), few].argmin())
-    if not 0 <= number < len(labels):
-        raise ValueError(f"--digit: test images are numbered 0 to {len(labels) - 1}, got {number}")
     return number, images[number], int(labels[number])

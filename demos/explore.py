@@ -1,26 +1,30 @@
-"""See backprop through attention: one digit, every number, on one page in the browser."""
+"""See backprop through the whole network: a page that computes both passes, in the browser."""
 
-import contextlib
 import os
 import sys
 import webbrowser
+from pathlib import Path
 
 from minivit.files import write_file
-from minivit.study.explorer import page_data, page_html, serve
+from minivit.study.explorer import Digit, chosen, expect_small, page_data, page_html
+from minivit.study.explorer.examples import MOST
 
 from . import digit
 from .options import command, new_file, parser_of, propose, status
+
+NAME = "explorer.html"
 
 
 def arguments(argv=None):
     parser = parser_of("explore", __doc__)
     add = parser.add_argument
-    choice = digit.add_options(parser)
+    choice = digit.add_options(parser, "the worst mistake")
     choice.add_argument("--image", metavar="FILE|URL", help="a picture of a digit, of any size")
-    label_help = "the image's class, for the loss; default: its label, or what the model reads"
+    label_help = "the image's class, for the loss; default: its label, if it has one"
     add("--label", metavar="CLASS", help=label_help)
-    add("--write", type=new_file, metavar="FILE.html", help="write the page to disk, and stop")
-    add("--no-browser", action="store_true", help="print the page's address and open nothing")
+    write_help = f"where the page is written; without it, {NAME} in the run's folder"
+    add("--write", type=new_file, metavar="FILE.html", help=write_help)
+    add("--no-browser", action="store_true", help="write the page and open nothing")
     return parser.parse_args(argv)
 
 
@@ -31,59 +35,53 @@ def main(argv=None):
 def explore(options):
     if options.image and "://" not in options.image:
         os.stat(options.image)  # a missing file is refused before a model trains
-    classifier = digit.classifier_of(options)
-    if classifier.model.config["channels"] != 1:
-        run = digit.run_of(options)
-        other = command("attention_backprop", run)
-        raise ValueError(f"{run} reads colour images, the page shows grey; try {other}")
-    pixels, label, warnings = image_of(options, classifier)
-    record = digit.traced(classifier, pixels, label)
-    labelled = options.label is not None or not options.image
-    how = dict(labelled=labelled, warnings=warnings, alone=bool(options.write))
-    data = page_data(record, pixels[:, :, 0], classifier.classes, **how)
-    if options.write:
-        page = page_html(data).encode()
-        write_file(options.write, page)
-        print(f"{options.write}: {len(page) / 1e6:.1f} MB; open it in a browser")
-    else:
-        show(record, data, not options.no_browser)
-    run = [options.run] if options.run else []
-    propose("walk through one head in the terminal", "attention_backprop", *run)
+    classifier, run = digit.classifier_of(options), digit.run_of(options)
+    try:
+        expect_small(classifier)
+    except ValueError as error:
+        raise ValueError(f"{run}: {error}; try {command('attention_backprop', run)}") from error
+    data = page_data(classifier, digits_of(options, classifier), drawing=classifier.reads_digits)
+    page = page_html(data).encode()
+    path = Path(options.write or Path(run or digit.DEFAULT.parent, NAME))
+    path.parent.mkdir(exist_ok=True)
+    write_file(path, page)
+    opened = not options.no_browser and webbrowser.open(path.resolve().as_uri())
+    print(f"{path}: {len(page) / 1e6:.1f} MB{'' if opened else '; open it in a browser'}")
+    propose("walk through one head in the terminal", "attention_backprop", *filter(None, [run]))
 
 
-def show(record, data, browser):
-    """Serve the page until Ctrl+C."""
-    with serve(record, data) as server:
-        url = f"http://127.0.0.1:{server.server_port}/"
-        print(f"The page is at {url}, for this machine only, until you press Ctrl+C.", flush=True)
-        if browser:
-            webbrowser.open(url)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
-        print()
-
-
-def image_of(options, classifier):
-    """The image (H, W, 1) uint8, the number of its class, and warnings about it.
-
-    The class of a picture without --label is what the model reads.
-    """
-    classes, warnings = classifier.classes, []
-    if options.label is not None and options.label not in classes:
-        raise ValueError(f"--label: {options.label!r} is none of {', '.join(classes)}")
+def digits_of(options, classifier):
+    """The images on the page; that which was asked for comes first."""
+    classes, label = classifier.classes, options.label
+    if label is not None and label not in classes:
+        raise ValueError(f"--label: {label!r} is none of {', '.join(classes)}")
     if options.image:
-        pixels, warnings = classifier.read(options.image)
-        (probabilities,) = classifier.predict(pixels[None])
-        label = int(probabilities.argmax())
-        print(f"The model reads {classes[label]} ({probabilities[label]:.1%}).")
-        if warnings:
-            print(f"warning: this may not be a digit: {'; '.join(warnings)}", file=sys.stderr)
+        first, others = picture(options, classifier), []
+        try:
+            others = chosen(classifier, *digit.images_of(options, classifier))
+        except (ValueError, OSError) as error:
+            if options.data:
+                raise
+            print(f"explore: it is the only image on the page: {error}", file=sys.stderr)
     else:
-        number, pixels, label = digit.choose_image(options, classifier)
-        print(f"Test image {number}; for another: --digit N, for your own picture: --image FILE")
-    if options.label is not None:
-        label = classes.index(options.label)
-    return pixels.reshape(*pixels.shape[:2], 1), label, warnings
+        images, labels = digit.images_of(options, classifier)
+        first, *others = chosen(classifier, images, labels, options.digit)
+        other = "for another: --digit N, for your own picture: --image FILE"
+        print(f"{first.name.capitalize()}; {other}")
+    if label is not None:
+        first = first._replace(label=classes.index(label))
+    return [first, *others][:MOST]
+
+
+def picture(options, classifier):
+    """The picture that was asked for, as the model sees it; prints what it reads."""
+    pixels, warnings = classifier.read(options.image)
+    (probabilities,) = classifier.predict(pixels[None])
+    best = int(probabilities.argmax())
+    print(f"The model reads {classifier.classes[best]} ({probabilities[best]:.1%}).")
+    if warnings:
+        print(f"warning: this may not be a digit: {'; '.join(warnings)}", file=sys.stderr)
+    return Digit(pixels, name="your picture", warnings=warnings)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from minivit.backend import usable_device
 from minivit.data.download import printable
 from minivit.files import write_file
 from minivit.study import figures
+from minivit.study.explorer.page import MOST_PARAMETERS
 
 from .options import add_device, new_file, parser_of, propose, status
 
@@ -61,10 +62,10 @@ def predict(options):
         write_file(options.attention, figures.png(figure))
         print(f"Written: {options.attention}", file=sys.stderr)
     if drawn and not options.json:
-        grey = classifier.model.config["channels"] == 1
+        small = classifier.params.flat.size <= MOST_PARAMETERS
         name = next(answer["image"] for answer in answers if "class" in answer)
         more = ["explore", options.run, "--image", printable(name)]
-        propose("see why", *(more if grey else ["attention_backprop", options.run]))
+        propose("see why", *(more if small else ["attention_backprop", options.run]))
     return 0 if len(drawn) == len(answers) else 2
 
 

@@ -24,16 +24,14 @@
 
 # %%
 # %matplotlib inline
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import IFrame, Markdown, display
+from IPython.display import Markdown, display
 
 import minivit
 from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
-from minivit.study import figures, nudge, trace
+from minivit.study import explorer, figures, nudge, trace
 from minivit.study.lessons.walk import walk
 from minivit.study.matrices import matrices
 from minivit.training import Progress, fit
@@ -158,24 +156,19 @@ matrices({"att": att, "dscores": dscores})
 # %% [markdown]
 # ## 5 All heads, on a page
 #
-# The explorer is a page with all blocks and heads of this digit. Click on a patch to see whom it looks at and what
-# comes back to it. Click on a number to see the sum that makes it. Move a score and compare the loss with the
-# gradient.
+# The explorer is a page that holds the network and computes both passes itself, in your browser: all blocks and heads
+# of this digit, and of others. Click on a number to see the sum that makes it. Move it and compare the loss with the
+# gradient. Draw a digit of your own.
 #
 # If you read this where notebooks are only shown and not run, you see no page under the next cell. Here is what it
 # looks like:
 #
-# ![The explorer: a digit, the attention of four blocks, the gradient on its way back, and the sum that makes one
-# number of it](../docs/explorer.png)
+# ![The explorer: a digit, the map of the network, and the matrices and the sum behind one number of the attention's
+# gradient](../docs/explorer.png)
 
 # %%
-from minivit.study.explorer import page_data, page_html
-
-page = Path("runs/explorer.html")
-page.parent.mkdir(exist_ok=True)
-page.write_text(page_html(page_data(record, pixels, digits.classes)), encoding="utf-8")
-IFrame(page, width="100%", height=720)
+explorer.show(classifier, digits.test.images[:500], digits.test.labels[:500])
 
 # %% [markdown]
-# The page is the file `runs/explorer.html`: open it in a browser, or send it to somebody. In Colab, download it from
-# the list of files on the left.
+# The digit from above comes first, as no other of the 500 has a larger loss. For a run in a folder,
+# `python -m demos.explore RUN` writes the same page as a file, which you can open in a browser or send to somebody.

@@ -72,7 +72,7 @@ def mistakes_by_loss(labels, logits):
     shifted = logits - logits.max(axis=-1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(logits.argmax(axis=-1) != labels)
-    return wrong[np.argsort(-losses[wrong])]
+    return wrong[np.argsort(-losses[wrong], kind="stable")]
 
 
 def attention_and_gradients(classifier, images, labels):

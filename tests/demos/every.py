@@ -22,7 +22,7 @@ WORK = {  # in the folder that `prepare` fills
     "benchmark": "--rounds 1 --seconds 0.01 --batch-size 2",
     "check_gradients": "--layer linear",
     "evaluate": "run digits",
-    "explore": "run --data digits --digit 0 --write page.html",
+    "explore": "run --data digits --digit 0 --write page.html --no-browser",
     "export": "run run.onnx",
     "find_the_bug": "--seed 1",
     "finetune": "published digits --epochs 2 --shards 1 --run made",

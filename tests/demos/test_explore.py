@@ -1,4 +1,3 @@
-import contextlib
 import json
 import re
 from pathlib import Path
@@ -13,11 +12,22 @@ from minivit.checksums import write_summed
 from minivit.data.digits import Digits, Split
 from minivit.data.normalize import Normalize
 from minivit.files import write_json
+from minivit.study.explorer import chosen
+from tests.data.shapes import write_shapes
+from tests.study.explorer.cases import unpacked
 
 SAMPLES = Path(explore.__file__).parent / "samples"
 RNG = np.random.default_rng(0)
 SPLIT = Split(RNG.integers(0, 256, (40, 8, 12), np.uint8), RNG.integers(0, 3, 40))
 DIGITS = Digits(SPLIT, SPLIT, ["a", "b", "c"])
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch):
+    """The addresses that were opened in a browser."""
+    addresses = []
+    monkeypatch.setattr(explore.webbrowser, "open", lambda url: addresses.append(url) or True)
+    return addresses
 
 
 @pytest.fixture(autouse=True)
@@ -56,29 +66,53 @@ def data_of(page="page.html"):
     return json.loads(text)
 
 
-def test_writes_the_page_of_a_test_image(run, capsys):
-    assert explore.main([run, "--digit", "7", "--write", "page.html"]) == 0
-    data = data_of()
-    assert (data["label"], data["labelled"]) == (SPLIT.labels[7], True)
-    assert data["pixels"] == SPLIT.images[7].tolist()
+def pixels_of(digit, *shape):
+    return unpacked(digit["pixels"], np.uint8).reshape(shape)
+
+
+def test_writes_the_page_of_a_run_into_its_folder_and_opens_it(run, opened, capsys):
+    assert explore.main([run]) == 0
+    path = Path("run", "explorer.html")
+    assert opened == [path.resolve().as_uri()]
+    data = data_of(path)
+    expected = chosen(minivit.Classifier.load(run), *SPLIT)
+    assert [digit["name"] for digit in data["digits"]] == [digit.name for digit in expected]
+    assert (data["start"], data["drawing"], data["classes"]) == (0, False, ["a", "b", "c"])
     printed = capsys.readouterr().out
-    assert "Test image 7;" in printed and "MB; open it" in printed
+    assert f"{expected[0].name.capitalize()}; for another: --digit N" in printed
+    assert re.search(rf"^{path}: 0.\d MB$", printed, re.MULTILINE)
     assert re.search(r"\nNext, .*attention_backprop run\n$", printed)
+
+
+def test_the_digit_that_was_asked_for_comes_first(run, capsys):
+    assert explore.main([run, "--digit", "7", "--write", "page.html"]) == 0
+    first, *others = data_of()["digits"]
+    assert (first["label"], first["name"]) == (SPLIT.labels[7], "test image 7")
+    np.testing.assert_array_equal(pixels_of(first, 8, 12), SPLIT.images[7])
+    assert len(others) > 9 and first not in others
+    assert "Test image 7;" in capsys.readouterr().out
+    assert not Path("run", "explorer.html").exists()
+
+
+def test_the_label_of_a_digit_can_be_given(run):
+    options = ["--digit", "7", "--label", "b", "--write", "page.html"]
+    assert explore.main([run, *options]) == 0
+    assert data_of()["digits"][0]["label"] == 1
+
+
+def test_without_a_browser_it_says_where_the_page_is(run, opened, monkeypatch, capsys):
+    assert explore.main([run, "--write", "page.html", "--no-browser"]) == 0
+    assert opened == []
+    assert re.search(r"^page.html: .* MB; open it in a browser$", capsys.readouterr().out, re.M)
+    monkeypatch.setattr(explore.webbrowser, "open", lambda url: False)  # there is none
+    assert explore.main([run, "--write", "page.html"]) == 0
+    assert "MB; open it in a browser\n" in capsys.readouterr().out
 
 
 def test_a_missing_picture_is_refused_before_a_model_trains(monkeypatch, capsys):
     monkeypatch.setattr(digit, "fit", lambda *args, **more: pytest.fail("a model trains"))
     assert explore.main(["--image", "missing.png"]) == 2
     assert "missing.png" in capsys.readouterr().err
-
-
-def test_without_a_digit_it_is_the_one_with_the_lowest_probability_of_its_label(run, capsys):
-    assert explore.main([run, "--write", "page.html"]) == 0
-    number = int(re.search(r"Test image (\d+);", capsys.readouterr().out)[1])
-    classifier = minivit.Classifier.load(run)
-    losses = [minivit.cross_entropy(classifier.logits(SPLIT.images[n : n + 1]),
-                                    SPLIT.labels[n : n + 1])[0] for n in range(40)]  # fmt: skip
-    assert number == np.argmax(losses)
 
 
 def test_a_picture_is_read_as_predict_reads_it(reader, capsys):
@@ -91,16 +125,34 @@ def test_a_picture_is_read_as_predict_reads_it(reader, capsys):
     best, probability = answer["class"], answer["probability"]
     assert f"The model reads {best} ({probability:.1%})." in printed and "his is" not in printed
     data = data_of()
-    assert (str(data["label"]), data["labelled"], data["warnings"]) == (best, False, [])
+    (first,) = data["digits"]  # the test images are of another size, as the next test says
+    assert (first["label"], first["name"], first["warnings"]) == (None, "your picture", [])
+    assert data["drawing"] is True
     pixels, _ = minivit.Classifier.load(reader).read(photo)
-    assert data["pixels"] == pixels[:, :, 0].tolist()
+    np.testing.assert_array_equal(pixels_of(first, 28, 28, 1), pixels)
+
+
+def test_a_picture_comes_before_the_test_images_if_there_are_any(reader, monkeypatch, capsys):
+    options = [reader, "--image", str(SAMPLES / "five-photo.jpg"), "--write", "page.html"]
+    assert explore.main(options) == 0
+    alone = r"explore: it is the only image on the page: the images of mnist are \[8, 12, 1\]; .*"
+    assert re.fullmatch(alone, capsys.readouterr().err.strip())
+    assert explore.main([*options, "--data", "mnist"]) == 2
+    images = RNG.integers(0, 256, (40, 28, 28), np.uint8)
+    split = Split(images, minivit.Classifier.load(reader).logits(images).argmax(axis=1))
+    digits = Digits(split, split, [str(number) for number in range(10)])
+    monkeypatch.setattr(minivit, "load_digits", lambda source: digits)
+    assert explore.main(options) == 0
+    others = chosen(minivit.Classifier.load(reader), *split)
+    expected = ["your picture", *(digit.name for digit in others[:29])]
+    assert len(others) == 30
+    assert [digit["name"] for digit in data_of()["digits"]] == expected
 
 
 def test_the_label_of_a_picture_can_be_given(reader):
     options = ["--image", str(SAMPLES / "five-photo.jpg"), "--label", "5"]
     assert explore.main([reader, *options, "--write", "page.html"]) == 0
-    data = data_of()
-    assert (data["label"], data["labelled"]) == (5, True)
+    assert data_of()["digits"][0]["label"] == 5
 
 
 def test_warnings_about_a_picture_are_printed_and_on_the_page(reader, capsys):
@@ -110,7 +162,7 @@ def test_warnings_about_a_picture_are_printed_and_on_the_page(reader, capsys):
     cv2.imwrite("dots.png", paper)
     assert explore.main([reader, "--image", "dots.png", "--write", "page.html"]) == 0
     _, warnings = minivit.Classifier.load(reader).read("dots.png")
-    assert warnings and data_of()["warnings"] == warnings
+    assert warnings and data_of()["digits"][0]["warnings"] == warnings
     assert f"this may not be a digit: {'; '.join(warnings)}" in capsys.readouterr().err
 
 
@@ -118,18 +170,31 @@ def test_a_transparent_picture_works(reader):
     image = np.zeros((60, 60, 4), np.uint8)
     cv2.imwrite("transparent.png", cv2.line(image, (30, 10), (30, 50), (0, 0, 0, 255), 6))
     assert explore.main([reader, "--image", "transparent.png", "--write", "page.html"]) == 0
-    pixels = np.array(data_of()["pixels"])
+    pixels = pixels_of(data_of()["digits"][0], 28, 28)
     assert pixels[:, :10].max() == 0 < pixels[:, 12:16].max()
 
 
-def test_a_run_of_colour_images_is_refused_in_one_line(monkeypatch, capsys):
-    saved("colours", ["a", "b"], channels=3)
-    monkeypatch.setattr(digit, "DEFAULT", Path("colours"))
-    for options in ([], ["colours"], ["colours", "--image", str(SAMPLES / "five-photo.jpg")]):
-        assert explore.main(options) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert "colours reads colour images, the page shows grey" in line
-        assert line.endswith("attention_backprop colours")
+def test_a_run_of_colour_images_has_a_page_too(tmp_path):
+    write_shapes("shapes", 6)
+    classes = sorted(path.name for path in Path("shapes").iterdir())
+    saved("colours", classes, channels=3)
+    assert explore.main(["colours", "--data", "shapes", "--write", "page.html"]) == 0
+    data = data_of()
+    classifier = minivit.Classifier.load("colours")
+    assert data["model"]["channels"] == 3 and data["drawing"] is False
+    assert len(data["mean"]) == len(data["std"]) == 3
+    files = {classifier.read(path)[0].tobytes() for path in Path("shapes").rglob("*.*")}
+    shown = {pixels_of(digit, 8 * 12 * 3).tobytes() for digit in data["digits"]}
+    assert shown <= files and len(shown) > 3
+
+
+def test_a_model_too_large_for_a_page_is_refused_in_one_line(run, monkeypatch, capsys):
+    monkeypatch.setattr("minivit.study.explorer.page.MOST_PARAMETERS", 100)
+    monkeypatch.setattr(minivit, "load_digits", lambda source: pytest.fail("it reads images"))
+    assert explore.main([run]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"explore: run: the page computes in the browser, at most 100 param", line)
+    assert line.endswith("attention_backprop run")
 
 
 def test_the_test_images_are_those_of_the_data_that_the_run_was_trained_on(run, monkeypatch):
@@ -142,38 +207,24 @@ def test_the_test_images_are_those_of_the_data_that_the_run_was_trained_on(run, 
     assert sources == ["fashion-mnist", "other"]
 
 
-def test_without_a_run_a_model_trains(monkeypatch, capsys):
+def test_without_a_run_a_model_trains(monkeypatch, capsys, opened):
     epochs = []
     monkeypatch.setattr(digit, "fit", lambda *args, **more: epochs.append(more["epochs"]))
     monkeypatch.setattr(digit, "TRAINING", ["--epochs", "2", "--patch-size", "4"])
-    assert explore.main(["--write", "page.html"]) == 0
+    assert explore.main([]) == 0
     assert epochs == [2]
-    assert "There is no runs/mnist yet, so a model trains" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "There is no runs/mnist yet, so a model trains" in printed
+    assert opened == [Path("runs", "explorer.html").resolve().as_uri()]
+    assert data_of("runs/explorer.html")["classes"] == DIGITS.classes
+    assert printed.rstrip().endswith("attention_backprop")
 
 
 def test_takes_runs_mnist_if_it_is_there(monkeypatch):
     saved("runs/mnist", DIGITS.classes)
     monkeypatch.setattr(digit, "fit", None)
-    assert explore.main(["--write", "page.html"]) == 0
-
-
-def test_serves_the_page_and_opens_a_browser(monkeypatch, run, capsys):
-    opened = []
-    monkeypatch.setattr(explore.webbrowser, "open", opened.append)
-
-    @contextlib.contextmanager
-    def serve(record, data):
-        with explore_serve(record, data) as server:
-            server.serve_forever = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
-            yield server
-
-    explore_serve = explore.serve
-    monkeypatch.setattr(explore, "serve", serve)
-    assert explore.main([run]) == 0
-    (url,) = re.findall(r"http://127.0.0.1:\d+/", capsys.readouterr().out)
-    assert opened == [url]
-    assert explore.main([run, "--no-browser"]) == 0
-    assert len(opened) == 1
+    assert explore.main([]) == 0
+    assert data_of("runs/mnist/explorer.html")["classes"] == DIGITS.classes
 
 
 def test_an_empty_name_is_not_taken_for_the_default_run(capsys):

@@ -54,6 +54,12 @@ def test_a_line_for_each_picture_and_what_to_try_next(capsys):
     assert lines[-1].endswith(f"explore run --image {paths[0]}")
 
 
+def test_for_a_model_too_large_for_the_explorer_it_proposes_the_walk(capsys, monkeypatch):
+    monkeypatch.setattr(predict, "MOST_PARAMETERS", 100)
+    assert predict.main(["run", THREE]) == 0
+    assert capsys.readouterr().out.endswith("attention_backprop run\n")
+
+
 def test_a_name_that_is_not_text(capsys):
     name = os.fsdecode(b"caf\xe9.png")
     Path(name).write_bytes(Path(THREE).read_bytes())

@@ -1,6 +1,11 @@
-"""The explorer: backprop through attention on one HTML page, made from a trace."""
+"""The explorer: one HTML page that holds a model, computes both its passes and shows every number.
 
-from .page import page_data, page_html
-from .server import serve
+show("runs/mnist", images, labels)                 in a notebook
+page_html(page_data(classifier, digits))           the page as text
+"""
 
-__all__ = ["page_data", "page_html", "serve"]
+from .examples import chosen
+from .notebook import show
+from .page import Digit, expect_small, page_data, page_html
+
+__all__ = ["Digit", "chosen", "expect_small", "page_data", "page_html", "show"]

@@ -9,6 +9,13 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
 /** 0, 1, … count − 1. */
 const range = (count) => Array.from({ length: count }, (_, place) => place);
 
@@ -21,3 +28,8 @@ function paragraph(className, ...parts) {
 function choice(id, textContent, pressed, onclick) {
   return make("button", { id, textContent, ariaPressed: pressed, onclick });
 }
+
+/** Lets the browser draw and listen. */
+const pause = () => new Promise((resolve) => setTimeout(resolve, 0));
+
+const percent = (share) => `${(100 * share).toFixed(share > 0.1 || share === 0 ? 0 : 1)} %`;

@@ -1,40 +1,36 @@
 // A grid of numbers as colours, which a mouse, a finger or the arrow keys can point at.
 
 const THEME = matchMedia("(prefers-color-scheme: dark)");
+const HINT = "Point at a picture, or move over it with the arrow keys, to read its numbers here.";
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const styleOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+const scales = new Map(); // those of the theme, as they have been read
+const placeOf = new Map(); // of the keyboard in each canvas; survives drawing it anew
 
-/** The colour of a theme's scale, such as "--amount" or "--sign", at a place from 0 to 1. */
-function colourAt(scale, place) {
-  const stops = scaleStops(scale);
-  const position = clamp(place, 0, 1) * (stops.length - 1);
+/** The stops of a theme's scale, such as "--amount" or "--sign": [red, green, blue] each. */
+function stopsOf(scale) {
+  const channels = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+  if (!scales.has(scale)) scales.set(scale, styleOf(scale).trim().split(/,\s*/).map(channels));
+  return scales.get(scale);
+}
+
+/** The colour at a place of a scale, from 0 to 1. */
+function colourAt(stops, place) {
+  const position = clamp(place || 0, 0, 1) * (stops.length - 1); // 0 for what is no number
   const low = Math.min(Math.floor(position), stops.length - 2);
   return stops[low].map((value, at) => value + (position - low) * (stops[low + 1][at] - value));
 }
 
-const stopsOf = new Map();
-THEME.addEventListener("change", () => stopsOf.clear());
-
-function scaleStops(scale) {
-  if (!stopsOf.has(scale)) {
-    const text = getComputedStyle(document.documentElement).getPropertyValue(scale);
-    const channels = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
-    stopsOf.set(scale, text.trim().split(/,\s*/).map(channels));
-  }
-  return stopsOf.get(scale);
-}
-
 /** The colours of values, on the scale "--sign" around zero, else from zero; and their range. */
 function colouring(rows, cols, value, scale) {
-  const sizes = (i) => range(cols).map((j) => Math.abs(value(i, j)));
-  const largest = Math.max(...range(rows).map((i) => Math.max(...sizes(i))));
-  const [limit, signed] = [largest || 1, scale === "--sign"];
+  let largest = 0;
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < cols; j++) largest = Math.max(largest, Math.abs(value(i, j)));
+  const [limit, signed, stops] = [largest || 1, scale === "--sign", stopsOf(scale)];
   const place = (v) => (signed ? 0.5 + v / limit / 2 : v / limit);
   const extent = `${signed ? "±" : "0 to "}${format(largest)}`;
-  return { extent, colour: (i, j) => colourAt(scale, place(value(i, j))) };
+  return { extent, colour: (i, j) => colourAt(stops, place(value(i, j))) };
 }
-
-const HINT = "Point at a map, or move over it with the arrow keys, to read its numbers here.";
-const placeOf = new Map(); // of the keyboard in each canvas; survives drawing it anew
 
 /**
  * Return a canvas for a grid of rows × cols.
@@ -45,7 +41,7 @@ const placeOf = new Map(); // of the keyboard in each canvas; survives drawing i
  * decorate:   (context, side) draws on top  describe: (i, j) -> a cell in words
  * readout:    id of a line of text that shows these words for the cell pointed at
  * onPoint:    (i, j), or (null) when nothing is pointed at any more      onChoose: (i, j)
- * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen
+ * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen; canvas.picture is without
  */
 function heatmap(options) {
   const { id, rows, cols, side, fine = 1, label, colour, decorate, describe } = options;
@@ -58,31 +54,25 @@ function heatmap(options) {
   });
   canvas.style.width = `${cols * side}px`;
   const context = canvas.getContext("2d");
-  const picture = make("canvas", { width: cols * fine, height: rows * fine });
   const nearest = (i, j) => [clamp(i, 0, rows - 1), clamp(j, 0, cols - 1)];
   let [marked, chosen, pointed] = [[], null, null];
   let place = nearest(...(placeOf.get(id) ?? [0, 0])); // of the keyboard
-
-  const image = new ImageData(cols * fine, rows * fine);
-  for (let i = 0; i < rows * fine; i++)
-    for (let j = 0; j < cols * fine; j++)
-      image.data.set([...colour(i, j), 255], 4 * (i * cols * fine + j));
-  picture.getContext("2d").putImageData(image, 0, 0);
+  canvas.picture = painted(rows * fine, cols * fine, colour);
 
   function draw() {
     context.setTransform(density, 0, 0, density, 0, 0);
     context.imageSmoothingEnabled = false;
-    context.drawImage(picture, 0, 0, cols * side, rows * side);
+    context.drawImage(canvas.picture, 0, 0, cols * side, rows * side);
     decorate?.(context, side);
-    const style = getComputedStyle(document.documentElement);
-    const outline = ([i, j], name, width) => {
-      context.strokeStyle = style.getPropertyValue(name);
-      context.lineWidth = width;
-      context.strokeRect(j * side + width / 2, i * side + width / 2, side - width, side - width);
+    const outline = (cell, name, width) => {
+      if (!cell) return;
+      Object.assign(context, { strokeStyle: styleOf(name), lineWidth: width });
+      const [y, x] = cell.map((at) => at * side + width / 2);
+      context.strokeRect(x, y, side - width, side - width);
     };
     for (const cell of marked) outline(cell, "--mark", Math.min(1.5, side / 4));
-    if (chosen) outline(chosen, "--chosen", Math.min(3, side / 3));
-    if (pointed) outline(pointed, "--chosen", Math.min(2, side / 3));
+    outline(chosen, "--chosen", Math.min(3, side / 3));
+    outline(pointed, "--chosen", Math.min(2, side / 3));
   }
 
   function point(cell) {
@@ -100,15 +90,15 @@ function heatmap(options) {
     const [y, x] = [event.clientY - box.top, event.clientX - box.left];
     return nearest(Math.floor((y / box.height) * rows), Math.floor((x / box.width) * cols));
   };
-  canvas.addEventListener("pointermove", (event) => {
-    const cell = under(event);
-    if (`${cell}` !== `${pointed}`) point(cell);
-  });
-  canvas.addEventListener("pointerleave", () => point(null));
-  canvas.addEventListener("click", (event) => onChoose?.(...under(event)));
-  canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && point(place));
-  canvas.addEventListener("blur", () => point(null));
-  canvas.addEventListener("keydown", (event) => {
+  const on = (name, act) => canvas.addEventListener(name, act);
+  const touch = (event) => `${under(event)}` !== `${pointed}` && point(under(event));
+  on("pointermove", touch);
+  on("pointerdown", touch);
+  on("pointerleave", ({ pointerType }) => pointerType !== "touch" && point(null)); // a tap stays
+  on("click", (event) => onChoose?.(...under(event)));
+  on("focus", () => canvas.matches(":focus-visible") && point(place));
+  on("blur", () => point(null));
+  on("keydown", (event) => {
     const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     const step = steps[event.key];
     if (step) point(nearest(place[0] + step[0], place[1] + step[1]));
@@ -122,5 +112,14 @@ function heatmap(options) {
     draw();
   };
   draw();
+  return canvas;
+}
+
+/** A canvas with a pixel for each place. */
+function painted(rows, cols, colour) {
+  const canvas = make("canvas", { width: cols, height: rows }), image = new ImageData(cols, rows);
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < cols; j++) image.data.set([...colour(i, j), 255], 4 * (i * cols + j));
+  canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }

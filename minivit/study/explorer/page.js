@@ -1,90 +1,119 @@
 // What is looked at, and everything that follows from it.
 
-const state = { block: 0, head: 0, query: 0, stop: 0, line: "dscores", chosen: null };
-const L = MODEL.depth;
-const stopOf = (words, shows) => ({ words, shows });
-const STOPS = [ // of the walk
-  stopOf("forward: the image", { line: "tokens" }),
-  ...range(L).map((block) => stopOf(`forward: block ${block}`, { block, line: "att" })),
-  stopOf("forward: the output", { line: "p" }),
-  stopOf("backward: the output", { line: "dlogits" }),
-  ...range(L).reverse().map((block) =>
-    stopOf(`backward: block ${block}`, { block, line: "dscores" })),
-  stopOf("backward: the pixels", { line: "dpatches" }),
-];
-const last = STOPS.length - 1;
+/** line; cell { array, i, j } or null; head; query; digit, its number, or null if drawn; pixels;
+ *  truth: the label, or null if it is unknown; name and warnings of the image */
+const state = { line: null, cell: null, head: 0, query: 0, pictures: [] };
 
-/** Change what is looked at and draw the page anew; the keyboard's focus stays where it is. */
+/** Change what is looked at and draw it; the keyboard's focus stays where it is. */
 function update(change) {
-  const before = { ...state };
+  const focused = document.activeElement?.id, before = state.line;
   Object.assign(state, change);
-  const focused = document.activeElement?.id;
-  state.lines = linesOf(state.block, state.head);
-  const moved = ["block", "head", "query", "line"].some((name) => before[name] !== state[name]);
-  const line = state.lines.find(({ id }) => id === state.line);
-  if (!state.chosen || (moved && !change.chosen)) state.chosen = strongest(line);
-  const matrices = [line.result, ...line.operands.filter((part) => typeof part !== "string")];
-  const matrix = matrices.find(({ symbol }) => symbol === state.chosen.symbol) ?? line.result;
-  const i = Math.min(state.chosen.i, matrix.rows - 1);
-  const j = Math.min(state.chosen.j, matrix.cols - 1);
-  state.chosenCell = { matrix, i, j };
-  if (isOfPairs(matrix)) state.query = i;
-  drawJourney();
-  drawHead();
-  drawLines(line);
-  drawEquation(line);
+  if (before !== state.line && !change.cell) state.cell = null;
+  state.cell ??= strongest(state.line.result);
+  if (isOfPairs(state.cell.array)) state.query = state.cell.i;
+  drawMap();
+  drawPanel();
+  drawHeads();
   explain(null);
-  nudge(state.chosenCell);
+  drawNudge();
+  writeAddress();
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
-/** Choose a number of a line from a map, and show its sum. */
-function choose(line, { matrix, i, j }) {
-  update({ line, chosen: { symbol: matrix.symbol, i, j } });
-  if (NARROW.matches) byId("equation-box").scrollIntoView(); // there the sum is below the map
+/** The cell to begin with: the largest, in the query's row if each token has one. */
+function strongest(result) {
+  const view = viewOf(result), i = view.rows === MODEL.tokens ? state.query : 0;
+  return { array: result, i, j: largestOf(range(view.cols).map((j) => view.at(i, j))) };
 }
 
-/** The cell to begin with: the largest, in the query's row if the matrix has one. */
-function strongest({ result }) {
-  const rows = { token: state.query, patch: Math.max(state.query - FIRST, 0) };
-  const i = rows[result.rowsAre] ?? 0;
-  return { symbol: result.symbol, i, j: strongestColumn(result, i) };
+/** Look at another image; without a label the loss is that of what the model reads. */
+function show({ pixels, label = null, name = "", warnings = [] }, digit = null) {
+  Object.assign(state, { pixels, digit, name, warnings, truth: label });
+  refresh();
 }
 
-/** Where the page begins: at the attention score with the largest gradient. */
-function start() {
-  let [largest, best] = [-1, null];
-  for (const block of range(L))
-    for (const head of range(MODEL.heads))
-      for (const query of range(MODEL.tokens)) {
-        const row = ofHead("dscores", `blocks.${block}.attn.dscores@0`, head).row(query);
-        const size = Math.max(...row.map(Math.abs));
-        if (size > largest) best = { block, head, query, stop: last - 1 - block };
-        largest = Math.max(largest, size);
-      }
-  return best;
+/** Both passes, after the image or the weights have changed, and all that is seen of them. */
+function refresh() {
+  run(net, normalised(state.pixels), state.truth);
+  byId("truth").value = state.truth ?? "";
+  byId("verdict").textContent = verdict();
+  byId("warnings").textContent = state.warnings.map((text) => `Warning: ${text}.`).join(" ");
+  drawClasses();
+  drawPixels();
+  drawLearning();
+  readOthers();
+  update({});
 }
-
-/** Go to a stop: its part of the model, and the line that belongs to it. */
-const walk = (stop) => update({ stop, ...STOPS[stop].shows });
 
 /** What the image is, as far as that is known, and what the model reads. */
 function verdict() {
-  const p = arrayOf("loss.dlogits@0").numbers;
-  const best = p.indexOf(Math.max(...p));
-  const name = (place) => `“${DATA.classes[place]}”`;
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+  const p = net.arrays.get("loss.dlogits@0").data;
+  if (!Number.isFinite(net.loss())) return "The loss is not a number any more: undo some steps.";
+  const best = largestOf(p), name = (place) => `“${DATA.classes[place]}”`;
   const reads = `The model reads ${name(best)} (${percent(p[best])}).`;
-  if (!DATA.labelled) return `${reads} No label was given, so the loss is that of ${name(best)}:`;
-  const label = name(DATA.label);
-  const less = best === DATA.label ? "" : ` It gives ${label} ${percent(p[DATA.label])}.`;
-  return `This is ${label}. ${reads}${less} The loss is`;
+  const loss = `The loss is ${format(net.loss())}.`;
+  const assumed = `No label is given, so the loss is that of ${name(best)}.`;
+  if (state.truth === null) return `${reads} ${assumed} ${loss}`;
+  const less = best === net.label ? "" : ` It gives ${name(net.label)} ${percent(p[net.label])}.`;
+  return `This is ${name(net.label)}. ${reads}${less} ${loss}`;
 }
 
-for (const line of document.querySelectorAll(".readout")) line.textContent = HINT;
-byId("walk").addEventListener("input", (event) => walk(Number(event.target.value)));
-THEME.addEventListener("change", () => update({}));
-byId("verdict").textContent =
-  `${verdict()} ${format(DATA.loss)}. Below is every number behind it, and every gradient.`;
-byId("warnings").textContent = DATA.warnings.map((text) => `Warning: ${text}.`).join(" ");
-update(start());
+/** The digits to choose from, each with what the model reads now. */
+function drawDigits() {
+  byId("digits").replaceChildren(...digits.map((digit, place) => {
+    const C = MODEL.channels;
+    const canvas = painted(HEIGHT, WIDTH, (i, j) =>
+      range(3).map((c) => digit.pixels[(i * WIDTH + j) * C + (c % C)]));
+    const button = choice(`digit-${place}`, "", false, () => {
+      board?.clear();
+      show(digit, place);
+    });
+    button.append(canvas, make("small", { id: `read-${place}` }));
+    return button;
+  }));
+}
+
+let [reading, board] = [0, null];
+
+function readOthers() {
+  const turn = ++reading; // an older turn ends where a newer one begins
+  const buttons = digits.map((_, place) => byId(`digit-${place}`));
+  buttons.forEach((button, place) => (button.ariaPressed = place === state.digit));
+  const next = (place) => {
+    if (turn !== reading || place === digits.length || learning.running) return;
+    const { pixels, label, name } = digits[place], p = learner.arrays.get("loss.dlogits@0").data;
+    read(learner, normalised(pixels));
+    const best = largestOf(p), truth = label === null ? "" : `${DATA.classes[label]}, `;
+    const title = `${name}: ${truth}reads ${DATA.classes[best]}, ${percent(p[best])}`;
+    const className = label === null || best === label ? "right" : "wrong";
+    Object.assign(buttons[place], { className, title, ariaLabel: title });
+    byId(`read-${place}`).textContent = DATA.classes[best];
+    setTimeout(next, 0, place + 1);
+  };
+  setTimeout(next, 50, 0);
+}
+
+function start() {
+  byId("truth").append(...DATA.classes.map((name, value) => make("option", { value }, name)));
+  byId("truth").onchange = ({ target: { value } }) =>
+    show({ ...state, label: value === "" ? null : Number(value) }, state.digit);
+  drawDigits();
+  startLearning();
+  THEME.addEventListener("change", () => {
+    scales.clear();
+    refresh();
+  });
+  for (const line of document.querySelectorAll(".readout")) line.textContent = HINT;
+  if (DATA.drawing) {
+    const onChange = (pixels) => pixels && show({ pixels });
+    board = drawingBoard({ id: "board", height: HEIGHT, width: WIDTH, onChange });
+    byId("board-box").replaceChildren(board);
+  }
+  startTour();
+  const first = !location.hash; // nobody has been here: the page begins with the tour
+  state.line = net.arrays.get("patches.patches").line;
+  readAddress();
+  show(digits[state.digit ?? DATA.start], state.digit ?? DATA.start);
+  if (first) openTour(0);
+}
+start();

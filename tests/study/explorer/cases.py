@@ -1,4 +1,4 @@
-"""Traces to make pages of."""
+"""Models and images to make pages of."""
 
 import base64
 import functools
@@ -7,42 +7,67 @@ import numpy as np
 
 import minivit
 from minivit.checks.numeric import random_params
+from minivit.data.normalize import Normalize
 from minivit.study import trace
-from minivit.study.explorer import page_data
+from minivit.study.explorer import Digit, page_data
 
 SMALL = dict(
     image_size=(8, 12), patch_size=4, channels=1, dim=12, depth=2, heads=3, mlp_dim=10, classes=5,
 )  # fmt: skip
-DEFAULT = dict(
-    image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=2, mlp_dim=128, classes=10,
-)  # fmt: skip
-PIXELS = np.random.default_rng(1).integers(0, 256, (28, 28), np.uint8)
+VARIANTS = {
+    "default": {},
+    "class token": dict(pool="cls", norm="post", positions="sincos2d"),
+    "colour": dict(
+        channels=3, pool="patch_mean", layer_scale=0.3, pre_logits=7, activation="gelu_exact"
+    ),
+    "no positions": dict(positions=None, norm_pooled=True, heads=1),
+}  # fmt: skip
+MEANS, STDS = [0.13, 0.5, 0.4], [0.31, 0.2, 0.25]  # of red, green and blue
 
 
-def traced(config=SMALL, **changes):
-    """The Trace of a ViT for one image, with random parameters."""
+def classifier_of(config=SMALL, **changes):
+    """A Classifier with random parameters, in float32 as those of a run."""
     model = minivit.ViT(**config | changes)
-    rng = np.random.default_rng(0)
-    image = rng.standard_normal((1, *model.config["image_size"], model.config["channels"]))
-    return trace(model, random_params(model, rng), image, np.array([3]))
+    params = random_params(model, np.random.default_rng(0)).astype(np.float32)
+    channels, classes = model.config["channels"], range(model.config["classes"])
+    normalize = Normalize(MEANS[:channels], STDS[:channels])
+    return minivit.Classifier(model, params, normalize, [str(number) for number in classes])
 
 
-@functools.cache
-def small_trace(**changes):
-    return traced(**changes)
+def digits_of(classifier, count=3):
+    """Images of random pixels, the first of class 3."""
+    config, rng = classifier.model.config, np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (count, *config["image_size"], config["channels"]), np.uint8)
+    labels = [(3 + number) % config["classes"] for number in range(count)]
+    return [
+        Digit(image, label, f"test image {number}")
+        for number, (image, label) in enumerate(zip(pixels, labels, strict=True))
+    ]
+
+
+def data_of(classifier, **options):
+    return page_data(classifier, digits_of(classifier), **options)
 
 
 @functools.cache
 def small_data(**changes):
-    return data_of(small_trace(**changes))
+    return data_of(classifier_of(**changes))
 
 
-def data_of(record):
-    height, width = record.x.shape[1:3]
-    classes = [str(number) for number in range(record.layer.config["classes"])]
-    return page_data(record, PIXELS[:height, :width], classes)
+def traced(classifier, digit):
+    """The Trace, in float64, of what the page computes of a digit: its normalised pixels too."""
+    mean, std = np.array(classifier.normalize.mean), np.array(classifier.normalize.std)
+    images = (digit.pixels[None] / 255 - mean) / std  # (1, H, W, C)
+    params = classifier.params.astype(np.float64)
+    return trace(classifier.model, params, images, np.array([digit.label]))
 
 
-def unpacked(packed):
-    """The array that the page makes of what Python has packed."""
-    return np.frombuffer(base64.b64decode(packed["float64"])).reshape(packed["shape"])
+def recorded(record, name):
+    """The numbers of a name in a Trace; "scores@0" is the first of its versions."""
+    name, _, version = name.partition("@")
+    return (record.versions(name)[int(version)] if version else record[name]).value
+
+
+def unpacked(text, dtype):
+    """The numbers that the page makes of what Python has packed, (n,)."""
+    return np.frombuffer(base64.b64decode(text), dtype)

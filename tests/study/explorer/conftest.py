@@ -1,30 +1,17 @@
-"""The page in a real browser, from a file and from a server; what it says on the console counts."""
+"""The page in a real browser, from a file and without a network; what the console says counts."""
 
-import functools
+import contextlib
 import shutil
-import threading
 
 import pytest
 
-from minivit.study.explorer import page_html, serve
-from tests.study.explorer.cases import DEFAULT, data_of, traced
+from minivit.study.explorer import page_html
 
 CHROMIUM = shutil.which("chromium")
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-KINDS = {"mean": {}, "cls": dict(pool="cls", norm="post", depth=2, patch_size=14)}
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def record(request):
-    return traced(DEFAULT, **KINDS[request.param])
-
-
-@pytest.fixture(scope="module")
-def data(record):
-    return data_of(record)
 
 
 @pytest.fixture(scope="session")
@@ -38,52 +25,57 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def new_page(browser):
-    """Opens an address; in the end, whatever the console or the network said is an error."""
-    said, contexts = [], []
+@contextlib.contextmanager
+def opening(browser):
+    """Opens addresses; in the end, whatever the console or the network said is an error."""
+    said = []
 
-    def open_page(url, width=1280, height=800, **settings):
+    def open_page(url, width=1440, height=900, expected=(), **settings):
+        """expected: beginnings of what the page may load or say besides itself."""
+
+        def say(words):
+            if not words.startswith((url.partition("#")[0], "data:", *expected)):
+                said.append(words)
+
         context = browser.new_context(viewport=dict(width=width, height=height), **settings)
-        contexts.append(context)
+        contexts.callback(context.close)
+        context.set_offline(True)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("requestfailed", lambda request: said.append(request.url))
-        page.on("request", lambda request: request.url.startswith(url) or said.append(request.url))
+        page.on("console", lambda message: say(message.text))
+        page.on("pageerror", lambda error: say(str(error)))
+        page.on("request", lambda request: say(request.url))
         page.goto(url)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    with contextlib.ExitStack() as contexts:
+        yield open_page
     assert said == []
 
 
 @pytest.fixture
-def page_of(tmp_path, new_page):
-    """Opens the page of some data as a file."""
-
-    def open_page(data, **settings):
-        path = tmp_path / "page.html"
-        path.write_text(page_html(data), encoding="utf-8")
-        assert path.stat().st_size < 5e6
-        return new_page(path.as_uri(), **settings)
-
-    return open_page
+def new_page(browser):
+    with opening(browser) as open_page:
+        yield open_page
 
 
 @pytest.fixture
-def file(data, page_of):
-    return functools.partial(page_of, data)
+def page_of(tmp_path, new_page):
+    """Opens the page of some data, the file page.html in tmp_path, where the tour is closed."""
+    return page_opener(tmp_path, new_page)
 
 
 @pytest.fixture(scope="module")
-def url(record, data):
-    with serve(record, data) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+def shared_page_of(tmp_path_factory, browser):
+    """The same, for pages that all tests of a module use."""
+    with opening(browser) as open_page:
+        yield page_opener(tmp_path_factory.mktemp("pages"), open_page)
+
+
+def page_opener(folder, open_page):
+    def open_file(data, place="#digit=0", **settings):
+        path = folder / "page.html"
+        path.write_text(page_html(data), encoding="utf-8")
+        return open_page(path.as_uri() + place, **settings)
+
+    return open_file

@@ -1,0 +1,130 @@
+"""The page's engine, in JavaScript, is the twin of the one in NumPy: every array of a pass."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minivit
+from minivit.checks.numeric import random_params
+from minivit.study import explorer, trace
+from tests.numeric import relative_error
+from tests.study.explorer.cases import recorded
+
+pytestmark = pytest.mark.slow
+
+FOLDER = Path(explorer.__file__).parent
+OPTIMIZERS = {"SGD": minivit.SGD, "Adam": minivit.Adam}
+RUN = """({ config, names, weights, image, label }) => {
+  const net = network(config, names, Float64Array.from(weights));
+  run(net, image, label);
+  const write = (arrays) => Object.fromEntries([...arrays].map(([name, a]) => [name, [...a]]));
+  return {
+    loss: net.loss(),
+    arrays: write([...net.arrays].map(([name, { data }]) => [name, data])),
+    gradients: write([...net.parameters].map(([name, { gradient }]) => [name, gradient])),
+  };
+}"""
+LEARN = """({ config, names, weights, batch, optimizer, rate }) => {
+  const net = network(config, names, Float64Array.from(weights)), state = {}, losses = [];
+  for (let step = 0; step < 10; step++) {
+    losses.push(lossOfBatch(net, batch));
+    OPTIMIZERS[optimizer](state, net.flat, net.gradient, rate);
+  }
+  return [losses, [...net.flat]];
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """An empty page with the scripts that compute."""
+    page = browser.new_page()
+    for name in ("dom", "formula", "layers", "network", "learn"):
+        page.add_script_tag(content=Path(FOLDER, f"{name}.js").read_text(encoding="utf-8"))
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def run(page):
+    def run(record):
+        names = [[name, leaf.shape] for name, leaf in record.params.named()]
+        result = page.evaluate(RUN, dict(
+            config=record.layer.config, names=names, weights=record.params.flat.tolist(),
+            image=record.x.ravel().tolist(), label=int(record.labels[0]),
+        ))  # fmt: skip
+        return result["loss"], result["arrays"], result["gradients"]
+
+    return run
+
+
+def random_trace(seed):
+    """The trace of one image through a random configuration."""
+    rng = np.random.default_rng(seed)
+    patch, rows, columns, heads, blocks = (int(n) for n in rng.integers(1, 4, 5))
+    norm = str(rng.choice(["pre", "post"]))
+    model = minivit.ViT(
+        image_size=(rows * patch, columns * patch),
+        patch_size=patch,
+        channels=int(rng.choice([1, 3])),
+        dim=heads * 4 * int(rng.integers(1, 4)),
+        depth=blocks,
+        heads=heads,
+        mlp_dim=int(rng.integers(3, 20)),
+        classes=int(rng.integers(2, 7)),
+        pool=str(rng.choice(["mean", "cls", "patch_mean"])),
+        positions=[None, "learned", "sincos1d", "sincos2d"][rng.integers(4)],
+        norm=norm,
+        norm_pooled=bool(rng.integers(2)) and norm == "pre",
+        eps=float(rng.choice([1e-6, 1e-3])),
+        activation=str(rng.choice(["gelu_tanh", "gelu_exact"])),
+        layer_scale=0.3 if norm == "pre" and rng.integers(2) else None,
+        pre_logits=7 if rng.integers(2) else None,
+    )
+    image = rng.standard_normal((1, *model.config["image_size"], model.config["channels"]))
+    label = rng.integers(model.config["classes"], size=1)
+    return trace(model, random_params(model, rng), image, label)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_every_array_and_gradient_is_that_of_the_engine_in_numpy(run, seed):
+    record = random_trace(seed)
+    loss, arrays, gradients = run(record)
+    assert loss == pytest.approx(record.loss, rel=1e-12)
+    for name, value in arrays.items():
+        expected = recorded(record, name)
+        assert len(value) == expected.size, name
+        assert relative_error(np.array(value), expected.ravel()) <= 1e-10, name
+    expected = dict(record.grads.named())
+    assert gradients.keys() == expected.keys()
+    largest = np.abs(record.grads.flat).max()
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(
+            gradient, expected[name].ravel(), rtol=1e-10, atol=1e-13 * largest
+        )
+
+
+@pytest.mark.parametrize("optimizer, rate", [("SGD", 0.03), ("Adam", 0.003)])
+@pytest.mark.parametrize("seed", range(3))
+def test_ten_steps_of_learning_are_those_of_the_engines_optimizers(page, seed, optimizer, rate):
+    record = random_trace(seed)
+    model, params = record.layer, record.params.of(record.params.flat.copy())
+    rng, config = np.random.default_rng(seed), model.config
+    images = rng.standard_normal((3, *config["image_size"], config["channels"]))
+    labels = rng.integers(config["classes"], size=3)
+    losses, weights = page.evaluate(LEARN, dict(
+        config=config, names=[[name, leaf.shape] for name, leaf in params.named()],
+        weights=params.flat.tolist(), optimizer=optimizer, rate=rate,
+        batch=[[image.ravel().tolist(), int(label)]
+               for image, label in zip(images, labels, strict=True)],
+    ))  # fmt: skip
+    start, steps = params.flat.copy(), OPTIMIZERS[optimizer](params, rate)
+    for loss in losses:
+        logits, cache = model.forward(params, images)
+        expected, dlogits = minivit.cross_entropy(logits, labels)
+        assert loss == pytest.approx(expected, rel=1e-9)
+        grads = params.zeros_like()
+        model.backward(params, dlogits, cache, grads)
+        steps.step(grads)
+    assert abs(params.flat - start).max() > rate
+    assert abs(weights - params.flat).max() <= 1e-9 * abs(params.flat).max()
