@@ -1,0 +1,155 @@
+"""Every number on the page is the sum that is said of it, and that of the engine in NumPy."""
+
+import numpy as np
+import pytest
+
+from tests.study.explorer.cases import (
+    SMALL,
+    VARIANTS,
+    classifier_of,
+    data_of,
+    digits_of,
+    recorded,
+    traced,
+)
+from tests.study.explorer.reading import choose_line, named, point, same
+
+pytestmark = pytest.mark.slow
+LINES = """[...net.forward, ...net.backward].filter(({ formula }) => !formula.copyOf)
+    .map(({ result }) => result.name)"""
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def classifier(request):
+    return classifier_of(SMALL, **VARIANTS[request.param])
+
+
+@pytest.fixture(scope="module")
+def page(classifier, shared_page_of):
+    return shared_page_of(data_of(classifier))
+
+
+def parts_of(config):
+    """The parts that the map of a network has, in order."""
+    late, post = config["norm_pooled"], config["norm"] == "post"
+    block = []
+    for number, branch in enumerate(["attn", "mlp"], 1):
+        norm, scale = [f"ln{number}"], [f"ls{number}"] if config["layer_scale"] else []
+        branch = [branch, *scale, f"sum{number}"]
+        block += branch + norm if post else norm + branch
+    return [
+        "patches",
+        *(["cls"] if config["pool"] != "mean" else []),
+        *(["pos"] if config["positions"] else []),
+        *(f"blocks.{place}.{part}" for place in range(config["depth"]) for part in block),
+        *(["ln"] if not (post or late) else []),
+        "pool",
+        *(["pooled_ln"] if late else []),
+        *(["pre_logits"] if config["pre_logits"] else []),
+        "head",
+        "loss",
+    ]
+
+
+def test_every_part_is_on_the_map_and_opens_to_lines(classifier, page):
+    parts = page.locator("#map .part").evaluate_all("all => all.map(({ id }) => id)")
+    assert sorted(parts) == sorted(f"part-{part}" for part in parts_of(classifier.model.config))
+    assert page.evaluate("partsInOrder()") == parts_of(classifier.model.config)
+    boxes = page.locator("#map .part rect").evaluate_all(
+        "all => all.map((one) => one.getBBox()).map(({ x, y, width, height }) =>"
+        " [x, y, x + width, y + height])"
+    )
+    for place, (left, top, right, bottom) in enumerate(boxes):
+        for x0, y0, x1, y1 in boxes[:place]:
+            assert right <= x0 or x1 <= left or bottom <= y0 or y1 <= top, "two parts overlap"
+    for part in parts:
+        page.click(named(part))
+        assert page.locator("#lines button").count() >= 1, part
+        assert page.locator(f"{named(part)}.chosen").count() == 1, part
+
+
+def test_every_sum_of_every_line_is_the_number_in_the_array(page):
+    worst, count = page.evaluate("""() => {
+        let [worst, count] = [["", 0], 0];
+        for (const { result, formula } of [...net.forward, ...net.backward])
+            for (const s of range(result.shape[0]))
+                for (const n of range(12)) {
+                    const [i, j] = [Math.floor(n * 7919 + s), n * 104729 + s].map((at, axis) =>
+                        at % result.shape[axis + 1]);
+                    const value = result.at(s, i, j);
+                    const off = Math.abs(formula.term(s, i, j).value - value);
+                    const error = off <= 1e-12 ? 0 : off / Math.abs(value);
+                    if (!(error <= worst[1])) worst = [`${result.name}[${[s, i, j]}]`, error];
+                    count++;
+                }
+        return [worst, count];
+    }""")
+    assert worst[1] <= 1e-9, worst
+    assert count >= 180 * 12
+
+
+def test_every_hovered_sum_is_the_number_of_the_trace(classifier, page):
+    """Three of each line; one, where the page is not that of the default configuration."""
+    record, rng = traced(classifier, digits_of(classifier)[0]), np.random.default_rng(0)
+    count = 3 if classifier.model.config == classifier_of(SMALL).model.config else 1
+    parts = [part for part in parts_of(classifier.model.config) if "blocks.1" not in part]
+    seen = set()
+    for part in parts:
+        page.click(named(f"part-{part}"))
+        if part.endswith("attn") and classifier.model.config["heads"] > 1:
+            page.click(f"#heads-{rng.integers(classifier.model.config['heads'])}")
+        for line in page.locator("#lines button").evaluate_all("all => all.map(({ id }) => id)"):
+            page.evaluate("id => byId(id).click()", line)
+            shown = "(({ array, rows, cols }) => [array.name, rows, cols])(views[0].view)"
+            name, rows, cols = page.evaluate(shown)
+            values = recorded(record, name).ravel()
+            for _ in range(count):
+                i, j = int(rng.integers(rows)), int(rng.integers(cols))
+                point(page, "#matrix-0", i, j, rows, cols)
+                said, place = page.evaluate(
+                    "([i, j]) => [[...document.querySelectorAll('#sum strong')].map((strong) =>"
+                    " strong.textContent), views[0].view.array.placeOf(state.head, i, j)]",
+                    [i, j],
+                )
+                assert len(said) == 2, (name, i, j)
+                assert all(same(text, values[place]) for text in said), (name, i, j, said)
+            seen.add(name)
+    assert seen == {name for name in page.evaluate(LINES) if not name.startswith("blocks.1")}
+
+
+def test_the_code_beside_a_number_is_that_of_its_line(page):
+    code = page.evaluate(f"""{LINES}.map((name) => {{
+        explain({{ array: net.arrays.get(name), i: 0, j: 0 }});
+        return [name, byId("code").textContent];
+    }})""")
+    for name, text in code:
+        assert text.startswith("# ") and ".py:" in text and "=" in text, name
+    choose_line(page, "blocks.1.attn.dscores")
+    assert page.text_content("#code").splitlines()[1].startswith("dscores = self.softmax.backward(")
+    point(page, "#matrix-1", 0, 0, *page.evaluate("[views[1].view.rows, views[1].view.cols]"))
+    assert page.text_content("#code").splitlines()[-1] == "dx *= y"
+    page.mouse.move(0, 0)
+
+
+def test_marks_the_cells_that_a_number_reads(page):
+    choose_line(page, "blocks.0.attn.dq")
+    page.evaluate("update({ cell: { array: state.line.result, i: 0, j: 0 } })")
+    cells = "net.arrays.get('blocks.0.attn.dq').line.formula.term(0, 1, 2).cells"
+    found = page.evaluate(f"{cells}.map(({{ array, i, j }}) => [array.symbol, i, j])")
+    tokens = page.evaluate("MODEL.tokens")
+    expected = [cell for c in range(tokens) for cell in (["dscores₀", 1, c], ["k", c, 2])]
+    assert found == expected
+    before = page.locator("#matrix-2").evaluate("canvas => canvas.toDataURL()")
+    point(page, "#matrix-0", 1, 2, tokens, page.evaluate("views[0].view.cols"))
+    assert page.locator("#matrix-2").evaluate("canvas => canvas.toDataURL()") != before
+
+
+def test_marks_the_patch_that_a_score_is_about_in_the_pictures(page):
+    choose_line(page, "blocks.0.attn.softmax.y")
+    tokens = page.evaluate("MODEL.tokens")
+    page.evaluate("update({ cell: { array: state.line.result, i: 2, j: 3 } })")
+    before = page.locator("#map-att").evaluate("canvas => canvas.toDataURL()")
+    point(page, "#matrix-0", 2, tokens - 1, tokens, tokens)
+    assert page.locator("#map-att").evaluate("canvas => canvas.toDataURL()") != before
+    page.mouse.move(0, 0)
+    assert page.locator("#map-att").evaluate("canvas => canvas.toDataURL()") == before
