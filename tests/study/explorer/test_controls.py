@@ -187,17 +187,19 @@ def test_no_control_is_missing_from_the_list(page_of, tmp_path, changes):
     (tmp_path / "stages.js").write_text("receiveStages([]);")
     options = dict(drawing=True, stages="stages.js", derivations="derivations/")
     page = page_of(data_of(classifier_of(**changes), **options), expected=[tmp_path.as_uri()])
-    found = set()
-    for name in page.evaluate("[...net.arrays.keys()]") + list(
-        range(page.evaluate("STOPS.length"))
-    ):
-        look = "name => update({ line: net.arrays.get(name).line })"
-        page.evaluate("openTour" if isinstance(name, int) else look, name)
-        found |= set(page.evaluate(
-            "kind => [...document.querySelectorAll(kind)].map((one) => one.id ||"
-            " (one.tagName === 'A' ? 'derivation' : one.className || one.outerHTML))",
-            CONTROL,
-        ))  # fmt: skip
+    found = page.evaluate(
+        """(kind) => {
+            const found = new Set();
+            const collect = () => {
+                for (const { id, tagName, className } of document.querySelectorAll(kind))
+                    found.add(id || (tagName === "A" ? "derivation" : className));
+            };
+            for (const { line } of net.arrays.values()) collect(update({ line }));
+            for (const at of range(STOPS.length)) collect(openTour(at));
+            return [...found];
+        }""",
+        CONTROL,
+    )
     patterns = [pattern for pattern, *_ in CONTROLS]
     for name in found:
         assert sum(bool(re.fullmatch(pattern, name)) for pattern in patterns) == 1, name

@@ -37,17 +37,14 @@ def by_touch(page, at):
 
 def by_keyboard(page, at):
     page.focus("#board")
-    cells = [(round(28 * x), round(28 * y)) for x, y in THREE]
-    here = (14, 14)
-    for place, (x, y) in enumerate(cells):
-        across, down = x - here[0], y - here[1]
-        for keys, count in (("ArrowRight", across), ("ArrowLeft", -across),
-                            ("ArrowDown", down), ("ArrowUp", -down)):  # fmt: skip
-            for _ in range(count):
-                page.keyboard.press(keys)
-        here = (x, y)
-        if place in (0, len(cells) - 1):
-            page.keyboard.press("Space")
+    for keys in (
+        "Up Up Left",
+        "Space",
+        "Right Right Down Down Left Right Down Down Left Left",
+        "Space",
+    ):
+        for key in keys.split():
+            page.keyboard.press(key if key == "Space" else f"Shift+Arrow{key}")
 
 
 @pytest.mark.parametrize("way", [by_mouse, by_touch, by_keyboard])
