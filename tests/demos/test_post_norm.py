@@ -1,5 +1,4 @@
 import re
-import statistics
 
 import pytest
 
@@ -29,9 +28,9 @@ def test_prints_a_row_for_each_kind(capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_post_norm_learns_with_warm_up_and_not_without(capsys, monkeypatch):
-    monkeypatch.setattr(post_norm, "SEEDS", 2)
+    monkeypatch.setattr(post_norm, "SEEDS", 1)
     post_norm.main([])
-    rows = table(capsys.readouterr().out)
-    assert statistics.median(rows["post", 0]) < 30  # 10 is guessing; now and then one gets away
-    assert statistics.median(rows["post", 300]) > 40
-    assert min(rows["pre", 0] + rows["pre", 300]) > 70
+    rows = {kind: accuracy for kind, (accuracy,) in table(capsys.readouterr().out).items()}
+    assert rows["post", 0] < 40  # 10 is guessing; now and then a seed gets further
+    assert rows["post", 300] > rows["post", 0] + 20
+    assert min(rows["pre", 0], rows["pre", 300]) > 70
