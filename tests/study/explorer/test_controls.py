@@ -1,6 +1,7 @@
 """Every control of the page, by mouse, by touch and by keyboard, on three widths of screen."""
 
 import base64
+import itertools
 import json
 import re
 
@@ -144,8 +145,16 @@ def draw(page, way):
         page.mouse.up()
 
 
-@pytest.mark.parametrize("way", ["mouse", "touch", "keyboard"])
-@pytest.mark.parametrize("width", [390, 768, 1440])
+SCREENS = [(390, "touch"), (768, "keyboard"), (1440, "mouse")]
+
+
+@pytest.mark.parametrize(
+    "width, way",
+    [
+        pytest.param(*screen, marks=[] if screen in SCREENS else pytest.mark.thorough)
+        for screen in itertools.product([390, 768, 1440], ["mouse", "touch", "keyboard"])
+    ],
+)
 def test_every_control_does_what_it_is_for(full_page, width, way):
     page = full_page(width=width, height=900, has_touch=way == "touch", is_mobile=way == "touch")
     page.evaluate(HELP)
