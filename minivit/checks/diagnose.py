@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from . import terms
+from .factors import name_of_factor
 from .numeric import fits, misfits
 from .report import UNKNOWN
 
@@ -31,6 +32,12 @@ class Mismatch:
     forward: dict = dataclasses.field(default_factory=dict)
     backward: dict = dataclasses.field(default_factory=dict)
     heads: int | None = None  # of the layer, if it has any, to recognise √d by
+    rates: dict = dataclasses.field(default_factory=dict)  # {name: number below one} of the layer
+    # [[(name, number)]] to name a factor by, in place of the sizes of minivit's layers; the first
+    # list that has a name is enough
+    numbers: list = dataclasses.field(default_factory=list)
+    indices: dict = dataclasses.field(default_factory=dict)  # {name: array of integers}
+    always: tuple = ("dy", "x", "y")  # arrays by whose names a cause may always be told
 
 
 def diagnose(mismatch, whole=True):
@@ -73,22 +80,7 @@ def _few_digits(m):
 def _factor(m):
     factor = float((m.analytic * m.numeric).sum()) / (float((m.numeric**2).sum()) or 1.0)
     if factor and m.numeric.size > 1 and fits(m.analytic, factor * m.numeric):
-        return f"it is {_name_of_factor(factor, m)} times what it should be, in every entry"
-
-
-def _name_of_factor(factor, m):
-    """A factor by the name of what it is likely to be: 1/B, √d, −1, …"""
-    sizes = [("B", B) for B in m.x_shape[:1]]
-    if len(m.x_shape) == 3:
-        B, T, D = m.x_shape
-        sizes += [("D", D), ("T", T), ("B·T", B * T), ("√D", D)]
-        sizes += [("√d", D // m.heads)] if m.heads else []
-    known = {"−1": -1.0, "2": 2.0, "½": 0.5}
-    for name, size in sizes:
-        root, value = ("√", size**0.5) if name[0] == "√" else ("", size)
-        known |= {f"{name} = {root}{size}": value, f"1/{name} = 1/{root}{size}": 1 / value}
-    names = [name for name, value in known.items() if math.isclose(factor, value, rel_tol=1e-6)]
-    return " or ".join(names) or f"{factor:.6g}"
+        return f"it is {name_of_factor(factor, m)} times what it should be, in every entry"
 
 
 def _transposed(m):
@@ -148,6 +140,30 @@ def _single_entries(m):
         return f"it is right but for {places}"
 
 
+def _one_in_each_row(m):
+    """All but one entry in each row are right, such as those of the labels."""
+    wrong = misfits(m.analytic, m.numeric)
+    rows, columns = np.nonzero(wrong) if wrong.ndim == 2 else ([], [])
+    if wrong.ndim == 2 and min(wrong.shape) > 2 and np.array_equal(rows, np.arange(len(wrong))):
+        names = [name for name, index in m.indices.items() if np.array_equal(index, columns)]
+        if (columns != columns[0]).any():
+            those = names[0] if names else _places(columns, 0, "")
+            return f"it is right but for one entry in each row, those of {those}"
+
+
+def _repeated(m):
+    """Rows of an index are right, such as of an embedding, but for those that it has twice."""
+    if m.numeric.ndim > 1:
+        wrong = misfits(m.analytic, m.numeric).any(axis=tuple(range(1, m.numeric.ndim)))
+        for name, index in m.indices.items():
+            rows, counts = np.unique(index, return_counts=True)
+            if np.array_equal(np.flatnonzero(wrong), rows[counts > 1]) and (counts == 1).any():
+                return (
+                    f"only the rows that {name} has once are right: an index that comes again must "
+                    "be added again, as np.add.at does"
+                )
+
+
 def _rows(m):
     """Some slices along an axis are right and the others are not; what is wrong with those?"""
     wrong_entries = misfits(m.analytic, m.numeric)
@@ -168,34 +184,6 @@ def _rows(m):
             )
 
 
-def where_it_is_wrong(compared, arrays):
-    """Say beyond which numbers of which array the gradient is wrong, if that tells it from right.
-
-    compared, arrays: at two inputs, pairs (as written, as it should be), and {name: array}
-    """
-    for name in arrays[0]:
-        for part in ("", "−", "|"):
-            borders = [
-                _border(part, array[name], *pair)
-                for pair, array in zip(compared, arrays, strict=True)
-                if name in array
-            ]
-            if len(borders) == 2 and all(borders):
-                label = f"|{name}|" if part == "|" else f"{part}{name}"
-                (most, least), _ = borders
-                return f"it is right where {label} ≤ {most:.3g}, wrong where it is ≥ {least:.3g}"
-
-
-def _border(part, array, analytic, numeric):
-    """(largest number where the gradient is right, smallest where it is wrong), or None."""
-    wrong = misfits(analytic, numeric)
-    itself = np.array_equal(array, analytic)
-    if not itself and array.shape == wrong.shape and wrong.sum() > 1 and wrong.mean() < 0.8:
-        values = {"": array, "−": -array, "|": abs(array)}[part]
-        most, least = values[~wrong].max(), values[wrong].min()
-        return (most, least) if most < least else None
-
-
 def _places(wrong, size, name):
     """Indices in short; those of q, k and v by name."""
     numbers = ", ".join(map(str, wrong[:8])) + (", …" if len(wrong) > 8 else "")
@@ -209,9 +197,14 @@ PLAIN = (_zero, _not_finite, _should_be_zero, _few_digits, _factor)
 ARRANGEMENTS = (_transposed, _moved, _one_mask)
 PARTS = (
     _single_entries,
+    _one_in_each_row,
+    _repeated,
+    terms.softmax_gone_wrong,
+    terms.missing_factor,
     _rows,
     _summed_too_far,
-    terms.missing_factor,
+    terms.uneven_factor,
     terms.missing_term,
     terms.other_product,
+    terms.rest_has_the_wrong_sign,
 )

@@ -16,10 +16,22 @@ import math
 import numpy as np
 
 from ..params import Params
-from .diagnose import Mismatch, diagnose, where_it_is_wrong
-from .inside import all_sublayers, arrays_of, backward_of, gradients_in, replaced, watched
-from .numeric import Slopes, directions_of, fits
+from .adapted import Adapted, names_of
+from .diagnose import Mismatch, diagnose
+from .inside import (
+    all_sublayers,
+    arrays_of,
+    backward_of,
+    gradients_in,
+    locals_of,
+    numbers_of,
+    replaced,
+    watched,
+)  # fmt: skip
+from .numeric import Slopes, fits
+from .observations import forward_arrays, observation, where_it_is_wrong
 from .report import UNKNOWN
+from .steps import inner_gradients
 
 
 def explain(report, layer, slopes, entries):
@@ -43,20 +55,31 @@ def explain(report, layer, slopes, entries):
         _, received_there, causes_there = _causes(layer, elsewhere, there, entries)
         if received and received_there:
             cause = received[1] if received == received_there else UNKNOWN
-            report.upstream = (
-                f"{received[0]} receives a wrong gradient from {type(layer).__name__}: {cause}"
-            )
+            report.upstream = _first_wrong(layer, received[0], cause)
     for name, row in wrong.items():
-        if report.upstream and (name == "x" or name.startswith(behind)):
+        if (
+            report.upstream
+            and not isinstance(layer, Adapted)
+            and (name == "x" or name.startswith(behind))
+        ):
             continue  # it is wrong because of that
         if name in whole:
-            cause = causes[name]
+            cause, both = causes[name], (whole[name], there[name])
             if cause == UNKNOWN or cause != causes_there[name]:
-                cause = _observation(name, layer, (slopes, elsewhere), (whole[name], there[name]))
+                cause = observation(name, layer, (slopes, elsewhere), both)
+            elif whole[name][0].ndim == 1 and cause.startswith("only "):  # what decides which?
+                arrays = forward_arrays(layer, slopes, elsewhere)
+                cause = where_it_is_wrong(both, arrays, names_of(layer)) or cause
         else:
             cause = diagnose(_mismatch(layer, slopes, name, *row.compared), whole=False)
         if cause != UNKNOWN or not report.upstream:
             row.cause = cause
+
+
+def _first_wrong(layer, name, cause):
+    if isinstance(layer, Adapted):
+        return f"{name} is the first gradient inside backward that is wrong: {cause}"
+    return f"{name} receives a wrong gradient from {type(layer).__name__}: {cause}"
 
 
 def _causes(layer, slopes, compared, entries):
@@ -68,7 +91,10 @@ def _causes(layer, slopes, compared, entries):
     """
     forward, backward = arrays_of(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)
     mismatch = functools.partial(_mismatch, layer, slopes, forward=forward, backward=backward)
-    upstream = list(upstream_gradients(layer, slopes, entries))
+    if isinstance(layer, Adapted):
+        upstream = list(inner_gradients(layer, slopes, entries, compared))
+    else:
+        upstream = list(upstream_gradients(layer, slopes, entries))
     wrong = [each for each in upstream if not fits(*each[1:])]
     received = None
     if wrong:
@@ -81,16 +107,37 @@ def _causes(layer, slopes, compared, entries):
         cause = next(matches, None) or diagnose(mismatch(name, analytic, numeric))
         received = name, cause
     causes = {
-        name: diagnose(mismatch(name, analytic, numeric))
+        name: _of_another(name, compared) or diagnose(mismatch(name, analytic, numeric))
         for name, (analytic, numeric) in compared.items()
     }
     return tuple(f"{name}." for name, _, _ in wrong), received, causes
 
 
+def _of_another(name, compared):
+    """The cause, if the gradient is that of another array: two of a shape are mixed up."""
+    analytic, _ = compared[name]
+    for other, (_, numeric) in compared.items():
+        if other != name and analytic.shape == numeric.shape and fits(analytic, numeric):
+            return f"it is the gradient of {other}"
+
+
 def _mismatch(layer, slopes, name, analytic, numeric, **arrays):
     """A wrong gradient of a layer, with what helps to tell the cause."""
-    shown = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None))
-    return Mismatch(analytic, numeric, name=name, **shown, **arrays)
+    own = getattr(layer, "__dict__", {}).items()
+    rates = {key: value for key, value in own if isinstance(value, float) and 1e-3 < value < 1}
+    shown = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None), rates=rates)
+    if isinstance(layer, Adapted):
+        in_forward, in_backward = locals_of(layer, slopes)
+        shown["numbers"] = numbers_of(layer, slopes, in_backward | in_forward)
+        shown["indices"] = {
+            key: each
+            for key, each in in_forward.items()
+            if isinstance(each, np.ndarray) and each.dtype.kind in "iu"
+        }
+    if np.ndim(slopes.dy) == 0:  # that of a loss, without which terms are told
+        analytic, numeric = analytic / slopes.dy, numeric / slopes.dy
+    always = tuple(names_of(layer))
+    return Mismatch(analytic, numeric, name=name, always=always, **shown, **arrays)
 
 
 def _kept(layer, slopes):
@@ -149,77 +196,3 @@ def _gradient_of_output(sub, shape, slopes):
             return slopes.forward(params["all"], x)
 
     return Slopes(forward, params, slopes.x, slopes.dy, slopes.loss).gradient("added")
-
-
-def _observation(name, layer, both_slopes, both_compared):
-    """Where the gradient is right, or what it is the gradient of; or else UNKNOWN.
-
-    both: at the numbers of the check, and at others
-    """
-    slopes, (analytic, _) = both_slopes[0], both_compared[0]
-    arrays = [arrays_of(layer, s.forward, s.params, s.x, s.dy)[0] for s in both_slopes]
-    return (
-        _of_a_part(name, analytic, slopes)
-        or _diagonal(name, analytic, slopes)
-        or where_it_is_wrong(both_compared, arrays)
-        or _right_elsewhere(name, layer, slopes)
-        or UNKNOWN
-    )
-
-
-def _of_a_part(name, gradient, slopes):
-    """The cause, if the gradient of a parameter is that of one image, token or row alone."""
-    for which, i in {"first": 0, "last": -1}.items():
-        for part, chosen in {"image": (i,), "token": (slice(None), i), "row": (i, i)}.items():
-            dy = np.zeros_like(slopes.dy)
-            if name != "x" and len(chosen) < dy.ndim:
-                dy[chosen] = slopes.dy[chosen]
-                if fits(gradient, slopes.with_dy(dy).gradient(name)):
-                    return f"it is the gradient of the {which} {part} alone, not of all of them"
-
-
-def _diagonal(name, gradient, slopes):
-    """The cause, if only the effect of every input on its own output was taken into account."""
-    if name == "x" and slopes.x.shape == slopes.dy.shape:
-        own = np.zeros_like(slopes.x)
-        for index, direction in directions_of(own, "full", own.size, None):
-            own[index] = slopes.with_dy(slopes.dy * direction).central("x", direction)
-        if fits(gradient, own):
-            return (
-                "it uses only the diagonal of the Jacobian: the effect of each number on its own "
-                "output, not on the others in its row"
-            )
-
-
-def _right_elsewhere(name, layer, slopes):
-    """An observation in place of a cause: where the same backward is right."""
-    rng = np.random.default_rng(0)
-    for circumstance, params, inputs in _circumstances(slopes.params, slopes.x):
-        if all(_is_right(name, layer, slopes.forward, params, x, rng) for x in inputs):
-            return f"it is right {circumstance}"
-
-
-def _is_right(name, layer, forward, params, x, rng):
-    try:  # a trial: the layer may take no such input
-        y, cache = forward(params, x)
-        dy = rng.standard_normal(y.shape)
-        gradient = gradients_in(layer, params, dy, cache)[name]
-    except Exception:
-        return False
-    return fits(gradient, Slopes(forward, params, x, dy, None).gradient(name))
-
-
-def _circumstances(params, x):
-    """Yield (a circumstance, parameters, inputs)."""
-    if x.ndim > 1 and len(x) > 1:
-        images = [x[i : i + 1] for i in range(len(x))]
-        yield "for each image alone: look at what mixes the images of a batch", params, images
-    if x.ndim > 2 and x.shape[1] > 1:
-        tokens = [x[:, t : t + 1] for t in range(x.shape[1])]
-        yield "for each token alone: look at what mixes the tokens of an image", params, tokens
-    for name, leaf in params.named():
-        if leaf.ndim == 1:
-            ones = params.astype(np.float64)
-            dict(ones.named())[name][...] = 1
-            yield f"where {name} is 1 everywhere: look at where {name} enters", ones, [x]
-    yield "where x is small: look at the terms that grow with x", params, [1e-9 * x]

@@ -49,7 +49,7 @@ def planted(fault):
     Errors: ValueError if the lines to remove are not in the source, or are in it twice.
     """
     changes = [(function_at(place), diff) for place, diff in fault.change.items()]
-    codes = [(f, f.__code__, _changed(f, diff, fault.name)) for f, diff in changes]
+    codes = [(f, f.__code__, _code_after(f, diff, fault.name)) for f, diff in changes]
     try:
         for function, _, code in codes:
             function.__code__ = code
@@ -64,11 +64,9 @@ def function_at(place):
     return pkgutil.resolve_name(f"minivit.{place}")
 
 
-def _changed(function, diff, name):
-    """The code of the function after the diff, whose hunks are separated by empty lines."""
-    source = textwrap.dedent(inspect.getsource(function))
-    for hunk in diff.strip("\n").split("\n\n"):
-        source = _replaced(source, hunk, name)
+def _code_after(function, diff, name):
+    """The code of the function after the diff."""
+    source = changed(textwrap.dedent(inspect.getsource(function)), diff, name)
     names = function.__code__.co_freevars  # the same closure as before: `super()` needs one
     body = textwrap.indent(source, "    ")
     source = f"def closure({', '.join(names)}):\n{body}\n    return {function.__name__}"
@@ -77,6 +75,16 @@ def _changed(function, diff, name):
     namespace = dict(function.__globals__)
     exec(compile(source, filename, "exec"), namespace)
     return namespace["closure"](*names).__code__
+
+
+def changed(source, diff, name):
+    """A function's source after the diff of a fault; empty lines separate its hunks.
+
+    Errors: ValueError if the lines to remove are not in the source, or are in it twice.
+    """
+    for hunk in diff.strip("\n").split("\n\n"):
+        source = _replaced(source, hunk, name)
+    return source
 
 
 def _replaced(source, hunk, name):

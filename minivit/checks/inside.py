@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .adapted import Adapted, names_of
+
 
 def has_params(layer):
     """Whether a layer has the full protocol; one without parameters has no init."""
@@ -42,10 +44,10 @@ def backward_of(layer):
 
 
 def gradients_in(layer, params, dy, cache):
-    """{name: gradient} of a backward pass, "x" first."""
+    """{name: gradient} of a backward pass, that of x first."""
     grads = params.zeros_like()
     dx = backward_of(layer)(params, dy, cache, grads)
-    return {"x": dx, **dict(grads.named())}
+    return {names_of(layer).x: dx, **dict(grads.named())}
 
 
 class Loss:
@@ -148,12 +150,50 @@ def arrays_of(layer, forward, params, x, dy):
     variables as it returns. Backward: its local variables, likewise. An array with several names
     goes by the first of them.
     """
-    codes = [getattr(method, "__code__", None) for method in (layer.forward, layer.backward)]
+    y, cache, in_forward, in_backward = _pass_seen(layer, forward, params, x, dy)
+    names = names_of(layer)
+    first = [{names.dy: dy, names.x: x, names.y: y}, params.nest, cache, in_forward]
+    known = _new_arrays([n for n in first if isinstance(n, dict)], {}, isinstance(layer, Adapted))
+    return known, _new_arrays([in_backward], known)
+
+
+def numbers_of(layer, slopes, local):
+    """[[(name, number)]] of somebody's code, by which a factor may be told: N, scale, momentum, …
+
+    First its arguments, options and local variables, then the shapes of its arrays; each with √.
+    """
+    arrays = {names_of(layer).x: slopes.x, **dict(slopes.params.named())}
+    shapes = layer.shapes | {
+        f"{name}.shape[{axis}]": size
+        for name, array in arrays.items()
+        for axis, size in enumerate(array.shape)
+        if size > 1
+    }
+    return [
+        [
+            (root + name, value)
+            for root in ("", "√")
+            for name, value in several.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        ]
+        for several in (layer.numbers | local, shapes)
+    ]
+
+
+def locals_of(layer, slopes):
+    """The local variables of forward and of backward as they return, {name: value} each."""
+    return _pass_seen(layer, slopes.forward, slopes.params, slopes.x, slopes.dy)[2:]
+
+
+def _pass_seen(layer, forward, params, x, dy):
+    """y, the cache, and the local variables of forward and of backward as they return."""
+    passes = layer.passes if isinstance(layer, Adapted) else (layer.forward, layer.backward)
+    codes = [getattr(method, "__code__", None) for method in passes]
     local = {}
 
     def watch(frame, event, _):
         if event == "return" and frame.f_code in codes:
-            local[frame.f_code] = dict(frame.f_locals)
+            local[frame.f_code] = {name: array_of(each) for name, each in frame.f_locals.items()}
 
     profiler = sys.getprofile()
     sys.setprofile(watch)
@@ -162,19 +202,25 @@ def arrays_of(layer, forward, params, x, dy):
         backward_of(layer)(params, dy, copy.deepcopy(cache), params.zeros_like())
     finally:
         sys.setprofile(profiler)
-    in_forward, in_backward = (local.get(code, {}) for code in codes)
-    first = [{"dy": dy, "x": x, "y": y}, params.nest, cache, in_forward]
-    known = _new_arrays([nest for nest in first if isinstance(nest, dict)], {})
-    return known, _new_arrays([in_backward], known)
+    return y, cache, *(local.get(code, {}) for code in codes)
 
 
-def _new_arrays(nests, known):
-    """The float arrays of dicts, except those that are known, by name or value, or come twice."""
+def array_of(value):
+    """A tensor of PyTorch as an array of the same memory, and everything else as it is."""
+    return value.detach().numpy() if hasattr(value, "detach") else value
+
+
+def _new_arrays(nests, known, inner=False):
+    """The float arrays of dicts, except those that are known, by name or value, or come twice.
+
+    inner: keep a second array of the same name, as "inner" so and so, such as x of a Function that
+        is only a part of the forward
+    """
     new = {}
     for name, array in (item for nest in nests for item in nest.items()):
         others = known | new
         is_float = isinstance(array, np.ndarray) and array.dtype.kind == "f"
         equal = is_float and any(np.array_equal(array, other) for other in others.values())
-        if is_float and name not in others and not equal:
-            new[name] = array
+        if is_float and not equal and (inner or name not in others):
+            new[f"inner {name}" if name in others else name] = array
     return new

@@ -148,7 +148,31 @@ class Slopes:
 
     def _array(self, name, dtype):
         params, x = self.copies[dtype]
-        return x if name == "x" else dict(params.named())[name]
+        return dict(params.named()).get(name, x)
+
+
+def constant_names(params):
+    """The names of arrays whose numbers are all the same, which hides errors."""
+    return [name for name, leaf in params.named() if leaf.size > 1 and np.ptp(leaf) == 0]
+
+
+def why_not_analytic(forward, params, x):
+    """Say why slopes by the complex step are not those of central differences, or return None."""
+    rng = np.random.default_rng(0)
+    y, _ = forward(params, x)
+    slopes = Slopes(forward, params, x, rng.standard_normal(y.shape), None)
+    for array, name in [(x, "x"), *((leaf, name) for name, leaf in params.named())]:
+        if not array.size:
+            continue
+        ((_, direction), _) = directions_of(array, "directional", 0, rng)
+        try:
+            exact = float(slopes.complex(name, direction))
+        except Exception as error:  # whatever somebody's code does with complex numbers
+            return f"{type(error).__name__}: {error}"
+        close = float(slopes.central(name, direction))
+        if not abs(exact - close) <= 1e-5 * abs(close) + 1e-8:
+            return "its real part alone depends on them"
+    return None
 
 
 def directions_of(array, mode, entries, rng):

@@ -4,11 +4,12 @@ import contextlib
 
 import numpy as np
 
+from .adapted import Adapted, names_of
 from .inside import backward_of, sublayers, takes_rng
 from .numeric import rounding_of, shaken
 
 
-def refuse(layer, x, params):
+def refuse(layer, x, params, others=()):
     """Raise TypeError for what is not a layer, an input or parameters."""
     if isinstance(layer, type):
         raise TypeError(
@@ -19,7 +20,13 @@ def refuse(layer, x, params):
         raise TypeError(
             f"gradcheck: {type(layer).__name__} has no {' and no '.join(missing)}; expected a "
             "layer with init(rng, dtype), forward(params, x) and backward(params, dy, cache, "
-            "grads), or without parameters forward(x) and backward(dy, cache)"
+            "grads), or without parameters forward(x) and backward(dy, cache); or other code in a "
+            "form that help(minivit.gradcheck) shows"
+        )
+    if others:
+        raise TypeError(
+            f"gradcheck: {type(layer).__name__} is a layer of minivit's protocol, which takes one "
+            "input x and adds its gradients to grads; it has no other arguments and no order"
         )
     if x.dtype.kind != "f" or x.size == 0:
         raise TypeError(
@@ -33,6 +40,15 @@ def refuse(layer, x, params):
         )
 
 
+def refuse_params(params):
+    """Raise TypeError for parameters of what is no layer of the protocol."""
+    if params is not None:
+        raise TypeError(
+            "gradcheck: params are for layers of minivit's protocol; other code is checked at the "
+            "arrays that it is given, or that it holds"
+        )
+
+
 def without_rng(layer):
     """The names of layers inside that take an rng, in a layer that takes none to pass on."""
     names = []
@@ -43,9 +59,9 @@ def without_rng(layer):
     return names
 
 
-def output_of(forward, params, x, report):
+def output_of(layer, forward, params, x, report):
     """Return y, or None, with a problem in the report, if y cannot be compared with anything."""
-    with _unchanged("forward", {"x": x, "params": params.flat}, report):
+    with _unchanged("forward", _arguments_of(layer, params, x), report):
         output = forward(params, x)
     if not isinstance(output, tuple) or len(output) != 2 or not hasattr(output[0], "dtype"):
         kind = type(output[0] if isinstance(output, tuple) and output else output).__name__
@@ -62,12 +78,25 @@ def output_of(forward, params, x, report):
     if not np.isfinite(y).all():
         report.problem("forward returns numbers that are not finite")
     elif not np.array_equal(y, again):
-        report.problem("two forward passes differ: draw random numbers from an argument rng only")
+        report.problem(
+            "two forward passes differ: "
+            + (
+                "np.random and random are seeded before each pass, but it draws from elsewhere"
+                if isinstance(layer, Adapted)
+                else "draw random numbers from an argument rng only"
+            )
+        )
     elif not np.array_equal(y, returned):
         report.problem("the next forward pass overwrites y: return a fresh array")
     elif _moves_in_steps(forward, params, x, y):
         report.problem("forward does not notice changes of 1e-10: somewhere it computes in float32")
     return None if report.problems else y
+
+
+def _arguments_of(layer, params, x):
+    """{name: array} of what no pass may change in place."""
+    of_params = dict(params.named()) if isinstance(layer, Adapted) else {"params": params.flat}
+    return {names_of(layer).x: x, **of_params}
 
 
 def _other(x):
@@ -81,7 +110,10 @@ def _moves_in_steps(forward, params, x, y):
     float32 rounds changes of 1e-10 away, and keeps those of 1e-6. What does not move at all, such
     as the softmax of a single number, is no sign of it, nor what moves too little for float64.
     """
-    coarse, _ = forward(params.astype(np.float32), x.astype(np.float32))
+    try:
+        coarse, _ = forward(params.astype(np.float32), x.astype(np.float32))
+    except Exception:  # what takes float64 alone does not compute in float32
+        return False
     hidden = 1e-12 * abs(y).max() + rounding_of(coarse, y, float(np.finfo(np.float32).eps))
     changes = (
         lambda size: (params, shaken(x, size)),
@@ -96,7 +128,8 @@ def _moves_in_steps(forward, params, x, y):
 
 
 def gradients_of(layer, forward, params, x, dy, report):
-    """Return {name: hand-written gradient}, "x" first; report how backward breaks the protocol."""
+    """Return {name: hand-written gradient}, x's first; report how backward breaks the protocol."""
+    names, theirs = names_of(layer), isinstance(layer, Adapted)
 
     def other_pass():
         with contextlib.suppress(ValueError):  # the layer may refuse such an input
@@ -107,23 +140,25 @@ def gradients_of(layer, forward, params, x, dy, report):
         _, cache = forward(params, x)
         if between:
             between()
-        arguments = {"dy": dy, "params": params.flat, "the cache": cache}
+        arguments = {names.dy: dy, **_arguments_of(layer, params, x), "the cache": cache}
         with _unchanged("backward", arguments, report):
             dx = backward_of(layer)(params, dy, cache, grads)
         for name, leaf in grads.named():
-            if leaf.base is not grads.flat:
+            if leaf.base is not grads.flat and not theirs:
                 report.problem(f"backward replaces grads {name!r}; it must add to it with +=")
-        return {"x": dx, **dict(grads.named())}
+        return {names.x: dx, **dict(grads.named())}
 
     gradients = backward(params.zeros_like())
-    dx = gradients["x"]
+    dx = gradients[names.x]
     if not isinstance(dx, np.ndarray):
-        kind = type(gradients.pop("x")).__name__
-        report.problem(f"backward returns {kind}; it must return dx, an array of x's shape")
+        kind = type(gradients.pop(names.x)).__name__
+        report.problem(
+            f"backward returns {kind}; it must return d{names.x}, an array of {names.x}'s shape"
+        )
         return gradients
     if dx.dtype != np.float64:
         report.problem(f"backward returns {dx.dtype} for float64: too few digits to compare")
-    gradients["x"] = dx.copy()
+    gradients[names.x] = dx.copy()
     if not _same(gradients, backward(params.zeros_like())):
         report.problem(
             "two backward passes differ: backward must use what forward drew (such as a mask in "
@@ -132,10 +167,10 @@ def gradients_of(layer, forward, params, x, dy, report):
     elif not _same(gradients, backward(params.zeros_like(), between=other_pass)):
         report.problem(
             "another pass before backward changes the gradients: what backward needs belongs in "
-            "the cache, not on self"
+            f"the cache, not {'in a global variable' if theirs else 'on self'}"
         )
-    elif other_pass() or not _same(gradients, {"x": dx}):
-        report.problem("the next backward pass overwrites dx: return a fresh array")
+    elif other_pass() or not _same(gradients, {names.x: dx}):
+        report.problem(f"the next backward pass overwrites d{names.x}: return a fresh array")
     elif not report.problems:
         start = params.of(np.random.default_rng(0).standard_normal(params.flat.shape))
         grads = params.of(start.flat.copy())
@@ -148,7 +183,7 @@ def gradients_of(layer, forward, params, x, dy, report):
                 report.problem(f"backward assigns grads {name!r}; it must add to it with +=")
             else:
                 report.problem(f"what backward adds to grads {name!r} depends on what is in it")
-    shapes = {"x": x.shape} | {name: leaf.shape for name, leaf in params.named()}
+    shapes = {names.x: x.shape} | {name: leaf.shape for name, leaf in params.named()}
     for name in [name for name in gradients if gradients[name].shape != shapes[name]]:
         report.problem(
             f"the gradient of {name} has shape {gradients.pop(name).shape}, but {name} has shape "

@@ -57,7 +57,7 @@ class Report:
         """The most likely causes, a line for each; arrays with the same cause share one."""
         lines = [self.upstream] if self.upstream else []
         causes = {}
-        for row in sorted(self.rows, key=lambda row: row.cause == UNKNOWN):  # unknown ones last
+        for row in sorted(self.rows, key=_doubt):
             if row.cause:
                 causes.setdefault(row.cause, []).append(row.name)
         lines += [f"{_short(names)}: {cause}" for cause, names in causes.items()]
@@ -104,6 +104,11 @@ class Report:
         elif wrong:
             lines.append(f"Not right: {_short(wrong)}.")
         return lines
+
+
+def _doubt(row):
+    """How little a row's cause says: it comes after those that say more."""
+    return 2 if row.cause == UNKNOWN else (row.cause or "").startswith("it is right ")
 
 
 def _short(names):

@@ -35,6 +35,11 @@ class WithoutW(LayerNorm):
         return super().backward({"w": np.ones(5), "b": 0}, dy, cache, grads)
 
 
+class Swapped(LayerNorm):
+    def backward(self, params, dy, cache, grads):
+        return super().backward(params, dy, cache, {"w": grads["b"], "b": grads["w"]})
+
+
 class BatchMixed(Softmax):
     def backward(self, dy, cache):
         dx = super().backward(dy, cache)
@@ -58,6 +63,8 @@ class Cubic(GELU):
         (OfOneImage(np.s_[-1:, -1:]), "w", "of the last row alone"),
         (Diagonal(), "x", "it uses only the diagonal of the Jacobian"),
         (WithoutW(5), "x", "it is right where w is 1 everywhere"),
+        (Swapped(5), "w", "it is the gradient of b"),
+        (Swapped(5), "b", "it is the gradient of w"),
         (BatchMixed(), "x", "it is right for each image alone: look at what mixes the images"),
         (Cubic(), "x", "it is right where x is small: look at the terms that grow with x"),
     ],

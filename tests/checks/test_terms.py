@@ -20,8 +20,8 @@ BACKWARD = {"average": RNG.standard_normal((3, 4, 1)), "dx": RIGHT}
     [
         (terms.missing_factor, RIGHT, RIGHT * W, "the factor w is missing"),
         (terms.missing_factor, RIGHT * RSTD, RIGHT, "the factor rstd appears once too often"),
-        (terms.missing_factor, RIGHT * [1, 2, 3, 4, 5], RIGHT, "each feature is off by a factor"),
-        (terms.missing_factor, RIGHT * RSTD**2, RIGHT, "each row is off by a factor of its own"),
+        (terms.uneven_factor, RIGHT * [1, 2, 3, 4, 5], RIGHT, "each feature is off by a factor"),
+        (terms.uneven_factor, RIGHT * RSTD**2, RIGHT, "each row is off by a factor of its own"),
         (terms.missing_factor, RIGHT + 1, RIGHT, None),
         (terms.missing_factor, W, RIGHT[0, 0], None),
         (terms.missing_factor, DY, DY * X, "the factor x is missing"),
@@ -36,13 +36,15 @@ BACKWARD = {"average": RNG.standard_normal((3, 4, 1)), "dx": RIGHT}
         (terms.missing_term, RIGHT - RNG.standard_normal((3, 1, 5)), RIGHT, "constant along axis"),
         (terms.missing_term, RIGHT + RNG.standard_normal((3, 4, 1)) * X, RIGHT, "a multiple of x"),
         (terms.missing_term, RIGHT**2, RIGHT, None),
+        (terms.rest_has_the_wrong_sign, X * W - RIGHT, X * W + RIGHT, "the term in x · w has"),
+        (terms.rest_has_the_wrong_sign, -RIGHT, X * W, None),
         (terms.other_product, DY * X * W, RIGHT, "it is dy · x · w"),
         (terms.other_product, DY @ MATRIX, DY @ MATRIX.T,
          "it is dy @ matrix; it should be dy @ matrixᵀ"),
         (terms.other_product, X.reshape(12, 5).T @ DY.reshape(12, 5), MATRIX, "xᵀ @ dy"),
         (terms.other_product, -DY.sum(axis=(0, 1)), W, "it is −Σ dy"),
         (terms.other_product, X.mean(axis=(0, 1)), W**2, "0.0833333 · Σ x"),
-        (terms.other_product, RIGHT**2, RIGHT, None),
+        (terms.other_product, RIGHT**2 + 1, RIGHT, None),
     ],
 )  # fmt: skip
 def test_a_term_is_found(cause, analytic, numeric, expected):
