@@ -14,7 +14,9 @@ from minivit.backend import is_of_gpu
 
 from .streams import reliable
 
-EXPECTED = (ValueError, OSError, ImportError, FloatingPointError, MemoryError)
+EXPECTED = (
+    ValueError, OSError, ImportError, FloatingPointError, MemoryError, NotImplementedError,
+)  # fmt: skip
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):

@@ -84,6 +84,11 @@ train_images shapes --resume runs/images
 train_images shapes --image-size 1 2 3
 write_backward vit
 write_backward softmax --file nowhere/x.py
+write_backward
+write_backward softmax --grade folder
+write_backward cross_entropy --train
+write_backward --grade folder --csv nowhere/x.csv
+write_backward --grade folder --seed -1
 """
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("jupytext")
@@ -150,7 +151,7 @@ def exercises():
 
 def printed(*codes):
     text, names = io.StringIO(), {}
-    with contextlib.redirect_stdout(text):
+    with contextlib.redirect_stdout(text), np.printoptions():  # which a notebook sets
         for code in codes:
             exec(re.sub(r"^%.*$", "", code, flags=re.MULTILINE), names)
     return text.getvalue()
