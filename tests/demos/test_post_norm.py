@@ -27,6 +27,7 @@ def test_prints_a_row_for_each_kind(capsys, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_post_norm_learns_with_warm_up_and_not_without(capsys, monkeypatch):
     monkeypatch.setattr(post_norm, "SEEDS", 1)
     post_norm.main([])

@@ -28,6 +28,7 @@ def test_the_page_shows_the_row_of_a_rule_and_what_it_misses(name):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_page_shows_the_tables():
     shown = "\n".join(page())
     for line in other_checks.tables():

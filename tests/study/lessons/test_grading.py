@@ -129,6 +129,7 @@ def test_a_forged_report_does_not_hide_a_gradient_that_is_assigned(tmp_path):
     assert graded.cause and graded.arrays == {"x": True, "pos": False}
 
 
+@pytest.mark.slow
 def test_arrays_count_if_only_the_explanation_takes_too_long(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "CPU", 4)
     wait = "\nimport minivit.study.lessons.trials as t\nimport sys\n"

@@ -62,6 +62,7 @@ def test_a_sample_of_the_hostile_ones_is_refused_and_the_others_get_their_due(tm
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_every_hostile_one_is_refused_in_its_time(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "CPU", 6)
     monkeypatch.setattr(process, "WALL", 30)
