@@ -79,7 +79,7 @@ def grade_all(options):
         rows.append(row)
         print(line_of(row, found), flush=True)
     for path in others:
-        print(f"not graded, as its name is not that of an exercise: {path}")
+        print(f"not graded: {path}; expected a name that ends in softmax_backward.py or the like")
     if options.json:
         write_json(options.json, rows)
     if options.csv:
@@ -103,7 +103,8 @@ def write_or_grade(options):
         if file != default:
             raise FileNotFoundError(f"there is no {file}; {begin} writes the exercise to {default}")
         write_file(file, (repair if layer in REPAIRS else exercise)(layer, again).encode())
-        print(f"Written: {file}. Fill in its backward, then run the same command again.")
+        task = "Mend its bug" if layer in REPAIRS else "Fill in its backward"
+        print(f"Written: {file}. {task}, then run the same command again.")
         return 0
     if not file.is_file():  # Python would wait for a pipe
         raise OSError(f"{file} is a folder or a device; expected the exercise, a Python file")
