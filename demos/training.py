@@ -43,34 +43,35 @@ class Data(NamedTuple):
     started: dict
 
 
-def train(demo, options, load, start=None):
+def train(demo, options, load, start=None, **more):
     """Start a run or resume one; train, test, and leave a complete folder, which is returned.
 
     It does so even if nobody reads what it prints.
 
     load(options) -> (Data, what `start` needs: for a new model the generator of its first weights)
     start(options, data, that, device) -> its Progress, at first; without it, `new_model`
+    more: what is done instead of `test` in the end, and after each epoch, see `train_and_test`
     The device is not a setting of a run, which may be resumed on another.
     """
     with unread():
         device = usable_device(options.device)
         del options.device
         if options.resume is not None:
-            return resume(demo, options, load, device, start)
+            return resume(demo, options, load, device, start, **more)
         data, progress, started = set_up(options, load, device, start)
         with Run.start(options.run, started, progress) as run:
-            train_and_test(demo, options, run, progress, data, device)
+            train_and_test(demo, options, run, progress, data, device, **more)
         return run.folder
 
 
-def resume(demo, options, load, device, start):
+def resume(demo, options, load, device, start, **more):
     """Resume a run, train and test it; return its folder."""
     with Run.open(options.resume) as run:
         options = started_options(run, options)
         data, progress, started = set_up(options, load, device, start)
         for reason in run.resume(progress, started):
             print(f"{demo}: not used: {reason}", file=sys.stderr)
-        train_and_test(demo, options, run, progress, data, device)
+        train_and_test(demo, options, run, progress, data, device, **more)
     return run.folder
 
 
@@ -142,7 +143,11 @@ def of_folder(demo, folder, images):
     return Data(*splits.values(), images.classes, started)
 
 
-def train_and_test(demo, options, run, progress, data, device):
+def train_and_test(demo, options, run, progress, data, device, finish=None, after_epoch=None):
+    """Train, and end with `test`, or `finish` of the same arguments.
+
+    after_epoch(folder, progress, data) is called after each epoch.
+    """
     where = [] if device == "cpu" else ["--device", device]
     resume = command(demo, "--resume", run.folder, *where)
     shards = options.shards if device == "cpu" else 1
@@ -160,8 +165,12 @@ def train_and_test(demo, options, run, progress, data, device):
             progress, data.train, data.validation, checkpoint_every=options.checkpoint_every,
             augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
             batch_size=options.batch_size, shards=shards, patience=options.patience,
+            keep_tokens=getattr(options, "keep_tokens", None),
+            after_epoch=after_epoch and (lambda at: after_epoch(run.folder, at, data)),
         )  # fmt: skip
-        test(run.folder, options, progress.best_classifier(), progress, data, device, shards)
+        (finish or test)(
+            run.folder, options, progress.best_classifier(), progress, data, device, shards
+        )
 
 
 @contextlib.contextmanager

@@ -27,10 +27,18 @@ def add_options(parser, quick, **defaults):
     add("--drop-path", type=float, default=0.0, help="share of branches dropped in the last block")
     quick_help = f"{quick} epochs: less accurate, in about a quarter of the time"
     add("--quick", dest="epochs", action="store_const", const=quick, help=quick_help)
-    add("--optimizer", choices=OPTIMIZERS, default="muon", help="rule that updates the weights")
+    keep_help = "share of the tokens kept in the first two thirds of the epochs, to be faster"
+    add("--keep-tokens", type=float, metavar="SHARE", help=keep_help)
+    add_optimizer(parser)
+    parser.set_defaults(**defaults)
+
+
+def add_optimizer(parser):
+    """The options of the training of a new model."""
+    optimizer_help = "rule that updates the weights"
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="muon", help=optimizer_help)
     lr_help = "peak learning rate; without one, muon 0.02, adamw and adam 6e-3, sgd 0.2"
     add_training(parser, lr_help)
-    parser.set_defaults(**defaults)
 
 
 def add_training(parser, lr_help):

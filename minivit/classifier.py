@@ -62,9 +62,9 @@ class Classifier:
         self.model, self.params, self.normalize = model, params, normalize
         self.classes, self.framing = list(classes), framing
 
-    def with_params(self, params: Params) -> "Classifier":
-        """Return a classifier that differs in its parameters only."""
-        return Classifier(self.model, params, self.normalize, self.classes, self.framing)
+    def with_params(self, params: Params) -> Self:
+        """Return one that differs in its parameters only."""
+        return type(self)(self.model, params, self.normalize, self.classes, self.framing)
 
     def logits(self, images: Iterable[np.ndarray], mapper: Callable = map) -> np.ndarray:
         """Return the logits of raw images, (n, K), on the CPU, in the parameters' dtype.
@@ -158,12 +158,16 @@ class Classifier:
         """Write weights.safetensors and config.json, each whole or not at all, and their sums."""
         folder = Path(folder)
         self.params.to("cpu").save(folder / "weights.safetensors", write_summed)
-        config = {
+        write_json(folder / "config.json", self.config, write_summed)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json says."""
+        return {
             "model": self.model.config,
             "preparation": preparation.as_dict(self.normalize, self.framing),
             "classes": self.classes,
         }
-        write_json(folder / "config.json", config, write_summed)
 
     @classmethod
     def load(cls, folder: str | os.PathLike, device: str = "cpu") -> Self:
@@ -189,10 +193,9 @@ class Classifier:
             raise ValueError(f"{error}. {REMEDY}") from error
         summed = expect_undamaged(folder, config_file.name, weights_file.name)
         try:
-            _expect_no_larger(config["model"], weights)
-            model = ViT(**config["model"])
+            model = cls.model_of(config, weights)
             normalize, framing = preparation.of_dict(config["preparation"])
-            classes = _class_names(config["classes"], model.config["classes"])
+            classes = _class_names(config["classes"], model.config.get("classes", 0))
         except KeyError as error:
             raise ValueError(
                 f"{config_file} does not describe a model: it has no {error}"
@@ -208,6 +211,14 @@ class Classifier:
                 stacklevel=2,
             )
         return cls(model, params.to(device), normalize, classes, framing)
+
+    @staticmethod
+    def model_of(config: dict[str, Any], weights: Params) -> Any:
+        """Return the model that config.json describes, unless it is larger than its weights."""
+        if "objective" in config:
+            raise ValueError("it has no classes: it was pre-trained, and is to be fine-tuned")
+        expect_no_larger(config["model"], weights)
+        return ViT(**config["model"])
 
 
 def expect_finite(answer: np.ndarray, prepared: Callable[[], np.ndarray], params: Params) -> None:
@@ -231,7 +242,7 @@ def expect_finite(answer: np.ndarray, prepared: Callable[[], np.ndarray], params
     )
 
 
-def _expect_no_larger(sizes, weights):
+def expect_no_larger(sizes, weights):
     """Refuse a model that is larger than its weights, before memory is taken for it."""
     if not isinstance(sizes, dict):
         raise ValueError(f"expected its sizes by name, got {str(sizes)[:40]}")

@@ -13,7 +13,7 @@ from ..layers import Identity
 from ..losses import cross_entropy
 from ..models import ViT
 from ..params import Params
-from .inside import all_sublayers, sublayers, takes_rng
+from .inside import all_sublayers, takes_rng
 from .masks import mask_fault
 from .numeric import random_params
 from .report import Findings
@@ -146,7 +146,7 @@ def _wrong_masks(model, rng):
 def _dropouts(model):
     """[(name, dropout)] of every dropout inside."""
     inside = list(all_sublayers(model))
-    return [(name, sub) for name, sub in inside if takes_rng(sub) and not list(sublayers(sub))]
+    return [(name, sub) for name, sub in inside if takes_rng(sub) and hasattr(sub, "rate")]
 
 
 def _silent_dropouts(model, params, images):

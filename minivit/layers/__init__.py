@@ -2,9 +2,10 @@
 
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
 class_token, positions, pool; then the variants gelu_exact, layer_scale, pre_logits, post_norm,
-sinusoids and identity; then convolution, halve and stage, which do without attention. (Small
-helpers: initial for initial values, sums for sums and means as products, keys_first for a product
-in another order of memory, refusals for the checks of sizes and shapes.)
+sinusoids and identity; then keep_tokens, fill_tokens and twice, for models that see a part of an
+image; then convolution, halve and stage, which do without attention. (Small helpers: initial for
+initial values, sums for sums and means as products, keys_first for a product in another order of
+memory, refusals for the checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -33,6 +34,7 @@ The legend, for every shape in this folder:
        with a class token        d  width of a head, D / h        P, Q  height, width of a patch
     R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / Q)
        of a batch, B · T         L  blocks (depth)                K     classes
+    M  tokens that are kept
     d_in, d_out  widths of a linear map, before and after; S of a hidden layer before the head
 """
 
@@ -41,10 +43,12 @@ from .block import PreNormBlock
 from .class_token import ClassToken
 from .convolution import Convolution
 from .dropout import Dropout
+from .fill_tokens import FillTokens
 from .gelu import GELU
 from .gelu_exact import ExactGELU
 from .halve import Halve
 from .identity import Identity
+from .keep_tokens import KeepTokens
 from .layer_scale import LayerScale
 from .layernorm import LayerNorm
 from .linear import Linear
@@ -57,6 +61,7 @@ from .pre_logits import PreLogits
 from .sinusoids import SinusoidalPositions, SinusoidalPositions2D
 from .softmax import Softmax
 from .stage import Stage
+from .twice import Twice
 
 __all__ = [
     "GELU",
@@ -66,9 +71,11 @@ __all__ = [
     "Convolution",
     "Dropout",
     "ExactGELU",
+    "FillTokens",
     "FirstToken",
     "Halve",
     "Identity",
+    "KeepTokens",
     "LayerNorm",
     "LayerScale",
     "Linear",
@@ -83,4 +90,5 @@ __all__ = [
     "SinusoidalPositions2D",
     "Softmax",
     "Stage",
+    "Twice",
 ]

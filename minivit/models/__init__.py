@@ -2,6 +2,8 @@
 
 from .cnn import CNN
 from .encoder import Encoder
+from .masked import Masked
+from .permutation import Permutation
 from .vit import ViT
 
-__all__ = ["CNN", "Encoder", "ViT"]
+__all__ = ["CNN", "Encoder", "Masked", "Permutation", "ViT"]

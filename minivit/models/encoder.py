@@ -13,6 +13,7 @@ from ..layers import (
     ClassToken,
     Dropout,
     Identity,
+    KeepTokens,
     LayerNorm,
     Patches,
     Positions,
@@ -28,12 +29,12 @@ from ..params import Nest, Params
 class Encoder:
     """Patches become tokens, and blocks let them talk to each other.
 
-        images → patches (→ class token) → positions → dropout → blocks → layer norm → tokens
+        images → patches (→ class token) → positions (→ kept) → dropout → blocks → ln → tokens
 
     Params   patches {w, b}, cls (D,), pos (T, D), blocks [ln1, attn, ls1, ln2, mlp, ls2],
              ln {w, b}; without cls or pos if there are none, ln empty if norm="post"
-    Forward  images (B, H, W, C), normalised floats -> tokens (B, T, D)
-    Cache    patches, cls, pos, dropout, blocks, ln: the caches of the layers
+    Forward  images (B, H, W, C), normalised floats -> tokens (B, T, D), or (B, M, D) of M `places`
+    Cache    patches, cls, pos, kept, dropout, blocks, ln: the caches of the layers
 
     Arguments
         image_size:  pixels, one number for a square or (height, width)
@@ -113,6 +114,7 @@ class Encoder:
             self.pos = SinusoidalPositions2D(rows, columns, dim, class_token)
         else:
             self.pos = Identity()
+        self.kept = KeepTokens()
         self.dropout = Dropout(dropout)
         sizes = dict(dim=dim, heads=heads, mlp_dim=mlp_dim, eps=eps, activation=activation)
         rates = [
@@ -163,18 +165,21 @@ class Encoder:
         rng: "np.random.Generator | None" = None,
         *,
         keep: bool = True,
+        places: Array | None = None,
     ) -> tuple[Array, Any]:
         """Return tokens (B, T, D) and the cache for `backward`.
 
-        rng:  a np.random.Generator, for training with dropout or stochastic depth; without it
-              nothing is left out
-        keep: False for evaluation: each block's cache is dropped at once
+        rng:    a np.random.Generator, for training with dropout or stochastic depth; without it
+                nothing is left out
+        keep:   False for evaluation: each block's cache is dropped at once
+        places: of the tokens that go through the blocks (keep_tokens.py); without it, all do
         """
         expect_like(type(self).__name__, "images", images, params["patches"]["w"])
         cache: dict[str, Any] = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)
         x, cache["cls"] = self.cls.forward(params, x)  # (B, T, D)
         x, cache["pos"] = self.pos.forward(params, x)  # (B, T, D)
+        x, cache["kept"] = self.kept.forward(x, places=places)  # (B, T, D)
         x, cache["dropout"] = self.dropout.forward(x, rng)  # (B, T, D)
         for block, block_params in zip(self.blocks, params["blocks"], strict=True):
             x, block_cache = block.forward(block_params, x, rng)  # (B, T, D)
@@ -196,6 +201,7 @@ class Encoder:
         for block, block_params, block_cache, block_grads in reversed(list(blocks)):
             dx = block.backward(block_params, dx, block_cache, block_grads)  # (B, T, D)
         dx = self.dropout.backward(dx, cache["dropout"])  # (B, T, D)
+        dx = self.kept.backward(dx, cache["kept"])  # (B, T, D)
         dx = self.pos.backward(params, dx, cache["pos"], grads)  # (B, T, D)
         dx = self.cls.backward(params, dx, cache["cls"], grads)  # (B, N, D)
         dimages = self.patches.backward(params["patches"], dx, cache["patches"], grads["patches"])

@@ -83,9 +83,13 @@ class ViT(Encoder):
         rng: "np.random.Generator | None" = None,
         *,
         keep: bool = True,
+        places: Array | None = None,
     ) -> tuple[Array, Any]:
-        """Return logits (B, K) and the cache for `backward`, or None with `keep=False`."""
-        tokens, cache = super().forward(params, images, rng, keep=keep)  # (B, T, D)
+        """Return logits (B, K) and the cache for `backward`, or None with `keep=False`.
+
+        places: of the tokens that go through the blocks, with the class token's, 0, first
+        """
+        tokens, cache = super().forward(params, images, rng, keep=keep, places=places)  # (B, T, D)
         pooled, cache["pool"] = self.pool.forward(tokens)  # (B, D)
         normed, cache["pooled_ln"] = self.pooled_ln.forward(params["pooled_ln"], pooled)  # (B, D)
         features, cache["pre_logits"] = self.pre_logits.forward(params["pre_logits"], normed)

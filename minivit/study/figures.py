@@ -170,3 +170,17 @@ def step_sweep(steps, errors, name):
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def strips(rows, title):
+    """A figure with a strip of images in each row; rows: {what it shows: its pixels}."""
+    H, W = next(iter(rows.values())).shape[:2]
+    height = 9 * H / W + 0.05
+    figure = Figure(figsize=(10, height * len(rows) + 0.5), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for axes, (name, pixels) in zip(grid, rows.items(), strict=True):
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
+        axes.set(xticks=[], yticks=[])
+        axes.set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
+    return figure

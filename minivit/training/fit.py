@@ -32,6 +32,7 @@ def fit(
     warmup_share=0.05,
     clip=1.0,
     smoothing=0.0,
+    keep_tokens=None,
     seed=0,
     shards=None,
     patience=None,
@@ -48,6 +49,8 @@ def fit(
         warmup_share:      the share of all steps, from 0 to 1, in which the rate rises
         clip:              largest global norm of the gradients
         smoothing:         of the labels, see cross_entropy
+        keep_tokens:       share of each image's tokens that are kept for the first two thirds of
+                           the epochs (keep_tokens.py), which makes these faster; None for all
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
         shards:            parts into which a step is split, for `workers` on as many cores as
@@ -69,7 +72,7 @@ def fit(
     epochs, batch_size, shards = positive_integers(
         "fit", epochs=epochs, batch_size=batch_size, shards=shards
     )
-    _check(train, validation, warmup_share, patience, on_gpu and shards > 1)
+    _check(train, validation, warmup_share, keep_tokens, patience, on_gpu and shards > 1)
     params, optimizer, first = progress.params, progress.optimizer, progress.steps
     count = len(train.labels)
     steps_per_epoch = math.ceil(count / batch_size)
@@ -79,8 +82,8 @@ def fit(
     options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
     coming = ahead(batches(train, **options))
     seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
-    how = dict(unit=" images", unit_scale=True, leave=False, disable=None)
-    bar = tqdm(total=epochs * count, initial=seen, **how)
+    look = dict(unit=" images", unit_scale=True, leave=False, disable=None)
+    bar = tqdm(total=epochs * count, initial=seen, **look)
     began = time.perf_counter() - progress.seconds
     with (
         workers(processes_for(shards, batch_size), progress.classifier.model, params) as run,
@@ -94,9 +97,9 @@ def fit(
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
                 break
             rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
-            loss, accuracy, norm = _gradients(
-                progress, batch, grads, rngs, augment, smoothing, clip, run
-            )
+            early = step < steps_per_epoch * (2 * epochs // 3)
+            how = dict(smoothing=smoothing, keep_tokens=keep_tokens if early else None)
+            loss, accuracy, norm = _gradients(progress, batch, grads, rngs, augment, how, clip, run)
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
             optimizer.lr = rate
             optimizer.step(grads)
@@ -130,7 +133,7 @@ def fit(
     return progress.rows
 
 
-def _check(train, validation, warmup_share, patience, split_on_gpu):
+def _check(train, validation, warmup_share, keep_tokens, patience, split_on_gpu):
     """Raise ValueError for settings that cannot work."""
     if split_on_gpu:
         raise ValueError("fit: on a GPU a step is not split over processes; expected shards=1")
@@ -142,18 +145,23 @@ def _check(train, validation, warmup_share, patience, split_on_gpu):
                 f"fit: {name} has {len(split.images)} images and {len(split.labels)} labels; "
                 "expected a label for each, and at least one"
             )
+    if keep_tokens is not None and not 0 < keep_tokens <= 1:
+        raise ValueError(
+            f"fit: keep_tokens is a share of the tokens, more than 0 and at most 1, got "
+            f"{keep_tokens!r}"
+        )
     if not 0 <= warmup_share <= 1:
         raise ValueError(
             f"fit: warmup_share is a share of the steps, from 0 to 1, got {warmup_share!r}"
         )
 
 
-def _gradients(progress, batch, grads, rngs, augment, smoothing, clip, run):
+def _gradients(progress, batch, grads, rngs, augment, how, clip, run):
     """Fill `grads` with a step's clipped gradients; return loss, accuracy and norm as floats."""
     classifier = progress.classifier
     loss, accuracy = loss_and_gradients(
         classifier.model, progress.params, batch.images, batch.labels, grads, maps=batch.maps,
-        augment=augment, prepare=classifier.normalize, smoothing=smoothing, rngs=rngs, run=run,
+        augment=augment, prepare=classifier.normalize, rngs=rngs, run=run, **how,
     )  # fmt: skip
     norm = clip_by_global_norm(grads, clip)
     loss, accuracy, norm = floats(loss, accuracy, norm)  # the only wait for a GPU

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..backend import array_module
-from ..losses import cross_entropy
+from .step import answered, drawn
 
 
 def all_finite(array):
@@ -19,7 +19,7 @@ def parameter_not_finite(params):
 
 
 def first_not_finite(model, params, images, labels):
-    """Repeat a step, without drawing anything, and name the first array with inf or nan.
+    """Repeat a step, without dropout, and name the first array with inf or nan.
 
     Returns "the parameter blocks.0.attn.qkv.w", "cache blocks.0.attn.q" (what the forward keeps),
     "the gradient of head.w" or the like.
@@ -29,15 +29,15 @@ def first_not_finite(model, params, images, labels):
             return "the batch's images"
         if name := parameter_not_finite(params):
             return f"the parameter {name}"
-        logits, cache = model.forward(params, images)
+        places = drawn(model, np.random.default_rng(0), len(images))
+        _, _, dy, cache = answered(model, params, images, labels, places)
         for name, array in _arrays(cache):
             if not all_finite(array):
                 return f"cache {name}"
-        if not all_finite(logits):
-            return "the logits"
-        _, dlogits = cross_entropy(logits, labels)
+        if not all_finite(dy):
+            return "the model's answer"
         grads = params.zeros_like()
-        model.backward(params, dlogits, cache, grads)
+        model.backward(params, dy, cache, grads)
         for name, leaf in reversed(grads.named()):  # backward goes from the last to the first
             if not all_finite(leaf):
                 return f"the gradient of {name}"

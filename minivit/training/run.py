@@ -20,7 +20,6 @@ import warnings
 from pathlib import Path
 
 from ..checksums import expect_undamaged, write_summed
-from ..classifier import Classifier
 from ..files import ASIDE, flush_folder, locked, read_json, remove_unfinished, write_json
 from .checkpoint import newest_checkpoint, write_checkpoint
 from .fit import fit
@@ -145,7 +144,7 @@ class Run:
         try:
             good = expect_undamaged(self.folder, "training.json")
             if good and any_saved:
-                Classifier.load(self.folder)
+                type(progress.classifier).load(self.folder)
         except (ValueError, OSError) as error:
             good, damaged = False, [str(error)]
         if not good:
@@ -170,8 +169,10 @@ class Run:
             )
         write_checkpoint(self.checkpoints, self._mark(), progress.steps, progress.state())
 
-    def fit(self, progress, train, validation, *, checkpoint_every, **options):
+    def fit(self, progress, train, validation, *, checkpoint_every, after_epoch=None, **options):
         """Call `fit` with these `options`, and keep its results in the folder.
+
+        after_epoch: called with `progress` after each epoch, for example to draw a picture
 
         A checkpoint is written after each epoch and every `checkpoint_every` steps, and the best
         classifier is saved after each epoch.
@@ -187,6 +188,8 @@ class Run:
                 progress.rows_sum = rows.sum()
                 if progress.at_epoch_end:
                     progress.best_classifier().save(self.folder)
+                    if after_epoch:
+                        after_epoch(progress)
                 if progress.at_epoch_end or progress.steps % checkpoint_every == 0:
                     rows.flush()
                     self.save(progress)

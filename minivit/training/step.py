@@ -7,7 +7,8 @@ there are any). The shards may be worked on side by side (workers.py).
 import itertools
 import math
 
-from ..backend import beside
+from ..backend import array_module, beside
+from ..layers.keep_tokens import draw_places
 from ..losses import checked_labels, cross_entropy
 from ..models.micro_batch import images_at_once
 
@@ -23,6 +24,34 @@ def ready(images, maps, augment, prepare, place):
     return prepare(images) if prepare else images
 
 
+def drawn(model, rng, images, keep_tokens=None):
+    """What is drawn for so many images, (images, M): which tokens go through the model, or None.
+
+    A model that learns without labels draws what it asks; any other may be given a share of the
+    tokens to keep, beside its class token.
+    """
+    if hasattr(model, "draw"):
+        return model.draw(rng, images)
+    if keep_tokens is None:
+        return None
+    tokens, patches = model.tokens, model.patches.count
+    return draw_places(rng, images, tokens, keep_tokens, always=tokens - patches)
+
+
+def answered(model, params, images, labels, places, rng=None, smoothing=0.0):
+    """Go forward; return the loss, how many answers are right, dy and the cache.
+
+    The answers are logits of classes, unless the model learns without labels and grades them.
+    """
+    given = {} if places is None else {"places": places}
+    y, cache = model.forward(params, images, rng, **given)
+    if hasattr(model, "grade"):
+        loss, dy, right, asked = model.grade(y, images, places)
+        return loss, right / array_module(y).maximum(asked, 1) * len(images), dy, cache
+    loss, dy = cross_entropy(y, labels, smoothing=smoothing)
+    return loss, (y.argmax(axis=-1) == labels).sum(), dy, cache
+
+
 def shard_pass(
     model,
     params,
@@ -35,6 +64,7 @@ def shard_pass(
     augment=None,
     prepare=None,
     smoothing=0.0,
+    keep_tokens=None,
     rng=None,
 ):
     """Go forward and backward on a shard of a batch of `batch` images.
@@ -43,17 +73,18 @@ def shard_pass(
     answers were right; on a GPU as 0-d arrays, which have not been waited for.
     """
     shard_loss, shard_right = 0.0, 0
+    places = drawn(model, rng, len(labels), keep_tokens)  # before the parts, whatever their size
     count = math.ceil(len(labels) / images_at_once(model, params))
     for start, end in parts(0, len(labels), count):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
         x = ready(images[start:end], maps[start:end], augment, prepare, params.flat)  # (b, H, W, C)
         true = beside(labels[start:end], params.flat)  # (b,)
-        logits, cache = model.forward(params, x, rng)
-        loss, dlogits = cross_entropy(logits, true, smoothing=smoothing)
-        dlogits *= share
-        model.backward(params, dlogits, cache, grads)
+        some = None if places is None else places[start:end]
+        loss, right, dy, cache = answered(model, params, x, true, some, rng, smoothing)
+        dy *= share
+        model.backward(params, dy, cache, grads)
         shard_loss += loss * share
-        shard_right += (logits.argmax(axis=-1) == true).sum()
+        shard_right += right
     return shard_loss, shard_right
 
 
@@ -82,6 +113,7 @@ def loss_and_gradients(
     augment=None,
     prepare=None,
     smoothing=0.0,
+    keep_tokens=None,
     rngs=(None,),
     run=one_by_one,
 ):
@@ -90,9 +122,13 @@ def loss_and_gradients(
     grads:   Params, overwritten
     augment: an Augmentation, and the `maps` (B, 2, 3) that it drew for the images; or None
     prepare: raw images -> float images (B, H, W, C), if they are not that yet
+    keep_tokens: share of each image's tokens that go through the model, drawn with the rng; None
+             for all
     rngs:    one for each shard into which the batch is split: a generator for what the layers draw,
              or None to draw nothing
     run:     `one_by_one`, or the one of `workers`, which works on the shards side by side
+    A model that learns without labels draws with the rng what it asks itself, and its accuracy is
+    the share that is right; labels are then not looked at.
     Returns the loss and the accuracy of the batch, on a GPU as 0-d arrays: `backend.floats` turns
     both into Python's numbers.
     Errors: ValueError if the numbers of images and labels differ, or for a label that is no class;
@@ -104,9 +140,11 @@ def loss_and_gradients(
             f"loss_and_gradients: {len(images)} images and {B} labels; expected a label for each "
             "image, and at least one"
         )
-    labels = checked_labels("loss_and_gradients", labels, model.config["classes"])
+    if "classes" in model.config:
+        labels = checked_labels("loss_and_gradients", labels, model.config["classes"])
     grads.zero()
-    same = dict(batch=B, augment=augment, prepare=prepare, smoothing=smoothing)
+    how = dict(smoothing=smoothing, keep_tokens=keep_tokens)
+    same = dict(batch=B, augment=augment, prepare=prepare, **how)
     maps = [None] * B if maps is None else maps
     bounds = parts(0, B, min(len(rngs), B))  # a batch may be smaller than the number of shards
     arguments = [

@@ -38,7 +38,7 @@ def test_a_parameter(name):
     [
         ("blocks.1.attn.qkv.w", "cache blocks.1.attn.q"),
         ("blocks.0.mlp.fc1.w", "cache blocks.0.mlp.act.x"),
-        ("head.w", "the logits"),
+        ("head.w", "the model's answer"),
     ],
 )
 def test_an_array_of_the_forward_after_parameters_that_are_too_large(name, culprit):

@@ -1,0 +1,88 @@
+"""A model that learns without labels, in memory and on disk.
+
+The files are those of a classifier; config.json says "objective" too, and no classes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .backend import array_module, beside, floats
+from .classifier import Classifier, expect_no_larger
+from .data.digits import Split
+from .layers.refusals import expect_one_of, positive_integers
+from .models import Masked, Permutation, ViT
+from .models.micro_batch import images_at_once
+from .params import Params
+
+OBJECTIVES: dict[str, Any] = {"permutation": Permutation, "masked": Masked}
+ENCODER = ("patches", "pos", "blocks", "ln")  # what a pre-trained model hands on
+
+
+class Pretrainer(Classifier):
+    """Trains, and is kept, like a classifier, but looks at no label: its model asks itself.
+
+        pretrainer = Pretrainer.load("runs/masked")
+        vit, params = pretrainer.body(classes=10, rng=rng)
+
+    model: a Permutation or a Masked; what it draws to ask, in `evaluate`, is always the same
+    """
+
+    def evaluate(self, split: Split, mapper: Callable = map) -> tuple[float, float, np.ndarray]:
+        """Return the loss, and the share that is right, of the images of a Split; no logits.
+
+        Errors: FloatingPointError if either is not finite.
+        """
+        count, at_once = len(split.labels), images_at_once(self.model, self.params)
+        places = self.model.draw(np.random.default_rng(0), count)
+        jobs = [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+
+        def graded(job):
+            return self._graded(split.images[job.start : job.stop], places[job.start : job.stop])
+
+        results = np.array(list(mapper(graded, jobs)))
+        shares = np.array([len(job) / count for job in jobs])
+        losses, right, asked = results.reshape(-1, 3).T
+        loss, share = float(losses @ shares), float(right.sum() / max(1, asked.sum()))
+        if not np.isfinite(loss + share):
+            raise FloatingPointError(f"the loss is {loss}")
+        return loss, share, np.empty((0, 0))
+
+    def _graded(self, pixels, places):
+        with np.errstate(all="ignore"):
+            answer, images = self.answer(pixels, places)
+            loss, _, *counts = self.model.grade(answer, images, places)
+        return floats(*map(array_module(loss).asarray, (loss, *counts)))
+
+    def answer(self, pixels: np.ndarray, places: np.ndarray) -> tuple[Any, Any]:
+        """Return what the model answers for raw images and what it drew, and what it read."""
+        images = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
+        images = images.astype(self.params.flat.dtype, copy=False)
+        return self.model.forward(self.params, images, keep=False, places=places)[0], images
+
+    def body(self, classes: int, rng: "np.random.Generator") -> tuple[ViT, Params]:
+        """Return a ViT on this encoder with a new head for so many classes, and its Params."""
+        own = self.model.config.keys() - {"shown", "seen"}
+        sizes = {name: self.model.config[name] for name in own if not name.startswith("decoder_")}
+        vit = ViT(**sizes, classes=classes, pool="mean")
+        nest = vit.init(rng, self.params.flat.dtype)
+        learned = self.params.to("cpu").nest
+        return vit, Params(nest | {name: learned[name] for name in ENCODER if name in learned})
+
+    @property
+    def config(self) -> dict[str, Any]:
+        objective = next(name for name, kind in OBJECTIVES.items() if type(self.model) is kind)
+        return {"objective": objective} | super().config
+
+    @staticmethod
+    def model_of(config: dict[str, Any], weights: Params) -> Any:
+        expect_one_of("Pretrainer", "objective", config["objective"], list(OBJECTIVES))
+        sizes = config["model"]
+        expect_no_larger(sizes | {"classes": 1} if isinstance(sizes, dict) else sizes, weights)
+        if config["objective"] == "masked":
+            names = ("decoder_dim", "decoder_depth", "decoder_heads")
+            dim, depth, _ = positive_integers("Masked", **{name: sizes[name] for name in names})
+            if max(8 * dim**2 * depth, depth) > weights.flat.size:
+                raise ValueError(f"its decoder has more parameters than {weights.flat.size:,}")
+        return OBJECTIVES[config["objective"]](**sizes)
