@@ -1,7 +1,8 @@
 """Train a published Vision Transformer, or a new head alone, on a folder of images or on digits.
 
-The body stays as it is, unless --body is given: the features of all images are computed once, and a
-linear head learns from them. With --body all of the network learns, lower layers more slowly.
+Of a published network the body stays as it is, unless --body is given: the features of all images
+are computed once, and a linear head learns from them. With --body all of it learns, lower layers
+more slowly; so does a network of your own that has learned without labels, a run of demos.pretrain.
 """
 
 import os
@@ -19,15 +20,17 @@ from minivit.data.digits import Split, has_idx_files
 from minivit.data.folders import image_folder
 from minivit.data.resized import Resized
 from minivit.optim import layer_rates
+from minivit.pretrainer import Pretrainer, is_pretrained
 from minivit.training import Progress, Run
 from minivit.training.head import fit_head, head_progress
 
-from . import training, training_options
-from .options import parser_of, propose, sides, status
+from . import few_labels, training, training_options
+from .options import new_file, parser_of, propose, sides, status
 from .streams import unread
 
 HEAD = dict(run="finetuned", epochs=100, lr=3e-3, batch_size=250)
 BODY = dict(run="finetuned", epochs=10, lr=2e-4, batch_size=32)
+OWN = dict(run="finetuned", body=True, epochs=60, lr=2e-3, batch_size=25)
 
 
 def arguments(argv=None):
@@ -37,7 +40,7 @@ def arguments(argv=None):
     recipe = BODY if first.parse_known_args(argv)[0].body else HEAD
     parser = parser_of("finetune", __doc__, parents=[first])
     add = parser.add_argument
-    checkpoint_help = "a file or folder: .safetensors, .npz, .pth or .bin"
+    checkpoint_help = "a file or folder: .safetensors, .npz, .pth or .bin; or a run of pretrain"
     add("checkpoint", metavar="CHECKPOINT", nargs="?", help=checkpoint_help)
     data_help = '"mnist", "fashion-mnist", a folder with four idx files or one of class folders'
     add("data", metavar="DATA", nargs="?", help=data_help)
@@ -59,8 +62,17 @@ def arguments(argv=None):
     add("--eps", type=float, help="of the layer norms, where the checkpoint does not say")
     add("--pool", choices=["cls", "mean"], help="what the head reads; or as the checkpoint says")
     training_options.add_training(parser, "peak learning rate")
+    draws_help = (
+        "compare with random weights, in so many draws of --per-class labels; no run is kept"
+    )
+    add("--compare", type=int, metavar="DRAWS", help=draws_help)
+    add("--json", type=new_file, metavar="FILE", help="with --compare: write the figures there too")
     parser.set_defaults(**recipe)
-    return checked(parser, training_options.parsed(parser, argv))
+    options = training_options.parsed(parser, argv)
+    if options.checkpoint and is_pretrained(options.checkpoint):
+        parser.set_defaults(**OWN)
+        options = training_options.parsed(parser, argv)
+    return checked(parser, options)
 
 
 def checked(parser, options):
@@ -73,6 +85,12 @@ def checked(parser, options):
     for name in ("per_class", "test_per_class"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    if options.compare is not None and not (options.per_class and options.compare > 0):
+        parser.error("--compare is a number of draws, at least 1, and needs --per-class")
+    if options.compare is not None and not options.body:
+        parser.error("--compare trains all of the network; give --body")
+    if options.json and not options.compare:
+        parser.error("--json needs --compare")
     if options.image_size:
         sides(parser, options, "image_size")
     return options
@@ -83,6 +101,11 @@ def main(argv=None):
 
 
 def finetune(options):
+    comparing = options.compare, options.json
+    del options.compare, options.json  # no settings of a run
+    if comparing[0]:
+        few_labels.compare(options, load, start, *comparing)
+        return
     if options.body or options.resume:
         folder = training.train("finetune", options, load, start)
     else:
@@ -95,9 +118,7 @@ def load(options):
     """The data, and a classifier of them: the checkpoint's body, and a new head."""
     rng = np.random.default_rng(options.seed)
     options.checkpoint = os.path.abspath(options.checkpoint)
-    given = {name: getattr(options, name) for name in ("image_size", "heads", "eps", "pool")}
-    body, params, about = pretrained.load(options.checkpoint, classes=0, **given)
-    normalize, framing = preparation.of_dict(about["preparation"])
+    body, params, normalize, framing = body_of(options)
     size = [*body.config["image_size"], body.config["channels"]]
     data = data_of(options, size, framing, rng)
     changes = {"classes": len(data.classes)}
@@ -107,6 +128,21 @@ def load(options):
     nest = model.init(rng)
     params = minivit.Params(nest if options.random else params.nest | {"head": nest["head"]})
     return data, minivit.Classifier(model, params, normalize, data.classes, framing)
+
+
+def body_of(options):
+    """A ViT without a head, its Params, and how its images are prepared: Normalize and Framing."""
+    given = {name: getattr(options, name) for name in ("image_size", "heads", "eps", "pool")}
+    if not is_pretrained(options.checkpoint):
+        body, params, about = pretrained.load(options.checkpoint, classes=0, **given)
+        return body, params, *preparation.of_dict(about["preparation"])
+    if wrong := [name for name, value in given.items() if value is not None]:
+        raise ValueError(
+            f"--{wrong[0].replace('_', '-')} is for published weights; {options.checkpoint} is a "
+            "run of pretrain, which says it itself"
+        )
+    pretrainer = Pretrainer.load(options.checkpoint)
+    return *pretrainer.body(), pretrainer.normalize, pretrainer.framing
 
 
 def data_of(options, size, framing, rng):

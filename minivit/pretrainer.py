@@ -3,7 +3,9 @@
 The files are those of a classifier; config.json says "objective" too, and no classes.
 """
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,20 +13,27 @@ import numpy as np
 from .backend import array_module, beside, floats
 from .classifier import Classifier, expect_no_larger
 from .data.digits import Split
+from .files import read_json
 from .layers.refusals import expect_one_of, positive_integers
 from .models import Masked, Permutation, ViT
 from .models.micro_batch import images_at_once
 from .params import Params
 
 OBJECTIVES: dict[str, Any] = {"permutation": Permutation, "masked": Masked}
-ENCODER = ("patches", "pos", "blocks", "ln")  # what a pre-trained model hands on
+ASKING = ("shown", "seen")  # what is no size of the encoder
+
+
+def is_pretrained(folder: str | os.PathLike) -> bool:
+    """Whether it is the folder of a Pretrainer's run; ValueError if its config.json is damaged."""
+    path = Path(folder, "config.json")
+    return path.is_file() and "objective" in read_json(path)
 
 
 class Pretrainer(Classifier):
     """Trains, and is kept, like a classifier, but looks at no label: its model asks itself.
 
         pretrainer = Pretrainer.load("runs/masked")
-        vit, params = pretrainer.body(classes=10, rng=rng)
+        vit, params = pretrainer.body()
 
     model: a Permutation or a Masked; what it draws to ask, in `evaluate`, is always the same
     """
@@ -61,14 +70,13 @@ class Pretrainer(Classifier):
         images = images.astype(self.params.flat.dtype, copy=False)
         return self.model.forward(self.params, images, keep=False, places=places)[0], images
 
-    def body(self, classes: int, rng: "np.random.Generator") -> tuple[ViT, Params]:
-        """Return a ViT on this encoder with a new head for so many classes, and its Params."""
-        own = self.model.config.keys() - {"shown", "seen"}
-        sizes = {name: self.model.config[name] for name in own if not name.startswith("decoder_")}
-        vit = ViT(**sizes, classes=classes, pool="mean")
-        nest = vit.init(rng, self.params.flat.dtype)
-        learned = self.params.to("cpu").nest
-        return vit, Params(nest | {name: learned[name] for name in ENCODER if name in learned})
+    def body(self) -> tuple[ViT, Params]:
+        """Return a ViT on this encoder that returns the mean of its tokens, and its Params."""
+        own = [n for n in self.model.config if n not in ASKING and not n.startswith("decoder_")]
+        sizes = {name: self.model.config[name] for name in own}
+        vit = ViT(**sizes, classes=0, pool="mean")
+        nest = vit.init(np.random.default_rng(0), self.params.flat.dtype)
+        return vit, Params({name: self.params.nest.get(name, {}) for name in nest})
 
     @property
     def config(self) -> dict[str, Any]:

@@ -119,6 +119,10 @@ def waves(place, D):
     return [wave(angle) for angle in angles for wave in (math.sin, math.cos)]
 
 
+def twice(layer, params, x):
+    return np.array([[*a, *b] for a, b in zip(x, value(layer.pos, params, x), strict=True)])
+
+
 def mean_pool(layer, params, x):
     return sum(x[:, t] for t in range(x.shape[1])) / x.shape[1]
 
@@ -169,6 +173,26 @@ def encoder(model, params, images):
     return value(model.ln, params["ln"], x)
 
 
+def permutation(model, params, images):
+    """With the patches in their order, of which the last know where they are."""
+    x = patches(model.patches, params["patches"], images)
+    x[:, model.asked :] = value(model.pos.pos, params, x)[:, model.asked :]
+    for block, block_params in zip(model.blocks, params["blocks"], strict=True):
+        x = value(block, block_params, x)
+    tokens = value(model.ln, params["ln"], x)
+    return linear(model.head, params["head"], tokens[:, : model.asked])
+
+
+def masked(model, params, images):
+    """With nothing missing."""
+    decoder, its = model.decoder, params["decoder"]
+    x = linear(decoder.narrow, its["narrow"], encoder(model, params, images))
+    x = value(decoder.pos, {}, x)
+    for block, block_params in zip(decoder.blocks, its["blocks"], strict=True):
+        x = value(block, block_params, x)
+    return linear(decoder.head, its["head"], layernorm(decoder.ln, its["ln"], x))
+
+
 def vit(model, params, images):
     pooled = value(model.pool, {}, encoder(model, params, images))
     normed = value(model.pooled_ln, params["pooled_ln"], pooled)
@@ -194,5 +218,6 @@ FORMULAS = {
     "SinusoidalPositions": sinusoids_1d, "SinusoidalPositions2D": sinusoids_2d,
     "MeanPool": mean_pool, "PatchMeanPool": patch_mean_pool, "FirstToken": first_token,
     "PreLogits": pre_logits, "Convolution": convolution, "Halve": halve, "Stage": stage,
-    "CNN": cnn, "Encoder": encoder, "ViT": vit,
+    "KeepTokens": unchanged, "FillTokens": unchanged, "Twice": twice,
+    "CNN": cnn, "Encoder": encoder, "Permutation": permutation, "Masked": masked, "ViT": vit,
 }  # fmt: skip

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layers, optim
-from ..losses import cross_entropy
-from ..models import CNN, ViT
+from ..losses import cross_entropy, reconstruction
+from ..models import CNN, Masked, Permutation, ViT
 from ..training.batches import batches
 from . import optimizers, training
 from .formulas import FORMULAS, value
@@ -45,6 +45,13 @@ def smoothed_loss(logits):
     return cross_entropy(logits, labels_of(logits), smoothing=0.1)
 
 
+def painted_loss(painted):
+    """Of patches that one seed draws, one of which is seen in each image."""
+    B, N, numbers = painted.shape
+    patches = np.random.default_rng(0).standard_normal((B, N, numbers - 2))
+    return reconstruction(painted, patches.astype(painted.dtype), np.arange(B)[:, None] % N)
+
+
 MODEL: dict[str, Any] = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=3,
     pool="cls", dropout=0.2, drop_path=0.2,
@@ -59,6 +66,13 @@ POST: dict[str, Any] = TALL | dict(
 )  # fmt: skip
 WIDE: dict[str, Any] = dict(dim=64, depth=3, mlp_dim=96, layer_scale=0.1)
 CNN_SIZES: dict[str, Any] = dict(image_size=(4, 8), channels=2, classes=3, dims=(5, 7, 6))
+ENCODER: dict[str, Any] = dict(
+    image_size=(4, 6), patch_size=2, channels=3, dim=8, depth=1, heads=2, mlp_dim=5,
+)  # fmt: skip
+OTHER: dict[str, Any] = dict(
+    image_size=(6, 4), patch_size=2, channels=1, dim=12, depth=2, heads=3, mlp_dim=7, dropout=0.2,
+    positions="sincos2d",
+)  # fmt: skip
 DROPOUT = dict(dropout=0.3, drop_path=0.2)
 CASES = {
     "linear": Case(partial(layers.Linear, 7, 5), (2, 3, 7)),
@@ -83,11 +97,17 @@ CASES = {
     "patch_mean_pool": Case(partial(layers.PatchMeanPool), (2, 3, 5)),
     "first_token": Case(partial(layers.FirstToken), (2, 3, 5)),
     "pre_logits": Case(partial(layers.PreLogits, 5, 7), (3, 5)),
+    "keep_tokens": Case(partial(layers.KeepTokens, 0.4), (3, 7, 5)),
+    "fill_tokens": Case(partial(layers.FillTokens, 7, 5), (2, 3, 5)),
+    "twice": Case(partial(layers.Twice, layers.Positions(3, 5)), (2, 3, 5)),
     "cross_entropy": Case(partial(Loss, smoothed_loss), (5, 3)),
+    "reconstruction": Case(partial(Loss, painted_loss), (3, 4, 7)),
     "convolution": Case(partial(layers.Convolution, 3, 7), (2, 4, 5, 3)),
     "halve": Case(partial(layers.Halve), (3, 4, 6, 5)),
     "stage": Case(partial(layers.Stage, 3, 7), (2, 4, 5, 3)),
     "cnn": Case(partial(CNN, **CNN_SIZES), (5, 4, 8, 2), smoothed_loss),
+    "permutation": Case(partial(Permutation, **ENCODER, shown=0.3), (5, 4, 6, 3)),
+    "masked": Case(partial(Masked, **ENCODER, seen=0.4, decoder_dim=4), (5, 4, 6, 3)),
     "vit": Case(partial(ViT, **MODEL), (3, 4, 6, 3), smoothed_loss),
 }
 
@@ -122,11 +142,19 @@ OTHERS = {
     "patch_mean_pool": [Case(partial(layers.PatchMeanPool), (3, 6, 4))],
     "first_token": [Case(partial(layers.FirstToken), (3, 6, 4))],
     "pre_logits": [Case(partial(layers.PreLogits, 6, 4), (5, 6))],
+    "keep_tokens": [Case(partial(layers.KeepTokens, 0.5, 1), (2, 6, 4))],
+    "fill_tokens": [Case(partial(layers.FillTokens, 6, 4), (3, 5, 4))],
+    "twice": [Case(partial(layers.Twice, layers.SinusoidalPositions2D(3, 2, 8)), (5, 6, 8))],
     "cross_entropy": [Case(partial(Loss, plain_loss), (4, 7))],
+    "reconstruction": [Case(partial(Loss, painted_loss), (2, 6, 5))],
     "convolution": [Case(partial(layers.Convolution, 2, 4, 5), (3, 6, 3, 2))],
     "halve": [Case(partial(layers.Halve), (2, 6, 4, 3))],
     "stage": [Case(partial(layers.Stage, 2, 4), (3, 6, 3, 2))],
     "cnn": [Case(partial(CNN, **CNN_SIZES | dict(image_size=(6, 2), dims=(4, 6))), (3, 6, 2, 2))],
+    "permutation": [Case(partial(Permutation, **OTHER), (3, 6, 4, 1))],
+    "masked": [
+        Case(partial(Masked, **OTHER, decoder_dim=8, decoder_depth=1), (3, 6, 4, 1)),
+    ],
     "vit": [
         Case(partial(ViT, **TALL), (4, 6, 2, 2), plain_loss),
         Case(partial(ViT, **POST), (4, 4, 4, 2), plain_loss),

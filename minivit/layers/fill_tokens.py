@@ -4,7 +4,7 @@ import numpy as np
 
 from ..backend import array_module, beside
 from .initial import truncated_normal
-from .keep_tokens import checked_places
+from .keep_tokens import checked_places, draw_places
 from .refusals import expect_shape, positive_integers
 from .sums import sum_rows
 
@@ -15,8 +15,8 @@ class FillTokens:
         y[b, places[b, i]] = x[b, i]          y = mask at all other places
 
     Params   mask (D,)
-    Forward  x (B, M, D), places (B, M) -> y (B, T, D); without places, as nothing was left out, y
-             is x itself, and in the backward dx is dy itself
+    Forward  x (B, M, D), rng or places (B, M) -> y (B, T, D); without both, as nothing was left
+             out, y is x itself, and in the backward dx is dy itself
     Cache    places, on x's device, or None
     Errors   ValueError if x is not (B, M, D), or places are not M of T tokens or name one twice;
              TypeError if they are no integers
@@ -29,15 +29,19 @@ class FillTokens:
     """
 
     def __init__(self, tokens, dim):
+        """tokens: T, how many there are in the end."""
         self.tokens, self.dim = positive_integers("FillTokens", tokens=tokens, dim=dim)
 
     def init(self, rng, dtype=np.float32):
         return {"mask": truncated_normal(rng, (self.dim,), 0.02, dtype)}
 
-    def forward(self, params, x, places=None):
+    def forward(self, params, x, rng=None, places=None):
         expect_shape("FillTokens", x, "B", "M", self.dim)
-        if places is None:
+        if places is None and rng is None:
             return x, {"places": None}
+        if places is None:
+            B, M, _ = x.shape
+            places = draw_places(rng, B, self.tokens, M / self.tokens)  # (B, M)
         xp = array_module(x)
         places = beside(checked_places("FillTokens", places, len(x), self.tokens), x)  # (B, M)
         rows = xp.arange(len(x))[:, None]  # (B, 1)

@@ -27,7 +27,8 @@ class Decoder:
     A mask token is the same everywhere, so the positions say what is to be painted where.
     """
 
-    def __init__(self, rows, columns, d_in, d_out, *, dim, depth, heads, eps, activation):
+    def __init__(self, grid, d_in, d_out, *, dim, depth, heads, eps, activation):
+        rows, columns = grid
         self.narrow = Linear(d_in, dim)
         self.fill = FillTokens(rows * columns, dim)
         self.pos = SinusoidalPositions2D(rows, columns, dim)
@@ -48,7 +49,7 @@ class Decoder:
     def forward(self, params, tokens, places=None, *, keep=True):
         cache = {"blocks": []}
         x, cache["narrow"] = self.narrow.forward(params["narrow"], tokens)  # (B, M, E)
-        x, cache["fill"] = self.fill.forward(params["fill"], x, places)  # (B, N, E)
+        x, cache["fill"] = self.fill.forward(params["fill"], x, places=places)  # (B, N, E)
         x, cache["pos"] = self.pos.forward({}, x)  # (B, N, E)
         for block, block_params in zip(self.blocks, params["blocks"], strict=True):
             x, block_cache = block.forward(block_params, x)  # (B, N, E)
@@ -105,8 +106,8 @@ class Masked(Encoder):
         grid = self.patches.rows, self.patches.columns
         numbers = self.patches.linear.d_in + 2  # of a patch, its mean and std
         sizes = dict(dim=decoder_dim, depth=decoder_depth, heads=decoder_heads)
-        same = {name: self.config[name] for name in ("eps", "activation")}
-        self.decoder = Decoder(*grid, self.config["dim"], numbers, **sizes, **same)
+        sizes |= {name: self.config[name] for name in ("eps", "activation")}
+        self.decoder = Decoder(grid, self.config["dim"], numbers, **sizes)
         self.config |= dict(
             seen=self.seen, decoder_dim=decoder_dim, decoder_depth=decoder_depth,
             decoder_heads=decoder_heads,

@@ -39,6 +39,7 @@ TWINS = {
     "mean_pool": lambda ref, p, x: x.mean(dim=1),
     "patch_mean_pool": lambda ref, p, x: x[:, 1:].mean(dim=1),
     "first_token": lambda ref, p, x: x[:, 0],
+    "twice": lambda ref, p, x: ref.twice(x, ref.positions(p, x)),
     "pre_logits": lambda ref, p, x: ref.pre_logits(p, x),
 }
 CASES = {

@@ -16,7 +16,8 @@ from ...checks.suite import CASES, OTHERS, Case, labels_of
 from . import plain
 
 NONE = (  # nothing to write, or nothing new
-    "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "cnn", "vit",
+    "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy",
+    "reconstruction", "cnn", "permutation", "masked", "vit",
 )  # fmt: skip
 PLAIN = {
     "softmax": plain.Softmax, "layernorm": plain.LayerNorm, "attention": plain.Attention,
