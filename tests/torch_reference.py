@@ -112,6 +112,10 @@ def positions(p, x):
     return x + p["pos"]
 
 
+def twice(x, placed):
+    return torch.cat([x, placed], dim=1)
+
+
 def sinusoids_1d(places, features):
     """Pairs (sin, cos) as the parts of a complex exponential."""
     place = torch.arange(places, dtype=torch.float64)
@@ -158,6 +162,53 @@ def vit(p, images, config):
         pooled = layer_norm(p["pooled_ln"], pooled, config["eps"])
     features = pre_logits(p["pre_logits"], pooled)
     return linear(p["head"], features) if p["head"] else features
+
+
+def through(p, x, heads, eps=1e-6):
+    """Blocks and the last layer norm."""
+    for block_params in p["blocks"]:
+        x = block(block_params, x, heads, eps)
+    return layer_norm(p["ln"], x, eps)
+
+
+def permutation(p, images, config, places, asked):
+    """The logits of the first `asked` tokens; a place from N on is shown with its position."""
+    x = patches(p["patches"], images, config["patch_size"])
+    count = x.shape[1]
+    shown = torch.tensor(places >= count)[..., None]
+    pos = (p["pos"] if "pos" in p else table_2d(config, x.shape[2]))[torch.tensor(places % count)]
+    shuffled = torch.stack([x[b, torch.tensor(row % count)] for b, row in enumerate(places)])
+    tokens = through(p, torch.where(shown, shuffled + pos, shuffled), config["heads"])
+    return linear(p["head"], tokens[:, :asked])
+
+
+def masked(p, images, config, places):
+    """What is painted when only the patches at the places are seen."""
+    x = patches(p["patches"], images, config["patch_size"])
+    x = x + (p["pos"] if "pos" in p else table_2d(config, x.shape[2]))
+    tokens = torch.stack([x[b, torch.tensor(row)] for b, row in enumerate(places)])
+    narrow = linear(p["decoder"]["narrow"], through(p, tokens, config["heads"]))
+    whole = []
+    for b, row in enumerate(places.tolist()):
+        given = dict(zip(row, narrow[b], strict=True))
+        mask = p["decoder"]["fill"]["mask"]
+        whole.append(torch.stack([given.get(n, mask) for n in range(x.shape[1])]))
+    whole = torch.stack(whole) + table_2d(config, config["decoder_dim"])
+    out = through(p["decoder"], whole, config["decoder_heads"])
+    return linear(p["decoder"]["head"], out)
+
+
+def table_2d(config, dim):
+    rows, columns = (side // config["patch_size"] for side in config["image_size"])
+    return sinusoids_2d(rows, columns, dim)
+
+
+def reconstruction(painted, patches, missing):
+    """The mean square error over the missing patches, a boolean (B, N)."""
+    std = torch.sqrt(patches.var(dim=2, correction=0, keepdim=True) + 1e-2)
+    mean = patches.mean(dim=2, keepdim=True)
+    target = torch.cat([(patches - mean) / std, mean, std], dim=2)
+    return F.mse_loss(painted[missing], target[missing])
 
 
 def passes(params, images, labels, config, smoothing=0.0):

@@ -34,7 +34,7 @@ The legend, for every shape in this folder:
        with a class token        d  width of a head, D / h        P, Q  height, width of a patch
     R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / Q)
        of a batch, B · T         L  blocks (depth)                K     classes
-    M  tokens that are kept
+    M  tokens that are kept      A  patches that are asked for    E     width of a decoder
     d_in, d_out  widths of a linear map, before and after; S of a hidden layer before the head
 """
 

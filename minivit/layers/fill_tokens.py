@@ -43,7 +43,8 @@ class FillTokens:
             B, M, _ = x.shape
             places = draw_places(rng, B, self.tokens, M / self.tokens)  # (B, M)
         xp = array_module(x)
-        places = beside(checked_places("FillTokens", places, len(x), self.tokens), x)  # (B, M)
+        places = checked_places("FillTokens", places, len(x), self.tokens, x.shape[1])  # (B, M)
+        places = beside(places, x)  # (B, M)
         rows = xp.arange(len(x))[:, None]  # (B, 1)
         y = xp.zeros((len(x), self.tokens, self.dim), x.dtype)  # (B, T, D)
         y += params["mask"]

@@ -21,12 +21,12 @@ def draw_places(rng, images, tokens, share, always=0):
     return np.concatenate([first, always + drawn], axis=1)
 
 
-def checked_places(where, places, images, tokens):
-    """Return places as a NumPy array; raise unless they are, in each image, different tokens."""
+def checked_places(where, places, images, tokens, kept="M"):
+    """Return places (B, M) as a NumPy array; raise unless an image's are different tokens."""
     places = np.asarray(places)
     if places.dtype.kind not in "iu":
         raise TypeError(f"{where}: places must be integers, got {places.dtype}")
-    expect_shape(where, places, images, "M")
+    expect_shape(f"{where}: places", places, images, kept)
     if places.size == 0 or places.min() < 0 or places.max() >= tokens:
         got = f"{places.min()} to {places.max()}" if places.size else "none"
         raise ValueError(

@@ -15,10 +15,10 @@ def reconstruction(painted: Array, patches: Array, seen: np.ndarray) -> tuple[np
         dpainted = 2 (painted − target) / count         and 0 where a patch was seen
 
     Arguments
-        painted: (B, N, P·Q·C + 2) any finite numbers
-        patches: (B, N, P·Q·C) of the normalised images, in painted's dtype (layers/patches.py)
+        painted: (B, N, P·P·C + 2) any finite numbers
+        patches: (B, N, P·P·C) of the normalised images, in painted's dtype (layers/patches.py)
         seen:    (B, M) the places of the patches that the encoder saw, an array of NumPy's
-    Returns loss, a scalar of painted's dtype, and dpainted (B, N, P·Q·C + 2)
+    Returns loss, a scalar of painted's dtype, and dpainted (B, N, P·P·C + 2)
     Errors: ValueError if the shapes do not fit, or no patch is missing
 
     A square counts large errors most, and these are where a patch is bright. So each patch is
@@ -26,36 +26,36 @@ def reconstruction(painted: Array, patches: Array, seen: np.ndarray) -> tuple[np
     how strong its contrast are two numbers more, without which nobody could paint it.
     """
     seen = np.asarray(seen)
-    B, N, Q = patches.shape
-    if painted.shape != (B, N, Q + 2) or seen.ndim != 2 or len(seen) != B:
+    B, N, numbers = patches.shape if patches.ndim == 3 else (0, 0, 0)
+    if B == 0 or painted.shape != (B, N, numbers + 2) or seen.ndim != 2 or len(seen) != B:
         raise ValueError(
-            "reconstruction: expected painted (B, N, Q + 2), patches (B, N, Q) and seen (B, M), "
-            f"got {painted.shape}, {patches.shape} and {seen.shape}"
+            "reconstruction: expected painted (B, N, P·P·C + 2), patches (B, N, P·P·C) and seen "
+            f"(B, M), got {painted.shape}, {patches.shape} and {seen.shape}"
         )
     missing = np.ones((B, N, 1), bool)
     missing[np.arange(B)[:, None], seen] = False
-    count = int(missing.sum()) * (Q + 2)
+    count = int(missing.sum()) * (numbers + 2)
     if count == 0:
         raise ValueError("reconstruction: no patch is missing; there is nothing to paint")
     mask = beside(missing, painted).astype(painted.dtype)  # (B, N, 1)
-    error = painted - target_of(patches)  # (B, N, P·Q·C + 2)
+    error = painted - target_of(patches)  # (B, N, P·P·C + 2)
     error *= mask
     loss = (error * error).sum() / count
-    dpainted = error * (2 / count)  # (B, N, P·Q·C + 2)
+    dpainted = error * (2 / count)  # (B, N, P·P·C + 2)
     return loss, dpainted
 
 
 def target_of(patches: Array) -> Array:
-    """What is to be painted of patches (B, N, Q): (B, N, Q + 2), the form, the mean, the std."""
-    xp, Q = array_module(patches), patches.shape[-1]
-    mean = patches.sum(axis=-1, keepdims=True) / Q  # (B, N, 1)
-    centered = patches - mean  # (B, N, Q)
-    variance = (centered * centered).sum(axis=-1, keepdims=True) / Q  # (B, N, 1)
+    """The form of patches (B, N, P·P·C), their mean and std, in one array (B, N, P·P·C + 2)."""
+    xp, numbers = array_module(patches), patches.shape[-1]
+    mean = patches.sum(axis=-1, keepdims=True) / numbers  # (B, N, 1)
+    centered = patches - mean  # (B, N, P·P·C)
+    variance = (centered * centered).sum(axis=-1, keepdims=True) / numbers  # (B, N, 1)
     std = xp.sqrt(variance + EPS)  # (B, N, 1)
-    return xp.concatenate([centered / std, mean, std], axis=-1)  # (B, N, Q + 2)
+    return xp.concatenate([centered / std, mean, std], axis=-1)  # (B, N, P·P·C + 2)
 
 
 def patches_of(target: Array) -> Array:
-    """The patches (B, N, Q) of a target, or of what was painted, (B, N, Q + 2)."""
+    """The patches (B, N, P·P·C) of a target, or of what was painted, (B, N, P·P·C + 2)."""
     form, mean, std = target[..., :-2], target[..., -2:-1], target[..., -1:]
-    return form * std + mean  # (B, N, Q)
+    return form * std + mean  # (B, N, P·P·C)

@@ -8,7 +8,7 @@ from ..backend import Array
 from ..layers import FillTokens, LayerNorm, Linear, PreNormBlock, SinusoidalPositions2D
 from ..layers.keep_tokens import draw_places
 from ..layers.patches import cut_patches
-from ..layers.refusals import expect_like
+from ..layers.refusals import expect_like, positive_integers
 from ..losses import reconstruction
 from ..params import Nest, Params
 from .encoder import Encoder
@@ -60,6 +60,8 @@ class Decoder:
         return painted, cache
 
     def backward(self, params, dpainted, cache, grads):
+        if None in cache["blocks"]:
+            raise ValueError("Masked: the cache was not kept; call forward with keep=True")
         dx = self.head.backward(params["head"], dpainted, cache["head"], grads["head"])
         dx = self.ln.backward(params["ln"], dx, cache["ln"], grads["ln"])  # (B, N, E)
         blocks = zip(self.blocks, params["blocks"], cache["blocks"], grads["blocks"], strict=True)
@@ -103,6 +105,10 @@ class Masked(Encoder):
         super().__init__(**encoder)
         del self.config["class_token"]
         self.seen = float(seen)
+        decoder_dim, decoder_depth, decoder_heads = positive_integers(
+            "Masked", decoder_dim=decoder_dim, decoder_depth=decoder_depth,
+            decoder_heads=decoder_heads,
+        )  # fmt: skip
         grid = self.patches.rows, self.patches.columns
         numbers = self.patches.linear.d_in + 2  # of a patch, its mean and std
         sizes = dict(dim=decoder_dim, depth=decoder_depth, heads=decoder_heads)

@@ -19,8 +19,8 @@ class Permutation(Encoder):
         images → patches → shuffled, a few with their positions → blocks → tokens → head → logits
 
     Params   those of the encoder, and head {w (D, N), b (N,)}
-    Forward  images (B, H, W, C), places (B, N) -> logits (B, S, N): a score for each place, of the
-             S tokens that come first, the ones without a position
+    Forward  images (B, H, W, C), places (B, N) -> logits (B, A, N): a score for each place, of the
+             A tokens that come first, the ones without a position
     Cache    those of the encoder, and head
 
     Arguments
@@ -42,7 +42,7 @@ class Permutation(Encoder):
         del self.config["class_token"]
         self.config["shown"] = float(shown)
         self.places = self.patches.count  # N
-        self.asked = max(1, self.places - round(shown * self.places))  # S
+        self.asked = max(1, self.places - round(shown * self.places))  # A
         self.pos = Twice(self.pos)
         self.head = Linear(self.config["dim"], self.places)
 
@@ -52,7 +52,7 @@ class Permutation(Encoder):
     def draw(self, rng: "np.random.Generator | None", images: int) -> np.ndarray:
         """Draw the places of the shuffled patches of so many images, (images, N).
 
-        Those that come after the first S know where they are: to their places N is added (Twice).
+        Those that come after the first A know where they are: to their places N is added (Twice).
         Without an rng the patches stay in their order.
         """
         places = np.tile(np.arange(self.places), (images, 1))  # (B, N)
@@ -70,7 +70,7 @@ class Permutation(Encoder):
         keep: bool = True,
         places: np.ndarray | None = None,
     ) -> tuple[Array, Any]:
-        """Return logits (B, S, N) and the cache for `backward`.
+        """Return logits (B, A, N) and the cache for `backward`.
 
         places: what `draw` has drawn; without them they are drawn with the rng, or not at all, so
                 that the patches come in their order
@@ -78,8 +78,8 @@ class Permutation(Encoder):
         if places is None:
             places = self.draw(rng, len(images))
         tokens, cache = super().forward(params, images, rng, keep=keep, places=places)  # (B, N, D)
-        asked = tokens[:, : self.asked]  # (B, S, D)
-        logits, cache["head"] = self.head.forward(params["head"], asked)  # (B, S, N)
+        asked = tokens[:, : self.asked]  # (B, A, D)
+        logits, cache["head"] = self.head.forward(params["head"], asked)  # (B, A, N)
         return logits, cache
 
     def backward(
@@ -101,22 +101,22 @@ class Permutation(Encoder):
         logits: what `forward` returned for these images and places
         The two counts leave out blank patches: of several, nobody could say which is which.
         """
-        B, S, N = logits.shape
-        rows = logits.reshape(B * S, N)  # (B·S, N)
-        loss, drows = cross_entropy(rows, places[:, :S].reshape(B * S))
-        dlogits = drows.reshape(B, S, N)  # (B, S, N)
+        B, A, N = logits.shape
+        rows = logits.reshape(B * A, N)  # (B·A, N)
+        loss, drows = cross_entropy(rows, places[:, :A].reshape(B * A))
+        dlogits = drows.reshape(B, A, N)  # (B, A, N)
         right, counted = self.right(logits, images, places)
         return loss, dlogits, right.sum(), counted.sum()
 
     def right(self, logits: Array, images: Array, places: np.ndarray) -> tuple[Array, Array]:
-        """Return whether each patch is put right and counts, and whether it counts: 2 x (B, S).
+        """Return whether each patch is put right and counts, and whether it counts: 2 x (B, A).
 
         It does not if it is blank, which is to say that all its pixels are equal.
         """
-        xp, true = array_module(logits), beside(places[:, : self.asked], logits)  # (B, S)
+        xp, true = array_module(logits), beside(places[:, : self.asked], logits)  # (B, A)
         patches = cut_patches(images, self.patches.patch_size)  # (B, N, P·P·C)
         pixels = patches.reshape(*patches.shape[:2], -1, self.patches.channels)  # (B, N, P·P, C)
         ink = (pixels.max(axis=2) != pixels.min(axis=2)).any(axis=-1)  # (B, N)
-        counted = ink[xp.arange(len(images))[:, None], true]  # (B, S)
-        right = (logits.argmax(axis=-1) == true) & counted  # (B, S)
+        counted = ink[xp.arange(len(images))[:, None], true]  # (B, A)
+        right = (logits.argmax(axis=-1) == true) & counted  # (B, A)
         return right, counted

@@ -38,16 +38,16 @@ def pictures(pretrainer, pixels, places):
 
 
 def assembled(logits, known):
-    """The place for each of the S patches, (B, S): no two in one, and none where one is known.
+    """The place for each of the A patches, (B, A): no two in one, and none where one is known.
 
-    logits: (B, S, N). The surest answer is taken first, then the surest of what is left.
+    logits: (B, A, N). The surest answer is taken first, then the surest of what is left.
     """
-    B, S, N = logits.shape
+    B, A, N = logits.shape
     left = logits - logits.max(axis=-1, keepdims=True)
-    left = left - np.log(np.exp(left).sum(axis=-1, keepdims=True))  # (B, S, N), log p
-    rows, found = np.arange(B), np.empty((B, S), int)
+    left = left - np.log(np.exp(left).sum(axis=-1, keepdims=True))  # (B, A, N), log p
+    rows, found = np.arange(B), np.empty((B, A), int)
     left[rows[:, None], :, known] = -np.inf
-    for _ in range(S):
+    for _ in range(A):
         patch, place = np.divmod(left.reshape(B, -1).argmax(axis=1), N)  # 2 x (B,)
         found[rows, patch] = place
         left[rows, patch] = left[rows, :, place] = -np.inf

@@ -21,11 +21,14 @@ from minivit.study import trace
 from minivit.study.tracing.statements import statement_at
 
 ENGINE = Path(minivit.__file__).parent
-OTHERS = ["models/encoder.py", "models/vit.py", "losses/cross_entropy.py"]
+OTHERS = [
+    "models/encoder.py", "models/vit.py", "models/masked.py", "models/permutation.py",
+    "losses/cross_entropy.py", "losses/reconstruction.py",
+]  # fmt: skip
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), *(ENGINE / name for name in OTHERS)]
 OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
 # No two letters have the same size, so that none can stand for another; but a ViT has Q = P.
-SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13, S=19)
+SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13, S=19, M=5, A=9, E=16)
 
 
 def shape_comments(path):
@@ -87,6 +90,16 @@ def traces():
     yield trace(stage, stage.init(rng, np.float64), images, dy=dy), SIZES
     halved = trace(Halve(), {}, images[:, :, :14], dy=rng.standard_normal((8, 3, 7, 4)))
     yield halved, SIZES | {"W": 14}
+    places = draw_places(rng, 8, 10, 0.5)
+    small = dict(image_size=(6, 15), patch_size=3, channels=4, dim=84, depth=1, heads=7, mlp_dim=17)
+    for model in (
+        Masked(**small, seen=0.5, decoder_dim=16, decoder_depth=1),
+        Permutation(**small, shown=0.1),
+    ):
+        params, given = random_params(model, rng), Given(model, places)
+        answer, _ = given.forward(params, images)
+        dy = rng.standard_normal(answer.shape)
+        yield trace(given, params, images, dy=dy), SIZES | {"T": 10}
     x = rng.standard_normal((8, 11, 84))
     yield trace(Seeded(0.3, 0.2), {}, x, dy=x), SIZES | {"T": 11}
 
