@@ -145,7 +145,7 @@ def finish(folder, options, pretrainer, progress, data, device, shards):
     chosen = {min(2**i, len(paths)) for i in range(len(paths))}  # 1, 2, 4, 8, … and the last
     strips = {"image": strip(pixels), "given": strip(given)}
     strips |= {f"epoch {i}": read_picture(paths[i - 1]) for i in sorted(chosen)}
-    strips["best epoch"] = strip(made)
+    strips["best"] = strip(made)
     title = {
         "permutation": "Shuffled patches, and where the model puts them",
         "masked": "A share of the patches, and what the model paints around them",

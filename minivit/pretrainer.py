@@ -20,6 +20,7 @@ from .models.micro_batch import images_at_once
 from .params import Params
 
 OBJECTIVES: dict[str, Any] = {"permutation": Permutation, "masked": Masked}
+ENCODER = ("patches", "pos", "blocks", "ln")  # what it hands on
 ASKING = ("shown", "seen")  # what is no size of the encoder
 
 
@@ -76,7 +77,8 @@ class Pretrainer(Classifier):
         sizes = {name: self.model.config[name] for name in own}
         vit = ViT(**sizes, classes=0, pool="mean")
         nest = vit.init(np.random.default_rng(0), self.params.flat.dtype)
-        return vit, Params({name: self.params.nest.get(name, {}) for name in nest})
+        learned = {name: self.params.nest[name] for name in nest if name in ENCODER}
+        return vit, Params(nest | learned)
 
     @property
     def config(self) -> dict[str, Any]:

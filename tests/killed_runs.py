@@ -1,12 +1,12 @@
 """Kill a training with `kill -9` at random moments, and resume it each time, to the same last bit.
 
-    .venv/bin/python -m tests.killed_runs [--kills 20] [--seed 0]
+    .venv/bin/python -m tests.killed_runs [--demo pretrain] [--kills 20] [--seed 0]
 
-Two runs of demos.train_mnist on a few digits: one is left alone, the other is killed again and
-again. The moments are drawn over the whole run: a step that must be reached, and then a delay of up
-to two steps, so that some kills interrupt the writing of a file. The first comes at the start, when
-there may be no folder yet, and the last two after the training. In the end both folders must hold
-the same weights, metrics and checkpoint.
+Two runs of demos.train_mnist, or of demos.pretrain, on a few digits: one is left alone, the other
+is killed again and again. The moments are drawn over the whole run: a step that must be reached,
+and then a delay of up to two steps, so that some kills interrupt the writing of a file. The first
+comes at the start, when there may be no folder yet, and the last two after the training. In the end
+both folders must hold the same weights, metrics and checkpoint.
 """
 
 import argparse
@@ -23,20 +23,22 @@ import safetensors.numpy
 
 import minivit
 from minivit.files import read_arrays
+from minivit.pretrainer import Pretrainer, is_pretrained
 from tests.data.idx import few_digits
 
 ROOT = Path(__file__).parent.parent
 EPOCHS, STEPS, EVERY = 8, 50, 3  # 110 digits, of which 100 to train on, two a step
 SETTINGS = (
-    "--data digits --dim 8 --depth 2 --heads 2 --mlp-dim 8 --patch-size 14 --dropout 0.1 "
+    "--data digits --dim 8 --depth 2 --heads 2 --mlp-dim 8 --patch-size 14 "
     f"--epochs {EPOCHS} --batch-size 2 --shards 2 --checkpoint-every {EVERY} --patience {EPOCHS}"
 ).split()
+DEMOS = {"train_mnist": ["--dropout", "0.1", "--keep-tokens", "0.5"], "pretrain": []}
 
 
-def start(folder, *options):
-    """Start the demo in a folder, as a process that prints nothing."""
+def start(demo, folder, *options):
+    """Start a demo in a folder, as a process that prints nothing."""
     return subprocess.Popen(
-        [sys.executable, "-m", "demos.train_mnist", *options],
+        [sys.executable, "-m", f"demos.{demo}", *options],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
@@ -57,7 +59,7 @@ def compare(left, right):
     assert one.keys() == other.keys()
     for name in one.keys() - {"seconds"}:
         np.testing.assert_array_equal(one[name], other[name], name)
-    minivit.Classifier.load(right)
+    (Pretrainer if is_pretrained(right) else minivit.Classifier).load(right)
 
 
 def newest_state(run):
@@ -66,7 +68,7 @@ def newest_state(run):
     return json.loads(metadata["minivit"])["state"] | arrays
 
 
-def killed_run(folder, kills, rng):
+def killed_run(demo, folder, kills, rng):
     """Start a run, kill it `kills` times and resume it; return how far it was each time."""
     run = folder / "runs" / "killed"
     moments = np.sort(rng.integers(0, EPOCHS * STEPS - 2 * EVERY, kills - 3))
@@ -74,7 +76,8 @@ def killed_run(folder, kills, rng):
     reached = []
     for moment in moments:
         resumed = run.is_dir()
-        process = start(folder, *(["--resume", run] if resumed else [*SETTINGS, "--run", run.name]))
+        new = [*SETTINGS, *DEMOS[demo], "--run", run.name]
+        process = start(demo, folder, *(["--resume", run] if resumed else new))
         while newest_step(run) < moment:
             assert process.poll() is None, f"it ended by itself with status {process.returncode}"
             time.sleep(0.001)
@@ -84,13 +87,14 @@ def killed_run(folder, kills, rng):
         reached.append(newest_step(run))
         for weights in run.glob("weights.safetensors"):  # whole at any moment
             safetensors.numpy.load_file(weights)
-    process = start(folder, "--resume", run)
+    process = start(demo, folder, "--resume", run)
     assert process.wait() == 0
     return reached
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tests.killed_runs", description=__doc__)
+    parser.add_argument("--demo", choices=DEMOS, default="train_mnist", help="which training")
     parser.add_argument("--kills", type=int, default=20, help="at least 4")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args(argv)
@@ -98,9 +102,11 @@ def main(argv=None):
         folder = Path(path)
         few_digits(folder / "digits", train=109, test=20)
         began = time.perf_counter()
-        assert start(folder, *SETTINGS, "--run", "whole").wait() == 0
+        settings = [*SETTINGS, *DEMOS[options.demo], "--run", "whole"]
+        assert start(options.demo, folder, *settings).wait() == 0
         seconds = time.perf_counter() - began
-        reached = killed_run(folder, options.kills, np.random.default_rng(options.seed))
+        rng = np.random.default_rng(options.seed)
+        reached = killed_run(options.demo, folder, options.kills, rng)
         compare(folder / "runs" / "whole", folder / "runs" / "killed")
         runs = {path.name for path in (folder / "runs").iterdir()} - {".lock"}
         assert runs == {"killed", "whole"}, runs

@@ -6,9 +6,9 @@ import pytest
 import minivit
 
 
-def forward(layer, params, x):
+def forward(layer, params, x, **given):
     """The forward of a layer with parameters or without."""
-    return layer.forward(params, x) if hasattr(layer, "init") else layer.forward(x)
+    return layer.forward(*([params] if hasattr(layer, "init") else []), x, **given)
 
 
 def backward(layer, params, dy, cache, grads):

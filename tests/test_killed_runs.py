@@ -4,9 +4,10 @@ from tests import killed_runs
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_20_times_ends_like_one_that_was_left_alone():
+@pytest.mark.parametrize("demo", killed_runs.DEMOS)
+def test_a_run_that_is_killed_20_times_ends_like_one_that_was_left_alone(demo):
     """Half a minute on two quiet cores."""
-    reached = killed_runs.main(["--kills", "20"])
+    reached = killed_runs.main(["--demo", demo, "--kills", "20"])
     assert len(reached) == 20
     assert reached == sorted(reached)
     assert len(set(reached)) > 10  # all over the run

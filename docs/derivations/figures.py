@@ -228,6 +228,19 @@ def positions():
     return figure
 
 
+def keep_tokens():
+    kept, filled = example("keep_tokens"), example("keep_tokens", 1)
+    figure = Figure(figsize=(WIDTH, 2), layout="constrained")
+    titles = ["places", "kept: dy", "→ dx", "filled: dy", "→ dx", "dmask"]
+    arrays = [kept["places"].T, kept["dy"][0], kept["dx"][0]]
+    arrays += [filled["dy"][0], filled["dx"][0], filled["dmask"]]
+    widths = [1, 2, 2, 2, 2, 2]
+    axes = figure.subplots(1, 6, width_ratios=widths)
+    for each, title, array in zip(axes, titles, arrays, strict=True):
+        matrix(each, array, title, 6)
+    return figure
+
+
 def pool():
     mean, first = example("pool"), example("pool", 1)
     figure = Figure(figsize=(WIDTH, 1.35), layout="constrained")
@@ -277,8 +290,8 @@ def chain():
 
 
 FIGURES = [
-    linear, gelu, layernorm, softmax, attention, layer_scale, block, patches, positions, pool,
-    cross_entropy, chain,
+    linear, gelu, layernorm, softmax, attention, layer_scale, block, patches, positions,
+    keep_tokens, pool, cross_entropy, chain,
 ]  # fmt: skip
 
 

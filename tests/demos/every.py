@@ -30,11 +30,12 @@ WORK = {  # in the folder that `prepare` fills
     "photo": "published digit.png --image-size 28",
     "post_norm": "--help",  # takes minutes
     "predict": "run digit.png",
+    "pretrain": f"--data digits --patch-size 14 {TINY} --decoder-dim 4 --run made",
     "train_images": f"shapes --image-size 8 {TINY} --batch-size 4 --run made",
     "train_mnist": f"--data digits --patch-size 14 {TINY} --run made",
     "write_backward": "softmax",
 }
-TRAINS = ("finetune", "train_images", "train_mnist")
+TRAINS = ("finetune", "pretrain", "train_images", "train_mnist")
 
 
 def prepare(folder):

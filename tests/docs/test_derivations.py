@@ -99,7 +99,8 @@ def gradients(names):
 
     def loss():
         if "layer" in names:
-            return (forward(names["layer"], params, x)[0] * names["dy"]).sum()
+            given = {"places": names["places"]} if "places" in names else {}
+            return (forward(names["layer"], params, x, **given)[0] * names["dy"]).sum()
         logits = names["model"].forward(params, x)[0] if "model" in names else x
         smoothing = names.get("smoothing", 0.0)
         return minivit.cross_entropy(logits, names["labels"], smoothing=smoothing)[0]
