@@ -37,7 +37,13 @@ def arguments(argv=None):
     # What is trained decides on the other defaults.
     first = parser_of("finetune", None, add_help=False)
     first.add_argument("--body", action="store_true", help="train the body too, not the head alone")
-    recipe = BODY if first.parse_known_args(argv)[0].body else HEAD
+    draws_help = (
+        "compare with random weights, in so many draws of --per-class labels; all of the network "
+        "learns, and no run is kept"
+    )
+    first.add_argument("--compare", type=int, metavar="DRAWS", help=draws_help)
+    known = first.parse_known_args(argv)[0]
+    recipe = HEAD if not (known.body or known.compare) else BODY | dict(body=True)
     parser = parser_of("finetune", __doc__, parents=[first])
     add = parser.add_argument
     checkpoint_help = "a file or folder: .safetensors, .npz, .pth or .bin; or a run of pretrain"
@@ -62,10 +68,6 @@ def arguments(argv=None):
     add("--eps", type=float, help="of the layer norms, where the checkpoint does not say")
     add("--pool", choices=["cls", "mean"], help="what the head reads; or as the checkpoint says")
     training_options.add_training(parser, "peak learning rate")
-    draws_help = (
-        "compare with random weights, in so many draws of --per-class labels; no run is kept"
-    )
-    add("--compare", type=int, metavar="DRAWS", help=draws_help)
     add("--json", type=new_file, metavar="FILE", help="with --compare: write the figures there too")
     parser.set_defaults(**recipe)
     options = training_options.parsed(parser, argv)
@@ -87,8 +89,6 @@ def checked(parser, options):
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     if options.compare is not None and not (options.per_class and options.compare > 0):
         parser.error("--compare is a number of draws, at least 1, and needs --per-class")
-    if options.compare is not None and not options.body:
-        parser.error("--compare trains all of the network; give --body")
     if options.json and not options.compare:
         parser.error("--json needs --compare")
     if options.image_size:

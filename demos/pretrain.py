@@ -27,8 +27,8 @@ from .options import new_file, parser_of, propose, sides, status
 
 SHOWN = 12  # images on a picture
 RECIPES = {
-    "permutation": dict(run="permutation", patch_size=7, epochs=5),
-    "masked": dict(run="masked", patch_size=4, epochs=10),
+    "permutation": dict(run="permutation", patch_size=7, epochs=6),
+    "masked": dict(run="masked", patch_size=4, epochs=8, batch_size=100),
 }
 
 SAID = {
@@ -56,7 +56,7 @@ def arguments(argv=None):
     add("--shown", type=float, default=0.25, help="permutation: share with positions")
     add("--seen", type=float, default=0.25, help="masked: share of the patches that is seen")
     add("--decoder-dim", type=int, default=32, help="masked: width of the decoder")
-    add("--decoder-depth", type=int, default=2, help="masked: blocks of the decoder")
+    add("--decoder-depth", type=int, default=1, help="masked: blocks of the decoder")
     training_options.add_optimizer(parser)
     parser.set_defaults(**recipe)
     json_help = "write the figures of the test into this file too"

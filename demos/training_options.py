@@ -75,6 +75,9 @@ def parsed(parser, argv):
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
+    share = getattr(options, "keep_tokens", None)
+    if share is not None and not 0 < share <= 1:
+        parser.error(f"--keep-tokens is a share, more than 0 and at most 1, got {share}")
     return options
 
 

@@ -254,3 +254,5 @@ def test_what_is_trained_decides_on_the_defaults():
     assert (head.epochs, head.lr, head.batch_size) == (100, 3e-3, 250)
     assert (body.epochs, body.lr, body.batch_size) == (10, 2e-4, 32)
     assert finetune.arguments(["--body", "a", "b", "--epochs", "3"]).epochs == 3
+    compared = finetune.arguments(["a", "b", "--compare", "5", "--per-class", "10"])
+    assert (compared.body, compared.lr) == (True, 2e-4)

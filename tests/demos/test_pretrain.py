@@ -150,7 +150,6 @@ def test_a_run_of_another_demo_is_not_resumed_nor_taken_for_a_published_network(
     "options, message",
     [
         (["a", "b", "--compare", "3"], "--compare is a number of draws, at least 1, and needs"),
-        (["a", "b", "--compare", "3", "--per-class", "2"], "--compare trains all of the network"),
         (["a", "b", "--body", "--compare", "0", "--per-class", "2"], "at least 1"),
         (["a", "b", "--json", "x.json"], "--json needs --compare"),
     ],

@@ -113,13 +113,15 @@ def test_trains_on_one_part_and_validates_on_the_other(folder, fits):
 def test_trains_as_asked(folder, fits):
     asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
     for optimizer in training_options.OPTIMIZERS:
-        assert demo(folder, *TINY, *asked, "--shards", "3", "--optimizer", optimizer) == 0
+        few = ["--keep-tokens", "0.5", "--shards", "3"]
+        assert demo(folder, *TINY, *asked, *few, "--optimizer", optimizer) == 0
         progress, _, _, options = fits.pop()
         assert type(progress.optimizer).__name__.lower() == optimizer
         config = progress.classifier.model.config
         assert (config["dropout"], config["drop_path"], options["shards"]) == (0.1, 0.2, 3)
         assert (config["dim"], config["depth"], config["heads"]) == (12, 1, 3)
         assert options["augment"] == Augmentation(scale=0.2, flip=True)
+        assert options["keep_tokens"] == 0.5
     assert demo(folder, *TINY, "--augment") == 0
     assert fits[0][3]["augment"] == Augmentation()
     assert train_mnist.arguments([]).shards == cores()
@@ -394,6 +396,8 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--seed=-1",
         "--checkpoint-every=0",
         "--augment=zoom=2",
+        "--keep-tokens=0",
+        "--keep-tokens=1.5",
         "--resume=",
     ],
 )
