@@ -30,7 +30,7 @@ from .streams import unread
 
 HEAD = dict(run="finetuned", epochs=100, lr=3e-3, batch_size=250)
 BODY = dict(run="finetuned", epochs=10, lr=2e-4, batch_size=32)
-OWN = dict(run="finetuned", body=True, epochs=60, lr=2e-3, batch_size=25)
+OWN = dict(run="finetuned", body=True, epochs=150, lr=4e-3, batch_size=25)
 
 
 def arguments(argv=None):
