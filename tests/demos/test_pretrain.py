@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import finetune, pretrain
+from demos import few_labels, finetune, pretrain
 from minivit.pretrainer import Pretrainer
 from tests.data.idx import few_digits
 from tests.data.shapes import write_shapes
@@ -57,12 +57,14 @@ def test_leaves_a_complete_run_and_says_how_good_it_is(objective, capsys):
 
 
 @each_objective
-def test_a_stopped_run_resumes_to_the_same_last_bit(objective, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_last_bit(objective, monkeypatch, capsys):
     assert demo(objective, "--run", "whole") == 0
     with monkeypatch.context() as patch:
         press_ctrl_c_at(patch, 13)
         assert demo(objective, "--run", "parts") == 130
+    capsys.readouterr()
     assert pretrain.main(["--resume", "runs/parts"]) == 0
+    assert "not used" not in capsys.readouterr().err  # nothing is taken for damaged
     assert_same("runs/parts", "runs/whole")
     for name in ("epochs/0001.png", "epochs/0002.png", "pictures.png"):
         assert Path("runs/parts", name).read_bytes() == Path("runs/whole", name).read_bytes()
@@ -102,11 +104,19 @@ def test_fine_tuning_starts_from_what_was_learned(objective, capsys):
     capsys.readouterr()
 
 
-def test_a_few_labels_are_compared_with_random_weights(capsys):
+def test_a_few_labels_are_compared_with_random_weights(capsys, monkeypatch):
+    real, asked = few_labels.accuracy, []
+
+    def watched(options, *arguments):
+        asked.append((options.seed, options.random))
+        return real(options, *arguments)
+
+    monkeypatch.setattr(few_labels, "accuracy", watched)
     assert demo("permutation") == 0
     capsys.readouterr()
     comparing = ["--compare", "2", "--json", "few.json"]
     assert finetune.main(["runs/permutation", *FEW, *comparing]) == 0
+    assert asked == [(0, False), (0, True), (1, False), (1, True)]
     printed = capsys.readouterr().out.splitlines()
     assert printed[1].split() == ["draw", "pretrained", "from_scratch"]
     assert [line.split()[0] for line in printed[2:5]] == ["0", "1", "mean"]
