@@ -18,6 +18,7 @@ FAINTEST = 0.08  # less contrast than this is not ink; black to white is 1
 SPECK = 0.05  # of the largest piece: anything smaller is dirt
 THINNEST = 2.2  # pixels of a stroke in the box; the median of MNIST's is 2.4
 MOST_PIECES = 2
+MOST_ZOOM = 3  # of a picture with many digits
 LEAST_INSIDE = 0.05  # of the largest piece: an inner piece this large rules out those at the edge
 LEAST_COVER = 0.12  # of its box that a digit fills
 KNOWN = 10_000  # of MNIST's training digits, to compare with
@@ -26,7 +27,10 @@ LEAST_ALIKE = 0.915  # 1 % of the digits that are not among the known ones fall 
 
 
 class Scan(NamedTuple):
-    """A digit as MNIST draws it, (28, 28, 1) uint8, light on black; and why it may not be one."""
+    """Ink as MNIST draws it, uint8, light on black; and why it may mislead.
+
+    A single digit is (28, 28, 1).
+    """
 
     pixels: NDArray[np.uint8]
     warnings: list[str]
@@ -64,7 +68,7 @@ def scan_digit(image: NDArray[np.float32]) -> Scan:
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     cover = drawn.sum() / ((np.ptp(rows) + 1) * (np.ptp(columns) + 1))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    pixels = _centred(_thickened(ink))
+    pixels = _centred(_thickened(ink, max(ink.shape)))
     alike = likeness(pixels)
     reasons = [
         (pieces > MOST_PIECES, f"it is in {pieces} pieces, a digit in one or two"),
@@ -76,6 +80,31 @@ def scan_digit(image: NDArray[np.float32]) -> Scan:
         (alike < LEAST_ALIKE, f"the most similar digit of MNIST is only {alike:.0%} like it"),
     ]
     return Scan(pixels, [reason for applies, reason in reasons if applies])
+
+
+def ink_of_digits(image: NDArray[np.float32], side: int) -> Scan:
+    """Find the digits in a picture (H, W, 3), and draw them as MNIST does, all in their places.
+
+    The ink is found as by `scan_digit`, steps 1 to 3. Strokes are thickened as in step 4, and the
+    picture is resized, so that the median digit is about `side` pixels long.
+    Returns pixels (H', W', 1) uint8, and a warning if nothing stands out.
+    """
+    ink = _ink(image)
+    if ink is None:
+        height, width = _shrunk(image[..., 0], WORKING_SIDE).shape
+        blank = np.zeros((height, width, 1), np.uint8)
+        return Scan(blank, ["nothing stands out from the background"])
+    ink, *_ = _without_specks(ink)
+    _, _, stats, _ = cv2.connectedComponentsWithStats((ink > 0.5).astype(np.uint8))
+    sides = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    typical = float(np.median(sides))
+    thick = _thickened(ink, typical)
+    margin = (thick.shape[0] - ink.shape[0]) // 2  # which the pen has added
+    thick = thick[margin : margin + ink.shape[0], margin : margin + ink.shape[1]]
+    scale = min(side / typical, MOST_ZOOM)
+    height, width = (max(1, round(length * scale)) for length in thick.shape)
+    pixels = np.rint(255 * resize(thick, height, width)).astype(np.uint8)
+    return Scan(pixels[:, :, None], [])
 
 
 def likeness(pixels: NDArray[np.uint8]) -> float:
@@ -158,12 +187,12 @@ def _without_specks(ink):
     return ink * mask, len(large), at_edge
 
 
-def _thickened(ink):
-    """The ink, with strokes broad enough for the box."""
+def _thickened(ink, side):
+    """The ink, with strokes broad enough for the box, in which digits of that side will be."""
     drawn = np.pad((ink > 0.5).astype(np.uint8), 1)
     outlines, _ = cv2.findContours(drawn, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     stroke = 2 * drawn.sum() / max(1, sum(cv2.arcLength(line, True) for line in outlines))
-    missing = round((THINNEST / BOX * max(ink.shape) - stroke) / 2)
+    missing = round((THINNEST / BOX * side - stroke) / 2)
     if missing < 1:
         return ink
     pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * missing + 1, 2 * missing + 1))

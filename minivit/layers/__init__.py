@@ -3,9 +3,9 @@
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
 class_token, positions, pool; then the variants gelu_exact, layer_scale, pre_logits, post_norm,
 sinusoids and identity; then keep_tokens, fill_tokens and twice, for models that see a part of an
-image; then convolution, halve and stage, which do without attention. (Small helpers: initial for
-initial values, sums for sums and means as products, keys_first for a product in another order of
-memory, refusals for the checks of sizes and shapes.)
+image, and patch_boxes, which says where things are; then convolution, halve and stage, which do
+without attention. (Small helpers: initial for initial values, sums for sums and means as products,
+keys_first for a product in another order of memory, refusals for the checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -53,6 +53,7 @@ from .layer_scale import LayerScale
 from .layernorm import LayerNorm
 from .linear import Linear
 from .mlp import MLP
+from .patch_boxes import PatchBoxes
 from .patches import Patches
 from .pool import FirstToken, MeanPool, PatchMeanPool
 from .positions import Positions
@@ -80,6 +81,7 @@ __all__ = [
     "LayerScale",
     "Linear",
     "MeanPool",
+    "PatchBoxes",
     "PatchMeanPool",
     "Patches",
     "Positions",

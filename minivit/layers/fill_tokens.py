@@ -18,8 +18,8 @@ class FillTokens:
     Forward  x (B, M, D), rng or places (B, M) -> y (B, T, D); without both, as nothing was left
              out, y is x itself, and in the backward dx is dy itself
     Cache    places, on x's device, or None
-    Errors   ValueError if x is not (B, M, D), or places are not M of T tokens or name one twice;
-             TypeError if they are no integers
+    Errors   ValueError if x is not (B, M, D) with M ≤ T, or places are not M of T tokens or name
+             one twice; TypeError if they are no integers
 
     It is the backward of `KeepTokens` with something else than zeros, and its backward is the other
     one's forward. The mask filled many places, so its gradient is a sum over all of them: over
@@ -37,6 +37,8 @@ class FillTokens:
 
     def forward(self, params, x, rng=None, places=None):
         expect_shape("FillTokens", x, "B", "M", self.dim)
+        if x.shape[1] > self.tokens:
+            raise ValueError(f"FillTokens: got {x.shape[1]} tokens; expected at most {self.tokens}")
         if places is None and rng is None:
             return x, {"places": None}
         if places is None:

@@ -159,11 +159,12 @@ class Masked(Encoder):
         return super().backward(params, dtokens, cache, grads)  # (B, H, W, C)
 
     def grade(
-        self, painted: Array, images: Array, places: np.ndarray
+        self, painted: Array, images: Array, places: np.ndarray, smoothing: float = 0.0
     ) -> tuple[np.floating, Array, np.floating, int]:
         """Return the loss, dpainted, and of how many images how much is explained.
 
         painted: what `forward` returned for these images and places
+        smoothing: not used, as there are no classes
         Of an image 1 − loss is explained: 1 of a perfect painting, 0 of one that paints zeros.
         """
         patches = cut_patches(images, self.patches.patch_size)  # (B, N, P·P·C)

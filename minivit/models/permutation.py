@@ -94,7 +94,7 @@ class Permutation(Encoder):
         return super().backward(params, dtokens, cache, grads)  # (B, H, W, C)
 
     def grade(
-        self, logits: Array, images: Array, places: np.ndarray
+        self, logits: Array, images: Array, places: np.ndarray, smoothing: float = 0.0
     ) -> tuple[np.floating, Array, Array, Array]:
         """Return the loss, dlogits, how many patches are put right, and how many are asked for.
 
@@ -103,7 +103,7 @@ class Permutation(Encoder):
         """
         B, A, N = logits.shape
         rows = logits.reshape(B * A, N)  # (B·A, N)
-        loss, drows = cross_entropy(rows, places[:, :A].reshape(B * A))
+        loss, drows = cross_entropy(rows, places[:, :A].reshape(B * A), smoothing=smoothing)
         dlogits = drows.reshape(B, A, N)  # (B, A, N)
         right, counted = self.right(logits, images, places)
         return loss, dlogits, right.sum(), counted.sum()

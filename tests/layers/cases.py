@@ -6,7 +6,7 @@ prime, none is square: a transposition or a wrong axis cannot hide.
 
 from typing import Any, NamedTuple
 
-from minivit.checks.suite import CASES as CHECKED
+from minivit.checks.cases import CASES as CHECKED
 
 
 class Case(NamedTuple):
@@ -38,6 +38,7 @@ TWINS = {
     "sinusoids_2d": lambda ref, p, x: x + ref.sinusoids_2d(2, 5, 12),
     "mean_pool": lambda ref, p, x: x.mean(dim=1),
     "patch_mean_pool": lambda ref, p, x: x[:, 1:].mean(dim=1),
+    "patch_boxes": lambda ref, p, x: ref.patch_boxes(x, 2, 5, 3),
     "first_token": lambda ref, p, x: x[:, 0],
     "twice": lambda ref, p, x: ref.twice(x, ref.positions(p, x)),
     "pre_logits": lambda ref, p, x: ref.pre_logits(p, x),

@@ -18,14 +18,14 @@ import minivit
 from minivit.checks.numeric import random_params
 from minivit.layers import Dropout, FillTokens, Halve, KeepTokens, Linear, Patches, Stage
 from minivit.losses.reconstruction import patches_of
-from minivit.models import Masked, Permutation
+from minivit.models import Detector, Masked, Permutation
 from minivit.study import trace
 from minivit.study.tracing.statements import statement_at
 
 ENGINE = Path(minivit.__file__).parent
 OTHERS = [
     "models/encoder.py", "models/vit.py", "models/masked.py", "models/permutation.py",
-    "losses/cross_entropy.py", "losses/reconstruction.py",
+    "models/detector.py", "losses/cross_entropy.py", "losses/reconstruction.py", "losses/boxes.py",
 ]  # fmt: skip
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), *(ENGINE / name for name in OTHERS)]
 OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
@@ -96,6 +96,20 @@ class Graded:
         return answer, cache
 
 
+class Detection:
+    """The loss of a detector, as a layer."""
+
+    def __init__(self, detector, targets):
+        self.detector, self.targets = detector, targets
+
+    def forward(self, x):
+        loss, dx, _, _ = self.detector.grade(x, None, self.targets)
+        return np.reshape(loss, 1), {"dx": dx}
+
+    def backward(self, dy, cache):
+        return dy * cache["dx"]
+
+
 def traces():
     """(Trace, the sizes of its letters) of passes that go through every line with a shape."""
     rng = np.random.default_rng(0)
@@ -106,6 +120,15 @@ def traces():
         )  # fmt: skip
         images, labels = rng.standard_normal((8, 6, 15, 4)), rng.integers(0, 13, 8)
         yield trace(model, random_params(model, rng), images, labels), SIZES | {"T": model.tokens}
+    sizes = dict(dim=84, depth=1, heads=7, mlp_dim=17, classes=13)
+    detector = Detector(image_size=(6, 15), patch_size=3, channels=4, **sizes)
+    answers = rng.standard_normal((8, 10, 18))
+    yield trace(detector, random_params(detector, rng), images, dy=answers), SIZES | {"T": 10}
+    targets = np.stack([detector.targets([[7, 1, 1, 5, 4]])] * 8)
+    boxes, _ = detector.boxes.forward(answers[..., -4:])
+    answers = np.concatenate([answers[..., :-4], boxes], axis=-1)
+    one_patch = trace(Detection(detector, targets[:, :1]), {}, answers[:, :1], dy=np.ones(1))
+    yield one_patch, SIZES | {"N": 1}  # as cross-entropy takes all patches of all images for its B
     oblong, oblong_sizes = Patches(6, 15, (2, 5), 4, 84), SIZES | {"P": 2, "Q": 5, "N": 9}
     dy = rng.standard_normal((8, 9, 84))
     yield trace(oblong, oblong.init(rng, np.float64), images, dy=dy), oblong_sizes
