@@ -51,6 +51,8 @@ class Classifier:
     Nothing in it changes, so threads may share it.
     """
 
+    kinds: tuple[Any, ...] = (ViT,)  # of models that `load` makes
+
     def __init__(
         self,
         model: Any,
@@ -164,6 +166,7 @@ class Classifier:
     def config(self) -> dict[str, Any]:
         """What config.json says."""
         return {
+            "kind": type(self.model).__name__,
             "model": self.model.config,
             "preparation": preparation.as_dict(self.normalize, self.framing),
             "classes": self.classes,
@@ -212,13 +215,15 @@ class Classifier:
             )
         return cls(model, params.to(device), normalize, classes, framing)
 
-    @staticmethod
-    def model_of(config: dict[str, Any], weights: Params) -> Any:
+    @classmethod
+    def model_of(cls, config: dict[str, Any], weights: Params) -> Any:
         """Return the model that config.json describes, unless it is larger than its weights."""
-        if "objective" in config:
-            raise ValueError("it has no classes: it was pre-trained, and is to be fine-tuned")
-        expect_no_larger(config["model"], weights)
-        return ViT(**config["model"])
+        kinds = {kind.__name__: kind for kind in cls.kinds}
+        kind, sizes = config.get("kind", "ViT"), config["model"]
+        if kind not in list(kinds):
+            raise ValueError(f"it is of the kind {kind}; expected {' or '.join(kinds)}")
+        expect_no_larger(sizes, weights)
+        return kinds[kind](**sizes)
 
 
 def expect_finite(answer: np.ndarray, prepared: Callable[[], np.ndarray], params: Params) -> None:
@@ -246,6 +251,7 @@ def expect_no_larger(sizes, weights):
     """Refuse a model that is larger than its weights, before memory is taken for it."""
     if not isinstance(sizes, dict):
         raise ValueError(f"expected its sizes by name, got {str(sizes)[:40]}")
+    sizes = {"classes": 1} | sizes  # without a head, less than with one
     if sizes["classes"] == 0:
         raise ValueError("it has no classes, only features; give it a head, and train that")
     whole = positive_integers("ViT", **{name: sizes[name] for name in SIZES})

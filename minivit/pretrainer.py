@@ -1,6 +1,6 @@
 """A model that learns without labels, in memory and on disk.
 
-The files are those of a classifier; config.json says "objective" too, and no classes.
+The files are those of a classifier; config.json names no classes.
 """
 
 import os
@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from .backend import array_module, beside, floats
-from .classifier import Classifier, expect_no_larger
+from .classifier import Classifier
 from .data.digits import Split
 from .files import read_json
-from .layers.refusals import expect_one_of, positive_integers
+from .layers.refusals import positive_integers
 from .models import Masked, Permutation, ViT
 from .models.micro_batch import images_at_once
 from .params import Params
 
-OBJECTIVES: dict[str, Any] = {"permutation": Permutation, "masked": Masked}
+KINDS = (Permutation, Masked)
 ENCODER = ("patches", "pos", "blocks", "ln")  # what it hands on
 ASKING = ("shown", "seen")  # what is no size of the encoder
 
@@ -27,7 +27,8 @@ ASKING = ("shown", "seen")  # what is no size of the encoder
 def is_pretrained(folder: str | os.PathLike) -> bool:
     """Whether it is the folder of a Pretrainer's run; ValueError if its config.json is damaged."""
     path = Path(folder, "config.json")
-    return path.is_file() and "objective" in read_json(path)
+    kind = path.is_file() and read_json(path).get("kind")
+    return kind in [each.__name__ for each in KINDS]
 
 
 class Pretrainer(Classifier):
@@ -38,6 +39,8 @@ class Pretrainer(Classifier):
 
     model: a Permutation or a Masked; what it draws to ask, in `evaluate`, is always the same
     """
+
+    kinds = KINDS
 
     def evaluate(self, split: Split, mapper: Callable = map) -> tuple[float, float, np.ndarray]:
         """Return the loss, and the share that is right, of the images of a Split; no logits.
@@ -80,19 +83,12 @@ class Pretrainer(Classifier):
         learned = {name: self.params.nest[name] for name in nest if name in ENCODER}
         return vit, Params(nest | learned)
 
-    @property
-    def config(self) -> dict[str, Any]:
-        objective = next(name for name, kind in OBJECTIVES.items() if type(self.model) is kind)
-        return {"objective": objective} | super().config
-
-    @staticmethod
-    def model_of(config: dict[str, Any], weights: Params) -> Any:
-        expect_one_of("Pretrainer", "objective", config["objective"], list(OBJECTIVES))
+    @classmethod
+    def model_of(cls, config: dict[str, Any], weights: Params) -> Any:
         sizes = config["model"]
-        expect_no_larger(sizes | {"classes": 1} if isinstance(sizes, dict) else sizes, weights)
-        if config["objective"] == "masked":
+        if isinstance(sizes, dict) and "decoder_dim" in sizes:
             names = ("decoder_dim", "decoder_depth", "decoder_heads")
             dim, depth, _ = positive_integers("Masked", **{name: sizes[name] for name in names})
             if max(8 * dim**2 * depth, depth) > weights.flat.size:
                 raise ValueError(f"its decoder has more parameters than {weights.flat.size:,}")
-        return OBJECTIVES[config["objective"]](**sizes)
+        return super().model_of(config, weights)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..backend import device_of, floats
+from ..backend import beside, device_of, floats
 from ..layers.refusals import positive_integers
 from ..optim import clip_by_global_norm, warmup_linear
 from ..threads import cores, threads
@@ -167,7 +167,8 @@ def _gradients(progress, batch, grads, rngs, augment, how, clip, run):
     loss, accuracy, norm = floats(loss, accuracy, norm)  # the only wait for a GPU
     if not math.isfinite(loss + norm):
         x = ready(batch.images, batch.maps, augment, classifier.normalize, progress.params.flat)
-        culprit = first_not_finite(classifier.model, progress.params, x, batch.labels)
+        labels = beside(batch.labels, progress.params.flat)
+        culprit = first_not_finite(classifier.model, progress.params, x, labels)
         raise FloatingPointError(
             f"at step {progress.steps} the loss is {loss} and the norm of the gradients {norm}; "
             f"not finite: {culprit}. Try a lower learning rate"

@@ -41,12 +41,14 @@ def drawn(model, rng, images, keep_tokens=None):
 def answered(model, params, images, labels, places, rng=None, smoothing=0.0):
     """Go forward; return the loss, how many answers are right, dy and the cache.
 
-    The answers are logits of classes, unless the model learns without labels and grades them.
+    The answers are logits of classes, unless the model grades them itself: by what it has drawn, or
+    by what its labels are.
     """
     given = {} if places is None else {"places": places}
     y, cache = model.forward(params, images, rng, **given)
     if hasattr(model, "grade"):
-        loss, dy, right, asked = model.grade(y, images, places)
+        truth = labels if places is None else places
+        loss, dy, right, asked = model.grade(y, images, truth, smoothing)
         return loss, right / array_module(y).maximum(asked, 1) * len(images), dy, cache
     loss, dy = cross_entropy(y, labels, smoothing=smoothing)
     return loss, (y.argmax(axis=-1) == labels).sum(), dy, cache
@@ -68,6 +70,8 @@ def shard_pass(
     rng=None,
 ):
     """Go forward and backward on a shard of a batch of `batch` images.
+
+    grade: (answer, labels, smoothing=) -> loss, danswer and how many answers are right
 
     Adds the shard's part of the gradients to `grads`. Returns its part of the loss, and how many
     answers were right; on a GPU as 0-d arrays, which have not been waited for.
@@ -126,9 +130,11 @@ def loss_and_gradients(
              for all
     rngs:    one for each shard into which the batch is split: a generator for what the layers draw,
              or None to draw nothing
+    grade:   that of a Classifier or a Finder, see `shard_pass`
     run:     `one_by_one`, or the one of `workers`, which works on the shards side by side
-    A model that learns without labels draws with the rng what it asks itself, and its accuracy is
-    the share that is right; labels are then not looked at.
+    A model may grade its answers itself: model.grade(answer, images, truth, smoothing) returns the
+    loss, its gradient, how many are right, and of how many. The truth is what it has drawn with the
+    rng, if it learns without labels, or else the labels, an array of whatever it takes.
     Returns the loss and the accuracy of the batch, on a GPU as 0-d arrays: `backend.floats` turns
     both into Python's numbers.
     Errors: ValueError if the numbers of images and labels differ, or for a label that is no class;
@@ -140,7 +146,7 @@ def loss_and_gradients(
             f"loss_and_gradients: {len(images)} images and {B} labels; expected a label for each "
             "image, and at least one"
         )
-    if "classes" in model.config:
+    if not hasattr(model, "grade"):
         labels = checked_labels("loss_and_gradients", labels, model.config["classes"])
     grads.zero()
     how = dict(smoothing=smoothing, keep_tokens=keep_tokens)
