@@ -104,6 +104,44 @@ def cnn(p, x):
     return linear(p["head"], x.mean(dim=(1, 2)))
 
 
+def patch_boxes(x, rows, columns, patch_size):
+    down, across = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    places = torch.stack([across, down], dim=-1).flatten(0, 1) + 0.5 + x[..., :2]
+    half = x[..., 2:].exp() / 2
+    return patch_size * torch.cat([places - half, places + half], dim=-1)
+
+
+def generalized_box_iou(boxes, truth):
+    """GIoU of pairs of boxes, from the paper's algorithm 1, by PyTorch's own max and min."""
+    low, high = (
+        torch.maximum(boxes[..., :2], truth[..., :2]),
+        torch.minimum(boxes[..., 2:], truth[..., 2:]),
+    )
+    inter = (high - low).clamp(min=0).prod(dim=-1)
+    areas = [(each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (boxes, truth)]
+    union = areas[0] + areas[1] - inter
+    around = torch.maximum(boxes[..., 2:], truth[..., 2:]) - torch.minimum(
+        boxes[..., :2], truth[..., :2]
+    )
+    hull = around.prod(dim=-1)
+    return inter / union - (hull - union) / hull
+
+
+def detection(answer, targets, smoothing=0.0):
+    """The loss of a detector, image by image and object by object."""
+    losses = []
+    for row, wanted in zip(answer, targets, strict=True):
+        scores, boxes, classes = row[:, :-4], row[:, -4:], wanted[:, 0].long()
+        loss = F.cross_entropy(scores, classes, label_smoothing=smoothing, reduction="sum")
+        for patch in (classes < scores.shape[1] - 1).nonzero()[:, 0]:
+            box, truth = boxes[patch], wanted[patch, 1:]
+            sizes = (truth[2:] - truth[:2]).repeat(2)
+            loss = loss + 2 * (1 - generalized_box_iou(box, truth))
+            loss = loss + F.l1_loss(box / sizes, truth / sizes, reduction="sum")
+        losses.append(loss)
+    return torch.stack(losses).mean()
+
+
 def class_token(p, x):
     return torch.cat([p["cls"].expand(len(x), 1, -1), x], dim=1)
 

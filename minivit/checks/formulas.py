@@ -193,6 +193,21 @@ def masked(model, params, images):
     return linear(decoder.head, its["head"], layernorm(decoder.ln, its["ln"], x))
 
 
+def patch_boxes(layer, params, x):
+    boxes, P = np.zeros(x.shape), layer.patch_size
+    for b, n in np.ndindex(x.shape[:2]):
+        row, column = divmod(n, layer.columns)
+        for axis, place in enumerate((column, row)):
+            middle, size = (place + 0.5 + x[b, n, axis]) * P, P * math.exp(x[b, n, 2 + axis])
+            boxes[b, n, axis], boxes[b, n, 2 + axis] = middle - size / 2, middle + size / 2
+    return boxes
+
+
+def detector(model, params, images):
+    out = linear(model.head, params["head"], encoder(model, params, images))
+    return np.concatenate([out[..., :-4], patch_boxes(model.boxes, {}, out[..., -4:])], axis=-1)
+
+
 def vit(model, params, images):
     pooled = value(model.pool, {}, encoder(model, params, images))
     normed = value(model.pooled_ln, params["pooled_ln"], pooled)
@@ -218,6 +233,7 @@ FORMULAS = {
     "SinusoidalPositions": sinusoids_1d, "SinusoidalPositions2D": sinusoids_2d,
     "MeanPool": mean_pool, "PatchMeanPool": patch_mean_pool, "FirstToken": first_token,
     "PreLogits": pre_logits, "Convolution": convolution, "Halve": halve, "Stage": stage,
-    "KeepTokens": unchanged, "FillTokens": unchanged, "Twice": twice,
-    "CNN": cnn, "Encoder": encoder, "Permutation": permutation, "Masked": masked, "ViT": vit,
+    "KeepTokens": unchanged, "FillTokens": unchanged, "Twice": twice, "PatchBoxes": patch_boxes,
+    "CNN": cnn, "Encoder": encoder, "Permutation": permutation, "Masked": masked,
+    "Detector": detector, "ViT": vit,
 }  # fmt: skip

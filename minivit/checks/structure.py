@@ -6,12 +6,13 @@ break properties that every Vision Transformer has.
 """
 
 import copy
+from typing import Any
 
 import numpy as np
 
 from ..layers import Identity
-from ..losses import cross_entropy
-from ..models import ViT
+from ..losses import cross_entropy, detection
+from ..models import Encoder, ViT
 from ..params import Params
 from .inside import all_sublayers, takes_rng
 from .masks import mask_fault
@@ -21,8 +22,8 @@ from .report import Findings
 IMAGES = 16  # so many that no chance hides a difference from all of them
 
 
-def structure(model: ViT, seed: int = 0) -> Findings:
-    """Check the properties of a `ViT`; return Findings, one for each.
+def structure(model: Any, seed: int = 0) -> Findings:
+    """Check the properties of a `ViT` or a `Detector`; return Findings, one for each.
 
     Runs a few images through the model, in float64, at random parameters and at the initial ones,
     and every dropout in the model many times, at its rates (or at rates of 0.5 where they are 0).
@@ -56,9 +57,10 @@ def structure(model: ViT, seed: int = 0) -> Findings:
     variance = 1 / (1 + model.config["eps"] / x.var(axis=-1))  # 1, but for eps
     errors = y.mean(axis=-1), (y**2).mean(axis=-1) - variance
     expect_small("layer norm gives mean 0, variance 1", np.abs(errors).max())
-    token = rng.standard_normal(model.config["dim"])
-    pooled, _ = model.pool.forward(np.tile(token, (2, 5, 1)))
-    expect_small("equal tokens pool to that token", abs(pooled - token).max())
+    if isinstance(model, ViT):
+        token = rng.standard_normal(model.config["dim"])
+        pooled, _ = model.pool.forward(np.tile(token, (2, 5, 1)))
+        expect_small("equal tokens pool to that token", abs(pooled - token).max())
 
     fault = next(_wrong_masks(model, rng), None)
     findings.add("dropouts leave out what their rates say", fault is None, fault)
@@ -164,10 +166,17 @@ def _silent_dropouts(model, params, images):
 
 
 def _swapped(model, params, images):
-    """The logits with the first and the last patch in each other's place, and as they are."""
+    """The answer with the first and the last patch in each other's place, and as it is.
+
+    Where each patch answers for itself, that is the tokens', those two back in their old places.
+    """
     swapped, P = images.copy(), model.patches.patch_size
     swapped[:, :P, :P], swapped[:, -P:, -P:] = images[:, -P:, -P:], images[:, :P, :P]
-    return [model.forward(params, each)[0] for each in (swapped, images)]
+    if isinstance(model, ViT):
+        return [model.forward(params, each)[0] for each in (swapped, images)]
+    moved, still = (Encoder.forward(model, params, each)[0] for each in (swapped, images))
+    moved[:, [0, -1]] = moved[:, [-1, 0]]
+    return [moved, still]
 
 
 def _gradient_sizes(model, rng, images):
@@ -177,9 +186,15 @@ def _gradient_sizes(model, rng, images):
     for name, leaf in params.named():
         if ".ls" in name:
             leaf[...] = 1  # else it may be tiny, as it starts
-    logits, cache = model.forward(params, images)
-    labels, grads = np.arange(len(images)) % model.config["classes"], params.zeros_like()
-    model.backward(params, cross_entropy(logits, labels)[1], cache, grads)
+    answer, cache = model.forward(params, images)
+    numbers, grads = np.arange(len(images)) % model.config["classes"], params.zeros_like()
+    if isinstance(model, ViT):
+        _, danswer = cross_entropy(answer, numbers)
+    else:
+        side = model.patches.patch_size
+        targets = [model.targets([[number, 0, 0, side, side]]) for number in numbers]
+        _, danswer = detection(answer, np.stack(targets))
+    model.backward(params, danswer, cache, grads)
     sizes = {
         name: float(np.sqrt((leaf**2).mean())) + 1e-300
         for name, leaf in grads.named()

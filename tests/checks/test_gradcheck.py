@@ -7,8 +7,9 @@ import pytest
 
 import minivit
 from minivit import layers
+from minivit.checks.cases import CASES
 from minivit.checks.faults import Fault, faults, planted
-from minivit.checks.suite import CASES, check
+from minivit.checks.suite import check
 from minivit.layers import MLP, Attention, LayerNorm, Linear, Softmax
 from tests.samples import sample
 

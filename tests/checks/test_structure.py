@@ -5,6 +5,7 @@ import pytest
 
 import minivit
 from minivit.layers import Dropout
+from minivit.models import Detector
 
 SMALL = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=12, depth=2, heads=2, mlp_dim=5, classes=3
@@ -31,6 +32,27 @@ def test_right_models_have_every_property(pool, positions, norm, seed):
     findings = minivit.structure(model, seed=seed)
     assert findings.ok, findings
     assert ("positions matter" in {f.name for f in findings}) == (positions is not None)
+
+
+@pytest.mark.parametrize(
+    "positions, norm", [("learned", "pre"), (None, "pre"), ("sincos2d", "post")]
+)
+def test_a_right_detector_has_them_too(positions, norm):
+    model = Detector(**SMALL, positions=positions, norm=norm, dropout=0.1)
+    findings = minivit.structure(model)
+    assert findings.ok, findings
+    assert ("positions matter" in {f.name for f in findings}) == (positions is not None)
+
+
+def test_a_detector_whose_images_mix_or_whose_blocks_know_the_order_is_seen():
+    model = Detector(**SMALL)
+    forward, ramp = model.boxes.forward, np.arange(6.0)[:, None]
+    model.boxes.forward = lambda x: forward(x - 0.1 * x.mean(axis=0))
+    assert failures(model).keys() == {"images of a batch do not affect each other"}
+    model = Detector(**SMALL)
+    of_block = model.blocks[1].forward
+    model.blocks[1].forward = lambda params, x, rng=None: of_block(params, x * ramp, rng)
+    assert "without positions, order does not matter" in failures(model)
 
 
 def drop_all(dropout):

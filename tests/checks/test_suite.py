@@ -6,8 +6,9 @@ import pytest
 import minivit
 from minivit import layers
 from minivit.checks import optimizers, training
+from minivit.checks.cases import CASES
 from minivit.checks.faults import Fault, faults, planted
-from minivit.checks.suite import CASES, CHECKS, check
+from minivit.checks.suite import CHECKS, check
 from minivit.training.batches import batches
 
 

@@ -1,5 +1,6 @@
 """A short piece of real work for every demo, to hold all of them to the same rules."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -17,10 +18,13 @@ from tests.saved_runs import untrained
 
 ROOT = Path(__file__).parents[2]
 TINY = "--epochs 1 --shards 1 --dim 8 --depth 1 --heads 1 --mlp-dim 8"
+DETECTS = importlib.util.find_spec("pycocotools") is not None  # which few need
+DETECT = f"--image-size 48 --scenes 8 --test-scenes 2 {TINY} --run made"
 WORK = {  # in the folder that `prepare` fills
     "attention_backprop": "run --data digits --digit 0",
     "benchmark": "--rounds 1 --seconds 0.01 --batch-size 2",
     "check_gradients": "--layer linear",
+    "detect": DETECT if DETECTS else "--help",
     "evaluate": "run digits",
     "explore": "run --data digits --digit 0 --write page.html --no-browser",
     "export": "run run.onnx",
@@ -35,7 +39,7 @@ WORK = {  # in the folder that `prepare` fills
     "train_mnist": f"--data digits --patch-size 14 {TINY} --run made",
     "write_backward": "softmax",
 }
-TRAINS = ("finetune", "pretrain", "train_images", "train_mnist")
+TRAINS = (*["detect"] * DETECTS, "finetune", "pretrain", "train_images", "train_mnist")
 
 
 def prepare(folder):

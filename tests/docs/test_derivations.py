@@ -15,6 +15,7 @@ from PIL import Image
 
 import minivit
 from docs.derivations import figures
+from minivit.losses import giou
 from tests.docs.board import Board
 from tests.docs.equations import equations
 from tests.docs.pages import FOLDER, INLINE, PAGES, ROOT, sections
@@ -94,13 +95,15 @@ def gradients(names):
         for nest in (names.get("params", {}), names.get("grads", {}))
     )
     params = params.astype(complex)
-    inputs = next(name for name in ("images", "x", "logits") if f"d{name}" in names)
+    inputs = next(name for name in ("images", "x", "logits", "boxes") if f"d{name}" in names)
     x = names[inputs] + 0j
 
     def loss():
         if "layer" in names:
             given = {"places": names["places"]} if "places" in names else {}
             return (forward(names["layer"], params, x, **given)[0] * names["dy"]).sum()
+        if inputs == "boxes":
+            return giou(x, names["truth"])[0].sum()
         logits = names["model"].forward(params, x)[0] if "model" in names else x
         smoothing = names.get("smoothing", 0.0)
         return minivit.cross_entropy(logits, names["labels"], smoothing=smoothing)[0]

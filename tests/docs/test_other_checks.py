@@ -6,8 +6,8 @@ import pytest
 from docs import other_checks
 from docs.other_checks import accused, bugs, case_of, own_row, row_of, seeds_of
 from docs.other_rules import RULES, Function
+from minivit.checks.cases import CASES
 from minivit.checks.faults import faults, planted
-from minivit.checks.suite import CASES
 
 BY_NAME = {rule.name: rule for rule in RULES}
 QUICK = ["CMU 11-785", "Stanford CS336", "chainer's check_backward", "autograd's check_grads"]

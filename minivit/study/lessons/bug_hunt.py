@@ -9,8 +9,9 @@ import warnings
 
 import numpy as np
 
+from ...checks.cases import CASES
 from ...checks.faults import faults, function_at, planted
-from ...checks.suite import CASES, CHECKS
+from ...checks.suite import CHECKS
 from ...classifier import Classifier
 from ...data.digits import Split
 from ...data.normalize import Normalize

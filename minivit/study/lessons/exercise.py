@@ -10,14 +10,14 @@ from functools import partial
 
 import numpy as np
 
+from ...checks.cases import CASES, OTHERS, Case, labels_of
 from ...checks.inside import forward_of, sublayers
 from ...checks.numeric import random_params
-from ...checks.suite import CASES, OTHERS, Case, labels_of
 from . import plain
 
 NONE = (  # nothing to write, or nothing new
-    "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy",
-    "reconstruction", "cnn", "permutation", "masked", "vit",
+    "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "reconstruction",
+    "giou", "relative_l1", "cnn", "permutation", "masked", "detector", "vit",
 )  # fmt: skip
 PLAIN = {
     "softmax": plain.Softmax, "layernorm": plain.LayerNorm, "attention": plain.Attention,

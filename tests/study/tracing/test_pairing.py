@@ -61,7 +61,7 @@ def test_only_lines_that_undo_each_other_are_matched():
 def test_each_binding_of_a_name_is_paired_with_its_own_layer():
     record = traced_vit()
     assert [r.gradient_record.path for r in record.versions("x")] == [
-        "patches", "cls", "pos", "dropout", "blocks.0", "blocks.1",
+        "patches", "cls", "pos", "kept", "dropout", "blocks.0", "blocks.1",
     ]  # fmt: skip
     for r in record.versions("x"):
         assert (r.gradient_record.call.function, r.gradient_record.variable) == ("backward", "dy")
