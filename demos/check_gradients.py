@@ -4,9 +4,10 @@ import sys
 
 import numpy as np
 
+from minivit.checks.cases import CASES
 from minivit.checks.faults import faults, planted
 from minivit.checks.numeric import step_sweep
-from minivit.checks.suite import CASES, CHECKS
+from minivit.checks.suite import CHECKS
 from minivit.files import write_file
 from minivit.study import figures
 

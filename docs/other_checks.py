@@ -12,8 +12,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+from minivit.checks.cases import CASES
 from minivit.checks.faults import faults
-from minivit.checks.suite import CASES
 
 from .other_rules import RULES, Rule, both, differs_from_reference
 

@@ -13,26 +13,33 @@ from collections.abc import Callable
 import numpy as np
 
 from minivit import Params
+from minivit.checks.cases import CASES, OTHERS
 from minivit.checks.faults import planted
 from minivit.checks.inside import forward_of, gradients_in, has_params, takes_rng
 from minivit.checks.numeric import random_params
-from minivit.checks.suite import CASES, OTHERS
 
 
 class WithLoss:
     """A model and its loss as one layer, whose output is the loss."""
 
     def __init__(self, model, loss):
-        self.model, self.loss, self.init = model, loss, model.init
+        self.model, self.loss = model, loss
+
+    def init(self, rng, dtype):
+        return self.model.init(rng, dtype) if has_params(self.model) else {}
 
     def forward(self, params, x, rng=None):
         draws = {"rng": rng} if takes_rng(self.model) else {}
-        logits, cache = self.model.forward(params, x, **draws)
+        own = [params] if has_params(self.model) else []
+        logits, cache = self.model.forward(*own, x, **draws)
         loss, dlogits = self.loss(logits)
         return np.asarray(loss), {"model": cache, "dlogits": dlogits}
 
     def backward(self, params, dy, cache, grads):
-        return self.model.backward(params, dy * cache["dlogits"], cache["model"], grads)
+        dlogits = dy * cache["dlogits"]
+        if has_params(self.model):
+            return self.model.backward(params, dlogits, cache["model"], grads)
+        return self.model.backward(dlogits, cache["model"])
 
 
 class Function:

@@ -263,6 +263,36 @@ def cross_entropy():
     return figure
 
 
+def giou():
+    """The pairs of the page's example: an arrow on each side, as long as its slope."""
+    names = example("giou")
+    figure = Figure(figsize=(WIDTH, 2.1), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, box, truth, score, slopes in zip(
+        panels, names["boxes"], names["truth"], names["score"], names["dboxes"], strict=True
+    ):
+        low, high = np.minimum(box[:2], truth[:2]), np.maximum(box[2:], truth[2:])
+        for (left, top, right, bottom), colour, style in (
+            ([*low, *high], GREY, ":"), (truth, GREEN, "-"), (box, BLUE, "-"),
+        ):  # fmt: skip
+            across, down = [left, right, right, left, left], [top, top, bottom, bottom, top]
+            axes.plot(across, down, style, color=colour, linewidth=1.8)
+        left, top, right, bottom = box
+        middle = (left + right) / 2, (top + bottom) / 2
+        starts = [(left, middle[1]), (middle[0], top), (right, middle[1]), (middle[0], bottom)]
+        for side, (x, y) in enumerate(starts):
+            along = np.eye(2)[side % 2] * slopes[side] * 9
+            axes.annotate(
+                "",
+                (x + along[0], y + along[1]),
+                (x, y),
+                arrowprops=dict(arrowstyle="->", color=RED),
+            )
+        axes.set(xlim=(-1, 9), ylim=(5, -1), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(f"GIoU {score:.2f}".replace("-", "−"), fontsize=9)
+    return figure
+
+
 def chain():
     """A ladder: the norm of the gradient at each step of the chain, and of the parameters'."""
     record = example("chain")["record"]
@@ -291,7 +321,7 @@ def chain():
 
 FIGURES = [
     linear, gelu, layernorm, softmax, attention, layer_scale, block, patches, positions,
-    keep_tokens, pool, cross_entropy, chain,
+    keep_tokens, pool, cross_entropy, giou, chain,
 ]  # fmt: skip
 
 
