@@ -54,9 +54,7 @@ def giou(boxes: Array, truth: Array) -> tuple[Array, Array]:
     dunion = 1 / hull - inter / union**2  # (...)
     dinter = (1 / union - dunion) * meet  # (...), as union falls when inter rises
     dhull = -union / hull**2  # (...)
-    dsize = (
-        dunion[..., None] * size[..., ::-1]
-    )  # (..., 2): an area rises with one side by the other
+    dsize = dunion[..., None] * size[..., ::-1]  # (..., 2), as a width adds area by the height
     dinner_size = dinter[..., None] * inner_size[..., ::-1]  # (..., 2)
     dhull_size = dhull[..., None] * hull_size[..., ::-1]  # (..., 2)
     dboxes = both_ways(dsize)  # (..., 4)
