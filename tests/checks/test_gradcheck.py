@@ -52,7 +52,7 @@ class Function:
         ("full", "complex"),
         ("directional", "central"),
         pytest.param("directional", "complex", marks=pytest.mark.slow),
-        pytest.param("full", "central", marks=pytest.mark.slow),
+        pytest.param("full", "central", marks=[pytest.mark.slow, pytest.mark.thorough]),
     ],
 )
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"vit"}))  # slow; see below
