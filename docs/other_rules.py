@@ -15,31 +15,27 @@ import numpy as np
 from minivit import Params
 from minivit.checks.cases import CASES, OTHERS
 from minivit.checks.faults import planted
-from minivit.checks.inside import forward_of, gradients_in, has_params, takes_rng
+from minivit.checks.inside import backward_of, forward_of, gradients_in, has_params
 from minivit.checks.numeric import random_params
 
 
 class WithLoss:
     """A model and its loss as one layer, whose output is the loss."""
 
-    def __init__(self, model, loss):
+    def __init__(self, model, loss, seed):
         self.model, self.loss = model, loss
+        self.run, self.back = forward_of(model, seed), backward_of(model)
 
     def init(self, rng, dtype):
         return self.model.init(rng, dtype) if has_params(self.model) else {}
 
-    def forward(self, params, x, rng=None):
-        draws = {"rng": rng} if takes_rng(self.model) else {}
-        own = [params] if has_params(self.model) else []
-        logits, cache = self.model.forward(*own, x, **draws)
+    def forward(self, params, x):
+        logits, cache = self.run(params, x)
         loss, dlogits = self.loss(logits)
         return np.asarray(loss), {"model": cache, "dlogits": dlogits}
 
     def backward(self, params, dy, cache, grads):
-        dlogits = dy * cache["dlogits"]
-        if has_params(self.model):
-            return self.model.backward(params, dlogits, cache["model"], grads)
-        return self.model.backward(dlogits, cache["model"])
+        return self.back(params, dy * cache["dlogits"], cache["model"], grads)
 
 
 class Function:
@@ -47,7 +43,7 @@ class Function:
 
     def __init__(self, case, seed, initial, dtype):
         rng = np.random.default_rng([seed, 3])
-        self.layer = WithLoss(case.make(), case.loss) if case.loss else case.make()
+        self.layer = WithLoss(case.make(), case.loss, seed) if case.loss else case.make()
         if initial and has_params(self.layer):
             params = Params(self.layer.init(rng, np.float64))
         else:

@@ -50,6 +50,16 @@ class Adapted:
         return self.params.nest
 
 
+def shapes_of(arrays):
+    """{"x.shape[0]": number} of {name: array}; axes of length one are left out."""
+    return {
+        f"{name}.shape[{axis}]": size
+        for name, array in arrays.items()
+        for axis, size in enumerate(array.shape)
+        if size > 1
+    }
+
+
 def value_itself(y):
     """The loss of code that gives one: (y, 1)."""
     return y.sum(), np.ones(y.shape)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .adapted import Adapted, names_of
+from .adapted import Adapted, names_of, shapes_of
 
 
 def has_params(layer):
@@ -163,12 +163,7 @@ def numbers_of(layer, slopes, local):
     First its arguments, options and local variables, then the shapes of its arrays; each with √.
     """
     arrays = {names_of(layer).x: slopes.x, **dict(slopes.params.named())}
-    shapes = layer.shapes | {
-        f"{name}.shape[{axis}]": size
-        for name, array in arrays.items()
-        for axis, size in enumerate(array.shape)
-        if size > 1
-    }
+    shapes = layer.shapes | shapes_of(arrays)
     return [
         [
             (root + name, value)

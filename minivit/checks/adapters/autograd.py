@@ -8,9 +8,10 @@ import sys
 import numpy as np
 
 from ...params import Params
-from ..adapted import Adapted, Names
+from ..adapted import Adapted, Names, shapes_of
 from ..inside import array_of
-from .code import shapes_of
+from .code import arrays_among
+from .layer import add, joined, split
 from .source import parameters_of, returned_names
 from .state import drawing
 from .tensors import Function, Module, array_from
@@ -91,27 +92,19 @@ def _layer(theirs, arrays, names, passes, seed, notes):
             raise TypeError("PyTorch's code is checked with real numbers")
         _, outputs = _passed(theirs, together(params, x), seed, notes)
         ys = [array_from(output) for output in outputs]
-        y = ys[0] if len(ys) == 1 else np.concatenate([each.ravel() for each in ys])
-        return y, {"x": np.array(x), "shapes": [each.shape for each in ys]}
+        return joined(ys), {"x": np.array(x), "shapes": [each.shape for each in ys]}
 
     def backward(params, dy, cache, grads):
-        sizes = [int(np.prod(shape)) for shape in cache["shapes"]]
-        parts = np.split(np.ravel(dy), np.cumsum(sizes)[:-1])
-        dys = [part.reshape(shape) for part, shape in zip(parts, cache["shapes"], strict=True)]
+        dys = split(dy, cache["shapes"])
         found = _gradients(theirs, together(params, cache["x"]), dys, seed, notes)
-        for name in others:
-            if found[name] is not None:
-                gradient = array_from(found[name])
-                if gradient.shape == grads[name].shape:
-                    grads[name] += gradient
-                else:
-                    grads[name] = gradient  # gradcheck says that it does not fit
-        return np.zeros_like(cache["x"]) if found[main] is None else array_from(found[main])
+        found = {name: None if g is None else array_from(g) for name, g in found.items()}
+        add(grads, {name: found[name] for name in others})
+        return np.zeros_like(cache["x"]) if found[main] is None else found[main]
 
     params = Params({name: arrays[name].astype(np.float64) for name in others})
     return Adapted(
         forward, backward, params, arrays[main], Names(main, *_names(passes, names)), passes,
-        shapes=shapes_of(theirs.names, [array_of(each) for each in theirs.arguments]),
+        shapes=shapes_of(arrays_among(theirs.names, map(array_of, theirs.arguments))),
         notes=notes, analytic=False,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..adapted import shapes_of
 from .calls import bound
 from .matching import gradients_in
 from .nests import Leaf, get, is_float, leaves, put
@@ -130,21 +131,20 @@ class Code:
             if isinstance(value, (int, float)) and not isinstance(value, bool)
         }
 
+    def shapes(self):
+        """{"x.shape[0]": number} of the arrays among the arguments."""
+        return shapes_of(arrays_among(self.names, self.arguments))
+
     def note(self, text):
         """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
 
-def shapes_of(names, arguments):
-    """{"x.shape[0]": number} of the arrays among the arguments."""
-    return {
-        f"{name}.shape[{axis}]": size
-        for name, argument in zip(names, arguments, strict=True)
-        if isinstance(argument, np.ndarray)
-        for axis, size in enumerate(argument.shape)
-        if size > 1
-    }
+def arrays_among(names, arguments):
+    """{name: array} of the arguments that are arrays."""
+    several = zip(names, arguments, strict=True)
+    return {name: each for name, each in several if isinstance(each, np.ndarray)}
 
 
 def _got(root, path):

@@ -1,10 +1,12 @@
 """Code whose call is known becomes a layer of the protocol."""
 
+import math
+
 import numpy as np
 
 from ...params import Params
 from ..adapted import Adapted, Names, value_itself
-from .code import Result, shapes_of
+from .code import Result
 from .source import parameters_of, returned_names, unwrapped
 
 
@@ -25,7 +27,7 @@ def layer_of(code, call, places, outputs):
             raise TypeError("forward takes no complex numbers")
         result = run(params, x)
         ys = [np.asarray(output) for output in result.outputs[: max(1, several)]]
-        y = np.concatenate([each.ravel() for each in ys]) if several > 1 else ys[0]
+        y = joined(ys)
         if code.owner is None:
             return y, {"arguments": result.arguments, "outputs": result.outputs}
         return np.array(y), {"of forward": np.array(x), **code.kept()}
@@ -35,17 +37,13 @@ def layer_of(code, call, places, outputs):
             result = Result(cache["arguments"], cache["outputs"])
         else:  # what backward needs is on the owner, and only since its last forward
             result = run(params, cache["of forward"])
-        dys = [dy] if several < 2 else _split(dy, result.outputs[:several])
+        dys = split(dy, map(np.shape, result.outputs[: max(1, several)]))
         returned, left = code.gradients(call, dys, result)
         found = {
             i: scaled_by(left[i] if place is None else returned[place][1], dys, call)
             for i, place in places.items()
         }
-        for name, i in others.items():
-            if np.shape(found[i]) == grads[name].shape:
-                grads[name] += found[i]
-            elif found[i] is not None:
-                grads[name] = np.asarray(found[i])  # gradcheck says that it does not fit
+        add(grads, {name: found[i] for name, i in others.items()})
         return found[main] if code.owner is None else np.array(found[main])
 
     def value(i):
@@ -59,7 +57,7 @@ def layer_of(code, call, places, outputs):
         Names(leaves[main].name, *_names_of_dy_and_y(code, call)),
         passes=(unwrapped(code.forward), unwrapped(code.backward)),
         numbers=code.numbers(),
-        shapes=shapes_of(code.names, code.arguments),
+        shapes=code.shapes(),
         notes=code.notes,
     )
     if ("dy", 0) not in call and np.size(outputs[0]) == 1:
@@ -67,11 +65,29 @@ def layer_of(code, call, places, outputs):
     return layer
 
 
-def _split(dy, outputs):
-    """The parts of a flat dy, one for each output."""
-    ends = np.cumsum([np.size(output) for output in outputs])
-    parts = np.split(dy, ends[:-1])
-    return [part.reshape(np.shape(o)) for part, o in zip(parts, outputs, strict=True)]
+def joined(outputs):
+    """Several outputs as one flat y; a single one as it is."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return np.concatenate([each.ravel() for each in outputs])
+
+
+def split(dy, shapes):
+    """The parts of the gradient of what `joined` returned, one for each output."""
+    shapes = list(shapes)
+    parts = np.split(np.ravel(dy), np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def add(grads, gradients):
+    """Add {name: gradient or None} to grads; gradcheck says so if one does not fit."""
+    for name, gradient in gradients.items():
+        if gradient is None:
+            continue
+        if np.shape(gradient) == grads[name].shape:
+            grads[name] += gradient
+        else:
+            grads[name] = np.asarray(gradient)
 
 
 def _names_of_dy_and_y(code, call):
