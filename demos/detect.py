@@ -17,7 +17,7 @@ from minivit.checksums import write_summed
 from minivit.data.coco import coco_parts, read_coco
 from minivit.data.digits import Split
 from minivit.data.download import printable
-from minivit.data.folders import ImageFiles
+from minivit.data.folders import CACHE_BYTES, ImageFiles
 from minivit.data.images import load_image
 from minivit.data.letterbox import contain
 from minivit.data.normalize import Normalize
@@ -88,11 +88,12 @@ def find(options, photos, out):
     pictures, found = [], []
     for photo in photos:
         try:
-            _, its_detections, warnings = finder.find_in_picture(photo)
-            pictures.append(np.rint(255 * load_image(photo)).astype(np.uint8))
+            image = load_image(photo)
+            _, its_detections, warnings = finder.find_in_image(image)
         except (ValueError, OSError) as error:
             print(f"detect: {error}", file=sys.stderr)
             continue
+        pictures.append(np.rint(255 * image).astype(np.uint8))
         found.append(its_detections)
         print(as_text(photo, finder.classes, its_detections, warnings))
     if pictures:
@@ -160,11 +161,11 @@ def of_coco(options, rng):
     cache = {}
     images, objects = {}, {}
     for part, annotated in parts.items():
-        images[part] = ImageFiles(annotated.paths, partial(read_picture, size=(H, W)), cache)
         objects[part] = [
-            scaled(its_objects, path, H, W)
+            its_objects * [1, *[opened(path, (H, W), cache)] * 4]
             for path, its_objects in zip(annotated.paths, annotated.objects, strict=True)
         ]
+        images[part] = ImageFiles(annotated.paths, partial(read_picture, size=(H, W)), cache)
     count = max(1, len(train.paths) // HELD_OUT)
     targets = np.stack([model.targets(its_objects) for its_objects in objects["train"]])
     whole = Split(images["train"], targets)
@@ -185,11 +186,12 @@ def read_picture(path, size):
     return contain(load_image(path), *size)[0]
 
 
-def scaled(objects, path, height, width):
-    """The objects of a picture where they are in the model's image."""
-    H, W = load_image(path).shape[:2]
-    factors = [1, *[min(height / H, width / W)] * 4]
-    return objects * factors
+def opened(path, size, cache):
+    """Read a picture, into the cache as long as there is room; return its scale."""
+    pixels, scale = contain(load_image(path), *size)
+    if (len(cache) + 1) * pixels.nbytes <= CACHE_BYTES:
+        cache[path] = pixels
+    return scale
 
 
 def model_of(options, channels, classes):
@@ -233,8 +235,7 @@ def test(folder, options, finder, progress, data, device, shards):
     write_file(folder / "curves.png", figures.png(figures.curves(rows)))
     print("\n" + as_table(precision, len(objects), sum(map(len, objects))))
     print(f"Trained for {progress.seconds:.1f} s, {seen / progress.seconds:,.0f} images/s")
-    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    print(f"\nSaved in {folder}/: {', '.join(files)}")
+    training.list_files(folder)
 
 
 def as_table(precision, images, objects):

@@ -166,8 +166,7 @@ def finish(folder, options, pretrainer, progress, data, device, shards):
         write_json(Path(options.json), result)
     print(f"\nTest loss {loss:.4f}; {SAID[options.objective].format(share)}")
     print(f"Trained for {progress.seconds:.1f} s")
-    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    print(f"\nSaved in {folder}/: {', '.join(files)}")
+    training.list_files(folder)
 
 
 if __name__ == "__main__":

@@ -232,5 +232,10 @@ def test(folder, options, classifier, progress, data, device, shards):
     print(f"Trained for {progress.seconds:.1f} s, {speed:,.0f} images/s\n")
     print("Confusion matrix: a row for each true class, a column for each prediction")
     print(confusion_table(split.labels, logits, classifier.classes))
+    list_files(folder)
+
+
+def list_files(folder):
+    """Print which files a run's folder has now."""
     files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     print(f"\nSaved in {folder}/: {', '.join(files)}")

@@ -73,18 +73,22 @@ class Finder(Classifier):
         return detections(self.logits(images, mapper), self.model.config["image_size"], least)
 
     def find_in_picture(self, source: str | PathLike[str], least: float = 0.5) -> Found:
-        """Find what is in a picture, a file or a URL; errors are those of `load_image`.
+        """Find what is in a picture, a file or a URL; errors are those of `load_image`."""
+        from .data.images import load_image
+
+        return self.find_in_image(load_image(source), least)
+
+    def find_in_image(self, image: np.ndarray, least: float = 0.5) -> Found:
+        """Find what is in a picture (H, W, 3), floats from 0 to 1.
 
         For a model of MNIST's digits, the ink is found and drawn as in MNIST, and the picture is
         looked at through windows, in which the digits are as large as in the scenes. For any other
         model, the picture is resized to fit into the model's images.
         """
-        from .data.images import load_image
         from .data.letterbox import contain
         from .data.scans import ink_of_digits
 
         H, W = self.model.config["image_size"]
-        image = load_image(source)
         warnings: list[str] = []
         if self.reads_digits:
             pixels, warnings = ink_of_digits(image, round(DIGIT * min(H, W)))

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ..layers import Softmax
 from .figures import BLUE, RED
 
 SIDES = ("left", "top", "right", "bottom")
@@ -97,8 +98,8 @@ def side_gradients(finder, image, patch):
 def most_confident(finder, image):
     """The number of the patch that is surest of an object, the object's class, box, confidence."""
     answer = finder.logits(image[None])[0].astype(np.float64)  # (N, K + 5)
-    scores = np.exp(answer[:, :-4] - answer[:, :-4].max(axis=1, keepdims=True))
-    sure = scores[:, :-1] / scores.sum(axis=1, keepdims=True)  # (N, K)
+    probabilities, _ = Softmax().forward(answer[:, :-4])
+    sure = probabilities[:, :-1]  # (N, K)
     patch, label = np.unravel_index(sure.argmax(), sure.shape)
     return int(patch), int(label), answer[patch, -4:], float(sure[patch, label])
 

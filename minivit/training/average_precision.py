@@ -29,14 +29,12 @@ def average_precision(
     true = [(image, *row) for image, rows in enumerate(objects) for row in rows]
     if not true:
         raise ValueError("average_precision: there is no object in any image")
-    truth, found = (
-        COCO(),
-        [
-            (image, left, top, right - left, bottom - top, confidence, number)
-            for image, rows in enumerate(detections)
-            for number, left, top, right, bottom, confidence in rows
-        ],
-    )
+    found = [
+        (image, left, top, right - left, bottom - top, confidence, number)
+        for image, rows in enumerate(detections)
+        for number, left, top, right, bottom, confidence in rows
+    ]
+    truth = COCO()
     truth.dataset = {
         "info": {},
         "images": [{"id": image} for image in range(len(objects))],
