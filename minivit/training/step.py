@@ -71,8 +71,6 @@ def shard_pass(
 ):
     """Go forward and backward on a shard of a batch of `batch` images.
 
-    grade: (answer, labels, smoothing=) -> loss, danswer and how many answers are right
-
     Adds the shard's part of the gradients to `grads`. Returns its part of the loss, and how many
     answers were right; on a GPU as 0-d arrays, which have not been waited for.
     """
@@ -130,7 +128,6 @@ def loss_and_gradients(
              for all
     rngs:    one for each shard into which the batch is split: a generator for what the layers draw,
              or None to draw nothing
-    grade:   that of a Classifier or a Finder, see `shard_pass`
     run:     `one_by_one`, or the one of `workers`, which works on the shards side by side
     A model may grade its answers itself: model.grade(answer, images, truth, smoothing) returns the
     loss, its gradient, how many are right, and of how many. The truth is what it has drawn with the

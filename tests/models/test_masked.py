@@ -7,7 +7,7 @@ from minivit.checks.numeric import random_params
 from minivit.layers.patches import cut_patches
 from minivit.losses import reconstruction
 from minivit.models import Encoder, Masked
-from tests.numeric import complex_step, relative_error
+from tests.numeric import complex_step, relative_error, without_key_bias
 
 SIZES = dict(image_size=(4, 6), patch_size=2, channels=3, dim=8, depth=2, heads=2, mlp_dim=7)
 RNG = np.random.default_rng
@@ -26,13 +26,6 @@ def passes(model, params, images, places, dpainted):
     painted, cache = model.forward(params, images, places=places)
     dimages = model.backward(params, dpainted, cache, grads)
     return painted, {"images": dimages, **dict(grads.named())}
-
-
-def without_key_bias(name, gradient):
-    """The bias of the keys has no effect, so nothing is left to compare."""
-    width = gradient.size // 3
-    keys = range(width, 2 * width)
-    return np.delete(gradient, keys) if name.endswith("qkv.b") else gradient
 
 
 @pytest.mark.parametrize("positions", ["learned", "sincos2d"])
