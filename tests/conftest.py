@@ -8,6 +8,7 @@ import pytest
 
 import minivit
 from minivit.backend import array_module, cuda
+from tests.numeric import central_differences
 from tests.stand_in import installed
 
 hypothesis.settings.register_profile("minivit", deadline=None)  # CuPy's first calls compile
@@ -17,11 +18,16 @@ BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Before -m is looked at: mark as slow what is so on the stand-in alone."""
+    """Before -m is looked at: mark as slow what is so on the stand-in alone.
+
+    There the complex step is enough; the coarser differences run with -m thorough.
+    """
     for item in items:
-        backend = item.callspec.params.get("device") if hasattr(item, "callspec") else None
-        if backend == "stand-in" and item.get_closest_marker("numeric"):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if params.get("device") == "stand-in" and item.get_closest_marker("numeric"):
             item.add_marker("slow")
+            if params.get("differentiate") is central_differences:
+                item.add_marker("thorough")
 
 
 @pytest.fixture(params=BACKENDS)

@@ -9,10 +9,9 @@ from tests.attacks.planted_bugs import FILES, Bug, bugs, judged
 
 @pytest.mark.slow
 def test_no_right_layer_is_accused(capsys):
-    """A quarter of a minute."""
-    outcomes = right_layers.main(["--count", "600", "--seed", "1"])
+    outcomes = right_layers.main(["--count", "300", "--seed", "1"])
     assert outcomes["accused"] == 0, capsys.readouterr().out
-    assert outcomes["right"] > 550
+    assert outcomes["right"] > 275
 
 
 def test_a_case_is_the_same_in_every_run():
@@ -22,9 +21,9 @@ def test_a_case_is_the_same_in_every_run():
 
 
 @pytest.mark.slow
-def test_of_every_twelfth_planted_bug_nearly_all_are_caught_and_none_is_misread(capsys):
+def test_of_a_sample_of_planted_bugs_all_are_caught_and_none_is_misread(capsys):
     """Half a minute. The command itself should miss three of 60 at most."""
-    counts = planted_bugs.main(["--name", *list(bugs("bugs.toml"))[::12]])
+    counts = planted_bugs.main(["--name", *list(bugs("bugs.toml"))[::24]])
     assert counts["missed"] == 0, capsys.readouterr().out
     assert counts["misleading"] == 0, capsys.readouterr().out
 

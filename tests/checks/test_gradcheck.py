@@ -57,7 +57,7 @@ class Function:
 )
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"vit"}))  # slow; see below
 def test_every_layer_is_right(name, mode, method):
-    for seed in range(3):
+    for seed in range(2):
         report = check(name, method=method, mode=mode, seed=seed)
         assert report.ok, report
         if (name, mode, method) != ("cnn", "directional", "central"):  # has slopes close to zero
@@ -109,7 +109,7 @@ def test_the_table_names_the_place_and_both_values():
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
-@pytest.mark.parametrize("name", [*sample(FAULTS, 3)])
+@pytest.mark.parametrize("name", sample(FAULTS, 3))
 def test_a_wrong_gradient_is_seen_along_random_directions_too(name, method):
     with planted(faults()[name]):
         assert not check(faults()[name].check, method=method, mode="directional").ok
@@ -331,9 +331,7 @@ def test_refuses_a_loss_without_a_gradient(loss, message):
         minivit.gradcheck(Softmax(), X[0], loss=loss)
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 20))]
-)
+@pytest.mark.parametrize("seed", sample(range(20), 6))
 def test_random_shapes_raise_no_false_alarm(seed):
     rng = np.random.default_rng(seed)
     B, T, heads, width, F = (int(n) for n in rng.integers((1, 1, 1, 2, 1), (4, 7, 4, 5, 9)))

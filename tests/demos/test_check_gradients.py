@@ -8,6 +8,7 @@ from demos import check_gradients
 from demos.options import command
 
 
+@pytest.mark.slow
 def test_everything_is_right(capsys, tmp_path):
     picture = tmp_path / "sweep.png"
     assert check_gradients.main(["--sweep", str(picture)]) == 0

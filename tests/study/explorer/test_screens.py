@@ -1,11 +1,15 @@
 """The page on screens of all sizes, under a finger, in both themes, and for a screen reader."""
 
+from itertools import product
+
 import pytest
 
+from tests.samples import sample
 from tests.study.explorer.cases import SMALL, classifier_of, data_of
 from tests.study.explorer.reading import PHONE, choose_line, named
 
 pytestmark = pytest.mark.slow
+SIZES = [(1440, 900), (1024, 768), (768, 1024), (390, 844), (320, 568)]
 WIDE = dict(dim=48, mlp_dim=64, heads=3)  # matrices as wide as those of the default model
 
 
@@ -26,9 +30,9 @@ def each_line(page):
             yield name
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "width, height", [(1440, 900), (1024, 768), (768, 1024), (390, 844), (320, 568)]
+    "width, height, scheme",
+    sample(((*size, scheme) for size in SIZES for scheme in ("light", "dark")), 3),
 )
 def test_fits_the_screen(page_of, data, width, height, scheme):
     page = page_of(data, width=width, height=height, color_scheme=scheme)
@@ -126,8 +130,7 @@ def test_the_arrow_keys_go_over_the_map(page_of, data):
     assert page.evaluate("state.line.part") == "head"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("width, scheme", sample(product([390, 768, 1440], ["light", "dark"]), 3))
 def test_axe_finds_no_serious_fault(page_of, data, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = page_of(data, width=width, color_scheme=scheme, bypass_csp=True)

@@ -77,6 +77,7 @@ def test_every_hostile_one_is_refused_in_its_time(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_thirty_submissions_of_all_kinds(tmp_path, capsys):
     """As in docs/teach.md; what is measured is printed with -s."""
     folder, outside = tmp_path / "folder", tmp_path / "outside"
