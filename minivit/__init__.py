@@ -15,6 +15,7 @@ from .optim import (
     Muon,
     clip_by_global_norm,
     warmup_cosine,
+    warmup_inverse_sqrt,
     warmup_linear,
 )
 from .params import Params
@@ -35,6 +36,7 @@ __all__ = [
     "load_digits",
     "structure",
     "warmup_cosine",
+    "warmup_inverse_sqrt",
     "warmup_linear",
 ]
 

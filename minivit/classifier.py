@@ -29,7 +29,7 @@ from .models import ViT
 from .models.micro_batch import images_at_once
 from .params import Params
 
-SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "patch_size", "channels")
+SIZES = ("dim", "depth", "heads", "mlp_dim", "classes", "channels")
 MOST_NUMBERS = 2**28  # of one image: its pixels, tokens or attention
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -198,7 +198,7 @@ class Classifier:
         try:
             model = cls.model_of(config, weights)
             normalize, framing = preparation.of_dict(config["preparation"])
-            classes = _class_names(config["classes"], model.config.get("classes", 0))
+            classes = _class_names(config["classes"], cls.names_needed(model))
         except KeyError as error:
             raise ValueError(
                 f"{config_file} does not describe a model: it has no {error}"
@@ -214,6 +214,11 @@ class Classifier:
                 stacklevel=2,
             )
         return cls(model, params.to(device), normalize, classes, framing)
+
+    @staticmethod
+    def names_needed(model: Any) -> int:
+        """How many names of classes the model of a run has to have."""
+        return model.config.get("classes", 0)
 
     @classmethod
     def model_of(cls, config: dict[str, Any], weights: Params) -> Any:
@@ -255,7 +260,8 @@ def expect_no_larger(sizes, weights):
     if sizes["classes"] == 0:
         raise ValueError("it has no classes, only features; give it a head, and train that")
     whole = positive_integers("ViT", **{name: sizes[name] for name in SIZES})
-    dim, depth, heads, _, _, patch_size, channels = whole
+    dim, depth, heads, _, _, channels = whole
+    P, Q = positive_integers("ViT", **patch_sides(sizes))
     height, width = pair("ViT", "image_size", sizes["image_size"])
     height, width = positive_integers("ViT", height=height, width=width)
     if sizes.get("pre_logits") is not None:
@@ -266,7 +272,7 @@ def expect_no_larger(sizes, weights):
             f"it has more parameters than the {weights.flat.size:,} in {arrays:,} arrays that "
             "weights.safetensors holds"
         )
-    tokens = height * width // patch_size**2
+    tokens = height * width // (P * Q)
     if max(height * width * channels, tokens * dim, tokens**2 * heads) > MOST_NUMBERS:
         raise ValueError(
             f"images of {height:,} x {width:,} pixels, {tokens:,} patches, are too large"
@@ -277,9 +283,16 @@ def fewest_parameters(sizes: dict[str, Any]) -> int:
     """How many numbers the matrices of a ViT of these arguments have, without its other parts."""
     dim, hidden = sizes["dim"], sizes.get("pre_logits") or 0
     of_block = dim * (4 * dim + 2 * sizes["mlp_dim"])  # attention and MLP
-    of_patches = dim * sizes["patch_size"] ** 2 * sizes["channels"]
+    P, Q = patch_sides(sizes).values()
+    of_patches = dim * P * Q * sizes["channels"]
     of_head = hidden * dim + sizes["classes"] * (hidden or dim)
     return sizes["depth"] * of_block + of_patches + of_head
+
+
+def patch_sides(sizes):
+    """The height and width of a patch, by name."""
+    P, Q = pair("ViT", "patch_size", sizes["patch_size"])
+    return {"patch_size": P, "patch_size (width)": Q}
 
 
 def _class_names(names, count):

@@ -20,7 +20,7 @@ FLOORS = [  # from the ground up; a module imports from its own floor's folder a
     ["minivit.losses", "minivit.optim"],
     ["minivit.models"],
     ["minivit.classifier"],
-    ["minivit.finder", "minivit.pretrainer"],
+    ["minivit.finder", "minivit.transcriber", "minivit.pretrainer"],
     ["minivit.pretrained"],
     ["minivit.threads"],
     ["minivit.training"],

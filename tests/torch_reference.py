@@ -5,6 +5,7 @@ patches are a convolution, attention is `multi_head_attention_forward`.
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -45,16 +46,35 @@ def mlp(p, x, activation="gelu_tanh"):
     return linear(p["fc2"], ACTIVATIONS[activation]({}, linear(p["fc1"], x)))
 
 
-def attention(p, x, heads):
-    tokens_first = x.transpose(0, 1)  # (T, B, D)
+def attention(p, x, heads, **masks):
+    return attend(p, x, x, heads, p["qkv"]["w"].T, p["qkv"]["b"], **masks)
+
+
+def causal_attention(p, x, heads, **masks):
+    return attention(p, x, heads, attn_mask=later(x.shape[1]), **masks)
+
+
+def cross_attention(p, x, memory, heads, **masks):
+    w = torch.cat([p["q"]["w"], p["kv"]["w"]], dim=1).T
+    return attend(p, x, memory, heads, w, torch.cat([p["q"]["b"], p["kv"]["b"]]), **masks)
+
+
+def later(T):
+    return torch.ones(T, T, dtype=torch.bool).triu(1)
+
+
+def attend(p, x, memory, heads, w, b, attn_mask=None, key_padding_mask=None):
+    queries, keys = x.transpose(0, 1), memory.transpose(0, 1)  # (T, B, D)
     y, _ = F.multi_head_attention_forward(
-        tokens_first,
-        tokens_first,
-        tokens_first,
+        queries,
+        keys,
+        keys,
         x.shape[-1],
         heads,
-        p["qkv"]["w"].T,
-        p["qkv"]["b"],
+        w,
+        b,
+        attn_mask=attn_mask,
+        key_padding_mask=key_padding_mask,
         bias_k=None,
         bias_v=None,
         add_zero_attn=False,
@@ -66,15 +86,53 @@ def attention(p, x, heads):
     return y.transpose(0, 1)
 
 
-def block(p, x, heads, eps=1e-6, activation="gelu_tanh"):
+def block(p, x, heads, eps=1e-6, activation="gelu_tanh", attention=attention):
     attn_out = attention(p["attn"], layer_norm(p["ln1"], x, eps), heads)
     x = x + layer_scale(p["ls1"], attn_out)
     return x + layer_scale(p["ls2"], mlp(p["mlp"], layer_norm(p["ln2"], x, eps), activation))
 
 
-def post_norm_block(p, x, heads, eps=1e-6, activation="gelu_tanh"):
+def post_norm_block(p, x, heads, eps=1e-6, activation="gelu_tanh", attention=attention):
     x = layer_norm(p["ln1"], x + attention(p["attn"], x, heads), eps)
     return layer_norm(p["ln2"], x + mlp(p["mlp"], x, activation), eps)
+
+
+def rotary(x):
+    """Pairs of features as complex numbers."""
+    T, d = x.shape[-2:]
+    rates = torch.exp(-math.log(10000) * torch.arange(0, d, 2, dtype=torch.float64) / d)
+    angles = torch.outer(torch.arange(T, dtype=torch.float64), rates)
+    pairs = torch.view_as_complex(x.unflatten(-1, (d // 2, 2)).contiguous())
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2)
+
+
+def rotary_attention(p, x, heads, causal=True):
+    """By PyTorch's own product of the three."""
+    q, k, v = linear(p["qkv"], x).chunk(3, dim=-1)
+    q, k, v = (each.unflatten(-1, (heads, -1)).transpose(1, 2) for each in (q, k, v))
+    mix = F.scaled_dot_product_attention(rotary(q), rotary(k), v, is_causal=causal)
+    return linear(p["proj"], mix.transpose(1, 2).flatten(2))
+
+
+def causal_block(p, x, heads):
+    x = x + causal_attention(p["attn"], layer_norm(p["ln1"], x), heads)
+    return x + mlp(p["mlp"], layer_norm(p["ln2"], x))
+
+
+def decoder_block(p, x, memory, heads):
+    x = x + causal_attention(p["attn"], layer_norm(p["ln1"], x), heads)
+    x = x + cross_attention(p["cross"], layer_norm(p["ln2"], x), memory, heads)
+    return x + mlp(p["mlp"], layer_norm(p["ln3"], x))
+
+
+def post_norm_decoder(p, x, memory, heads):
+    x = layer_norm(p["ln1"], x + causal_attention(p["attn"], x, heads))
+    x = layer_norm(p["ln2"], x + cross_attention(p["cross"], x, memory, heads))
+    return layer_norm(p["ln3"], x + mlp(p["mlp"], x))
+
+
+def embedding(p, x, tokens):
+    return x + F.embedding(torch.tensor(tokens), p["w"]) * x.shape[-1] ** 0.5
 
 
 def patches(p, images, patch_size):
@@ -171,7 +229,7 @@ def sinusoids_2d(rows, columns, features):
 
 def all_positions(p, config, dim):
     """What is added to all tokens; sinusoids have a row of zeros for the class token."""
-    if config["positions"] is None:
+    if config["positions"] in (None, "rotary"):
         return 0
     if config["positions"] == "learned":
         return p["pos"]
@@ -190,6 +248,8 @@ def vit(p, images, config):
         x = class_token(p, x)
     x = x + all_positions(p, config, x.shape[-1])
     one_block = block if config["norm"] == "pre" else post_norm_block
+    if config["positions"] == "rotary":
+        one_block = partial(one_block, attention=partial(rotary_attention, causal=False))
     for block_params in p["blocks"]:
         x = one_block(block_params, x, config["heads"], config["eps"], config["activation"])
     if p["ln"]:

@@ -122,7 +122,7 @@ class Scenes:
     def _add(self, image, objects, rng):
         """Draw one more digit; return whether there was a place for it."""
         which = int(rng.integers(len(self.digits.labels)))
-        digit = _ink_alone(self.digits.images[which])
+        digit = ink_alone(self.digits.images[which])
         height, width = self._size(*digit.shape, rng)
         room = [self.width - width + 1, self.height - height + 1]
         corners = rng.integers(room, size=(TRIES, 2))  # left, top
@@ -181,9 +181,7 @@ def resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.ui
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=kind), np.uint8)
 
 
-def _ink_alone(digit):
-    """The part of a digit (H, W) within the box of its ink; all of it if there is none."""
-    rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
-    if len(rows) == 0:
-        return digit
-    return digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def ink_alone(digit: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the part of a digit (H, W) within the box of its ink; all of it if there is none."""
+    left, top, width, height = cv2.boundingRect(digit)
+    return digit[top : top + height, left : left + width] if width else digit

@@ -3,9 +3,11 @@
 Reading order: linear, gelu, mlp, layernorm, softmax, attention, dropout, block, patches,
 class_token, positions, pool; then the variants gelu_exact, layer_scale, pre_logits, post_norm,
 sinusoids and identity; then keep_tokens, fill_tokens and twice, for models that see a part of an
-image, and patch_boxes, which says where things are; then convolution, halve and stage, which do
+image, and patch_boxes, which says where things are; then masked_attention, rotary, cross_attention,
+decoder_block and embedding, for models that write; then convolution, halve and stage, which do
 without attention. (Small helpers: initial for initial values, sums for sums and means as products,
-keys_first for a product in another order of memory, refusals for the checks of sizes and shapes.)
+keys_first for a product in another order of memory, hiding for hidden scores, refusals for the
+checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -22,6 +24,12 @@ no init:
     y, cache = layer.forward(x)
     dx       = layer.backward(dy, cache)
 
+A layer that reads two sequences, such as cross-attention, takes the second one, its memory, after
+x, and its backward returns two gradients, in their order:
+
+    y, cache    = layer.forward(params, x, memory)
+    dx, dmemory = layer.backward(params, dy, cache, grads)
+
 `dx` always means dLoss/dx, for any array x, and has its shape. backward gets `dy`, the gradient of
 its own output, from the layer after it. `params` and `grads` have the same nest; `cache` nests like
 the layers. Parameters are only read. Gradients are added to, so several batches may be summed by
@@ -35,6 +43,7 @@ The legend, for every shape in this folder:
     R  rows: all the tokens      F  width of the MLP (mlp_dim)    N     patches, (H / P) · (W / Q)
        of a batch, B · T         L  blocks (depth)                K     classes
     M  tokens that are kept      A  patches that are asked for    E     width of a decoder
+    S  tokens of a memory        V  words                         t     tokens so far
     d_in, d_out  widths of a linear map, before and after; S of a hidden layer before the head
 """
 
@@ -42,7 +51,10 @@ from .attention import Attention
 from .block import PreNormBlock
 from .class_token import ClassToken
 from .convolution import Convolution
+from .cross_attention import CrossAttention
+from .decoder_block import CausalBlock, PostNormDecoderBlock, PreNormDecoderBlock
 from .dropout import Dropout
+from .embedding import Embedding
 from .fill_tokens import FillTokens
 from .gelu import GELU
 from .gelu_exact import ExactGELU
@@ -52,6 +64,7 @@ from .keep_tokens import KeepTokens
 from .layer_scale import LayerScale
 from .layernorm import LayerNorm
 from .linear import Linear
+from .masked_attention import MaskedAttention
 from .mlp import MLP
 from .patch_boxes import PatchBoxes
 from .patches import Patches
@@ -59,6 +72,7 @@ from .pool import FirstToken, MeanPool, PatchMeanPool
 from .positions import Positions
 from .post_norm import PostNormBlock
 from .pre_logits import PreLogits
+from .rotary import Rotary
 from .sinusoids import SinusoidalPositions, SinusoidalPositions2D
 from .softmax import Softmax
 from .stage import Stage
@@ -68,9 +82,12 @@ __all__ = [
     "GELU",
     "MLP",
     "Attention",
+    "CausalBlock",
     "ClassToken",
     "Convolution",
+    "CrossAttention",
     "Dropout",
+    "Embedding",
     "ExactGELU",
     "FillTokens",
     "FirstToken",
@@ -80,14 +97,18 @@ __all__ = [
     "LayerNorm",
     "LayerScale",
     "Linear",
+    "MaskedAttention",
     "MeanPool",
     "PatchBoxes",
     "PatchMeanPool",
     "Patches",
     "Positions",
     "PostNormBlock",
+    "PostNormDecoderBlock",
     "PreLogits",
     "PreNormBlock",
+    "PreNormDecoderBlock",
+    "Rotary",
     "SinusoidalPositions",
     "SinusoidalPositions2D",
     "Softmax",

@@ -42,15 +42,17 @@ class PreNormBlock:
         drop_path=0.0,
         activation="gelu_tanh",
         layer_scale=None,
+        attention=Attention,
     ):
         """`gain` scales the initial weights of both ways back into the residual stream.
 
         dropout, drop_path: the rates at which a branch loses numbers, or an image the whole branch
         activation:  of the MLP, see mlp.py
         layer_scale: its initial value, or None for a block without
+        attention:   the kind, called with dim, heads and gain, such as MaskedAttention
         """
         self.ln1 = LayerNorm(dim, eps)
-        self.attn = Attention(dim, heads, gain)
+        self.attn = attention(dim, heads, gain)
         self.ls1 = Identity() if layer_scale is None else LayerScale(dim, layer_scale)
         self.drop1 = Dropout(dropout, drop_path)
         self.ln2 = LayerNorm(dim, eps)

@@ -37,12 +37,14 @@ class PostNormBlock:
         dropout=0.0,
         drop_path=0.0,
         activation="gelu_tanh",
+        attention=Attention,
     ):
         """dropout, drop_path: the rates at which a branch loses numbers, or an image all of it.
 
         activation: of the MLP, see mlp.py
+        attention:  the kind, called with dim and heads, such as MaskedAttention
         """
-        self.attn = Attention(dim, heads)
+        self.attn = attention(dim, heads)
         self.drop1 = Dropout(dropout, drop_path)
         self.ln1 = LayerNorm(dim, eps)
         self.mlp = MLP(dim, mlp_dim, activation=activation)

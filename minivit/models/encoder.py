@@ -3,6 +3,7 @@
 import math
 import numbers
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from ..backend import Array
 from ..html import table
 from ..layers import (
+    Attention,
     ClassToken,
     Dropout,
     Identity,
     KeepTokens,
     LayerNorm,
+    MaskedAttention,
     Patches,
     Positions,
     PostNormBlock,
@@ -38,11 +41,12 @@ class Encoder:
 
     Arguments
         image_size:  pixels, one number for a square or (height, width)
-        patch_size:  side of a patch in pixels; must divide height and width
+        patch_size:  side of a patch in pixels, or (height, width); must divide those of the image
         channels:    1 for grey, 3 for colour
         dim, depth, heads, mlp_dim: width D, blocks L, heads h (must divide dim), width F of the MLP
         class_token: whether a learned token comes before the patches
-        positions:   "learned", fixed "sincos1d" or "sincos2d" (sinusoids.py), or None for a model
+        positions:   "learned", fixed "sincos1d" or "sincos2d" (sinusoids.py); "rotary", which turns
+                     queries and keys by the number of the token (rotary.py); or None for a model
                      that cannot tell where a patch was
         norm:        "pre" (block.py), or "post" (post_norm.py), which has no layer norm at the end
         eps:         of every layer norm
@@ -71,7 +75,7 @@ class Encoder:
         self,
         *,
         image_size: int | Sequence[int],
-        patch_size: int,
+        patch_size: int | Sequence[int],
         channels: int,
         dim: int,
         depth: int,
@@ -87,11 +91,14 @@ class Encoder:
         drop_path: float = 0.0,
     ) -> None:
         name = type(self).__name__
-        patch_size, channels, dim, depth, heads, mlp_dim = positive_integers(
-            name, patch_size=patch_size, channels=channels, dim=dim, depth=depth, heads=heads,
-            mlp_dim=mlp_dim,
-        )  # fmt: skip
-        expect_one_of(name, "positions", positions, ["learned", "sincos1d", "sincos2d", None])
+        channels, dim, depth, heads, mlp_dim = positive_integers(
+            name, channels=channels, dim=dim, depth=depth, heads=heads, mlp_dim=mlp_dim
+        )
+        sides = pair(name, "patch_size", patch_size)
+        P, Q = (positive_integers(name, patch_size=side)[0] for side in sides)
+        patch_size = P if P == Q else [P, Q]
+        kinds = ["learned", "sincos1d", "sincos2d", "rotary", None]
+        expect_one_of(name, "positions", positions, kinds)
         expect_one_of(name, "norm", norm, ["pre", "post"])
         if layer_scale is not None and norm == "post":
             raise ValueError(f'{name}: layer_scale needs norm="pre", got norm="post"')
@@ -116,7 +123,9 @@ class Encoder:
             self.pos = Identity()
         self.kept = KeepTokens()
         self.dropout = Dropout(dropout)
+        rotary = partial(MaskedAttention, causal=False, rotary=True)
         sizes = dict(dim=dim, heads=heads, mlp_dim=mlp_dim, eps=eps, activation=activation)
+        sizes |= dict(attention=rotary if positions == "rotary" else Attention)
         rates = [
             dict(dropout=dropout, drop_path=drop_path * (number / depth))
             for number in range(1, depth + 1)
@@ -173,7 +182,13 @@ class Encoder:
                 nothing is left out
         keep:   False for evaluation: each block's cache is dropped at once
         places: of the tokens that go through the blocks (keep_tokens.py); without it, all do
+        Errors: ValueError for places with rotary positions, which count the tokens that are there
         """
+        if places is not None and self.config["positions"] == "rotary":
+            raise ValueError(
+                f"{type(self).__name__}: rotary positions count all tokens; leave none of them "
+                "out, or choose other positions"
+            )
         expect_like(type(self).__name__, "images", images, params["patches"]["w"])
         cache: dict[str, Any] = {"blocks": []}
         x, cache["patches"] = self.patches.forward(params["patches"], images)  # (B, N, D)

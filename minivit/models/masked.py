@@ -103,6 +103,8 @@ class Masked(Encoder):
         if isinstance(seen, bool) or not 0 < seen < 1:
             raise ValueError(f"Masked: seen must be more than 0 and less than 1, got {seen!r}")
         super().__init__(**encoder)
+        if self.config["positions"] == "rotary":
+            raise ValueError("Masked: rotary positions count all tokens, and only some are seen")
         del self.config["class_token"]
         self.seen = float(seen)
         decoder_dim, decoder_depth, decoder_heads = positive_integers(

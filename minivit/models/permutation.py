@@ -37,8 +37,11 @@ class Permutation(Encoder):
                 f"Permutation: shown must be at least 0 and less than 1, got {shown!r}"
             )
         super().__init__(**encoder)
-        if self.config["positions"] is None:
-            raise ValueError("Permutation: positions are what some of the patches are shown by")
+        if self.config["positions"] in (None, "rotary"):
+            raise ValueError(
+                "Permutation: positions are what some of the patches are shown by; expected some "
+                f"that are added to them, got {self.config['positions']!r}"
+            )
         del self.config["class_token"]
         self.config["shown"] = float(shown)
         self.places = self.patches.count  # N

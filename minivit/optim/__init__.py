@@ -13,7 +13,7 @@ from .ema import EMA
 from .layer_rates import layer_rates
 from .muon import Muon
 from .optimizer import Optimizer, is_matrix
-from .schedules import warmup_cosine, warmup_linear
+from .schedules import warmup_cosine, warmup_inverse_sqrt, warmup_linear
 from .sgd import SGD
 from .state import Stateful
 
@@ -29,5 +29,6 @@ __all__ = [
     "is_matrix",
     "layer_rates",
     "warmup_cosine",
+    "warmup_inverse_sqrt",
     "warmup_linear",
 ]

@@ -27,7 +27,8 @@ def onnx_model(model: ViT, params: Params, config: dict[str, Any]) -> Any:
 
     config: what else is known of the model, such as "classes" and "preparation" of a run's
             config.json; kept in metadata_props, each value as JSON
-    Errors: ImportError without the package onnx; ValueError for more than 2 GB.
+    Errors: ImportError without the package onnx; ValueError for more than 2 GB, and for rotary
+    positions.
     """
     try:
         import onnx
@@ -35,6 +36,8 @@ def onnx_model(model: ViT, params: Params, config: dict[str, Any]) -> Any:
         raise ImportError(
             f"an ONNX file needs onnx, which cannot be imported ({error}): pip install onnx"
         ) from error
+    if model.config["positions"] == "rotary":
+        raise ValueError("models with rotary positions cannot be exported to ONNX")
     if params.flat.size > MOST_NUMBERS:
         raise ValueError(
             f"{params.flat.size:,} parameters are more than 2 GB, the limit of an ONNX file; "

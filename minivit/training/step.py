@@ -42,9 +42,11 @@ def answered(model, params, images, labels, places, rng=None, smoothing=0.0):
     """Go forward; return the loss, how many answers are right, dy and the cache.
 
     The answers are logits of classes, unless the model grades them itself: by what it has drawn, or
-    by what its labels are.
+    by what its labels are. A model that writes a text is told the text so far (`Reader.told`).
     """
-    given = {} if places is None else {"places": places}
+    given = model.told(labels) if hasattr(model, "told") else {}
+    if places is not None:
+        given["places"] = places
     y, cache = model.forward(params, images, rng, **given)
     if hasattr(model, "grade"):
         truth = labels if places is None else places

@@ -7,6 +7,7 @@ prime, none is square: a transposition or a wrong axis cannot hide.
 from typing import Any, NamedTuple
 
 from minivit.checks.cases import CASES as CHECKED
+from minivit.checks.one_input import words_at
 
 
 class Case(NamedTuple):
@@ -23,6 +24,15 @@ TWINS = {
     "layernorm": lambda ref, p, x: ref.layer_norm(p, x),
     "softmax": lambda ref, p, x: ref.softmax(p, x),
     "attention": lambda ref, p, x: ref.attention(p, x, 3),
+    "masked_attention": lambda ref, p, x: ref.causal_attention(p, x, 3),
+    "rotary": lambda ref, p, x: ref.rotary(x),
+    "rotary_attention": lambda ref, p, x: ref.rotary_attention(p, x, 2),
+    "cross_attention": lambda ref, p, x: ref.cross_attention(p, x[:, :5], x[:, 5:], 3),
+    "decoder_block": lambda ref, p, x: ref.decoder_block(p, x[:, :3], x[:, 3:], 2),
+    "post_norm_decoder": lambda ref, p, x: ref.post_norm_decoder(p, x[:, :3], x[:, 3:], 2),
+    "causal_block": lambda ref, p, x: ref.causal_block(p, x, 2),
+    "embedding": lambda ref, p, x: ref.embedding(p, x, words_at(x, 7)),
+    "shared_words": lambda ref, p, x: ref.embedding(p, x, words_at(x, 7)) @ p["w"].T,
     "block": lambda ref, p, x: ref.block(p, x, 2),
     "layer_scale": lambda ref, p, x: ref.layer_scale(p, x),
     "scaled_block": lambda ref, p, x: ref.block(p, x, 2),

@@ -15,20 +15,26 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit import layers
 from minivit.checks.numeric import random_params
+from minivit.checks.one_input import SharedWords, one_input
 from minivit.layers import Dropout, FillTokens, Halve, KeepTokens, Linear, Patches, Stage
 from minivit.losses.reconstruction import patches_of
-from minivit.models import Detector, Masked, Permutation
+from minivit.models import Decoder, Detector, Masked, Permutation, Reader, Seq2Seq
 from minivit.study import trace
 from minivit.study.tracing.statements import statement_at
 
 ENGINE = Path(minivit.__file__).parent
 OTHERS = [
     "models/encoder.py", "models/vit.py", "models/masked.py", "models/permutation.py",
-    "models/detector.py", "losses/cross_entropy.py", "losses/reconstruction.py", "losses/boxes.py",
+    "models/detector.py", "models/decoder.py", "models/reader.py", "models/seq2seq.py",
+    "losses/cross_entropy.py", "losses/reconstruction.py", "losses/boxes.py",
 ]  # fmt: skip
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), *(ENGINE / name for name in OTHERS)]
-OWN_LETTERS = {"linear.py": "R", "sums.py": "RD"}  # for these, a letter is what a call makes of it
+OWN_LETTERS = {  # for these, a letter is what a call makes of it
+    "linear.py": "R", "sums.py": "RD", "keys_first.py": "BhTSd", "hiding.py": "BTS",
+    "rotary.py": "T",
+}  # fmt: skip
 # No two letters have the same size, so that none can stand for another; but a ViT has Q = P.
 SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13, S=19, M=5, A=9, E=16)
 
@@ -81,6 +87,9 @@ def seeded(kind):
 UNLABELLED = ["masked.py", "permutation.py", "reconstruction.py", "twice.py"]  # T and D vary below
 
 
+TEXTS = ["decoder.py", "reader.py", "seq2seq.py"]
+
+
 class Graded:
     """A model that learns without labels, and what it says of its answers."""
 
@@ -108,6 +117,100 @@ class Detection:
 
     def backward(self, dy, cache):
         return dy * cache["dx"]
+
+
+class Written:
+    """A block that writes one token more, from what it remembers of those before and the memory."""
+
+    def __init__(self, block):
+        self.block, self.init, self.backward = block, block.init, block.backward
+
+    def forward(self, params, x):
+        memory = [x[:, 10:]] if hasattr(self.block, "begin") else []
+        y, cache = self.block.forward(params, x[:, :10], *memory)
+        past = {name: cache["attn"][name][:, :, :9] for name in ("k", "v")}
+        if memory:
+            lengths = np.full(len(x), 19)
+            past = self.block.begin(params, *memory, lengths) | {"attn": past}
+        self.block.step(params, x[:, 9:10], past)
+        return y, cache
+
+
+class Text:
+    """A model that writes a text of 10 tokens, all at once, and then one token step by step.
+
+    write: (model, params, x, tokens) -> logits, cache
+    """
+
+    def __init__(self, model, write, x_has_slopes=True):
+        self.model, self.write, self.init, self.slopes = model, write, model.init, x_has_slopes
+
+    def forward(self, params, x):
+        tokens = np.arange(8 * 10).reshape(8, 10) % 11
+        if isinstance(self.model, Decoder):
+            _, state = self.model.step(params, tokens[:, 0], self.model.begin(params, x))
+            self.model.step(params, tokens[:, 1], state)
+        logits, cache = self.write(self.model, params, x, tokens)
+        if isinstance(self.model, Reader):
+            labels = np.concatenate([tokens, np.zeros((8, 1), int)], axis=1)
+            self.model.grade(logits, x, labels)
+        return logits, cache
+
+    def backward(self, params, dy, cache, grads):
+        dx = self.model.backward(params, dy, cache, grads)
+        return dx if self.slopes else np.zeros((8, 19))
+
+
+ONLY = {Graded: UNLABELLED, Text: TEXTS}  # the files whose letters are those of such traces
+
+
+def traces_of_texts(rng):
+    """Those of models that write, of 11 words."""
+    sizes = dict(words=11, dim=84, depth=1, heads=7, mlp_dim=17)
+    letters, dy = SIZES | {"T": 10, "V": 11}, rng.standard_normal((8, 10, 11))
+    memory = rng.standard_normal((8, 19, 84))
+    for changes in ({}, dict(shared=False, positions="rotary")):
+        text = Text(
+            Decoder(length=10, **sizes, **changes),
+            lambda model, params, x, tokens: model.forward(params, tokens, x),
+        )
+        yield trace(text, random_params(text, rng), memory, dy=dy), letters
+    alone = Text(
+        Decoder(length=10, memory=False, **sizes),
+        lambda model, params, x, tokens: model.forward(params, tokens),
+        False,
+    )
+    alone.model.begin = lambda params, x: Decoder.begin(alone.model, params)
+    yield trace(alone, random_params(alone, rng), memory[..., 0], dy=dy), letters
+    reader = Text(
+        Reader(image_size=(6, 15), patch_size=3, channels=4, longest=9, decoder_depth=1, **sizes),
+        lambda model, params, x, tokens: model.forward(params, x, tokens=tokens),
+    )
+    images = rng.standard_normal((8, 6, 15, 4))
+    yield trace(reader, random_params(reader, rng), images, dy=dy), letters | {"S": 10}
+    given = Text(
+        Seq2Seq(source=19, length=10, **sizes),
+        lambda model, params, x, tokens: model.forward(params, np.zeros((8, 19), int), tokens),
+        False,
+    )
+    yield trace(given, random_params(given, rng), memory[..., 0], dy=dy), letters
+
+
+def traces_of_sequences(rng):
+    """Those of layers with a memory of 19 tokens, with lengths, and one token at a time."""
+    x, letters = rng.standard_normal((8, 29, 84)), SIZES | {"T": 10}
+    for kind in (layers.PreNormDecoderBlock, layers.PostNormDecoderBlock):
+        padded = one_input(kind, 10, padded=True)(84, 7, 17, rotary=True)
+        yield trace(padded, random_params(padded, rng), x, dy=x[:, :10]), letters
+        block = kind(84, 7, 17, rotary=True)
+        yield trace(Written(block), random_params(block, rng), x, dy=x[:, :10]), letters
+    block = layers.CausalBlock(84, 7, 17)
+    yield trace(Written(block), random_params(block, rng), x[:, :10], dy=x[:, :10]), letters
+    q, dq = rng.standard_normal((2, 8, 7, 10, 12))
+    yield trace(layers.Rotary(12), {}, q, dy=dq), letters
+    words = SharedWords(19, 84)
+    shared = trace(words, random_params(words, rng), x[:, :10], dy=rng.random((8, 10, 19)))
+    yield shared, letters | {"V": 19, "R": 80}
 
 
 def traces():
@@ -147,6 +250,8 @@ def traces():
     yield trace(filling, {"mask": x[0, 0]}, x[:, :5], dy=x), SIZES | {"T": 10}
     x = rng.standard_normal((8, 11, 84))
     yield trace(seeded(Dropout)(0.3, 0.2), {}, x, dy=x), SIZES | {"T": 11}
+    yield from traces_of_sequences(rng)
+    yield from traces_of_texts(rng)
 
 
 CONFIGS = [
@@ -162,7 +267,7 @@ def calls():
     """[(Call, its records, the sizes of the letters)] of all the passes."""
     found = []
     for record, sizes in traces():
-        of_call, only = {}, UNLABELLED if isinstance(record.layer, Graded) else None
+        of_call, only = {}, ONLY.get(type(record.layer))
         for r in record:
             of_call.setdefault(r.call, []).append(r)
         for call, records in of_call.items():
@@ -172,7 +277,7 @@ def calls():
             letters = sizes | own_sizes
             if own := OWN_LETTERS.get(Path(call.file).name):
                 layer = call.arguments.get("self")
-                letters = vars(layer) if isinstance(layer, Linear) else {}
+                letters = vars(layer) if isinstance(layer, Linear) else SIZES
                 letters = letters | dict.fromkeys(own)
             found.append((call, records, letters))
     return found

@@ -3,7 +3,7 @@ import pytest
 
 import minivit
 from minivit.layers import Linear
-from minivit.models import Encoder
+from minivit.models import Encoder, Masked, Permutation
 
 SIZES = dict(image_size=(4, 6), patch_size=2, channels=1, dim=12, depth=2, heads=3, mlp_dim=7)
 
@@ -83,6 +83,21 @@ def test_sinusoidal_positions_leave_out_the_class_token(positions):
     assert list(with_token.init(np.random.default_rng(0))) == ["patches", "cls", "blocks", "ln"]
 
 
+def test_rotary_positions_have_no_parameters_and_refuse_a_part_of_the_tokens():
+    encoder = Encoder(**SIZES, positions="rotary", class_token=True)
+    params = encoder.init(np.random.default_rng(0))
+    assert list(params) == ["patches", "cls", "blocks", "ln"]
+    images = np.random.default_rng(1).standard_normal((2, 4, 6, 1)).astype(np.float32)
+    with pytest.raises(ValueError, match="Encoder: rotary positions count all tokens"):
+        encoder.forward(params, images, places=np.array([[0, 1], [0, 2]]))
+
+
+@pytest.mark.parametrize("kind", [Masked, Permutation])
+def test_models_that_leave_patches_out_or_shuffle_them_refuse_rotary_positions(kind):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: "):
+        kind(**SIZES, positions="rotary")
+
+
 def test_the_tokens_of_an_encoder_are_those_of_the_model_on_it():
     images = np.random.default_rng(1).standard_normal((3, 4, 6, 1)).astype(np.float32)
     encoder, vit = Encoder(**SIZES, class_token=True), minivit.ViT(**SIZES, classes=4, pool="cls")
@@ -92,3 +107,17 @@ def test_the_tokens_of_an_encoder_are_those_of_the_model_on_it():
     logits, _ = vit.forward(params, images)
     assert tokens.shape == (3, 7, 12)
     np.testing.assert_array_equal(logits, tokens[:, 0, :4])
+
+
+def test_patches_may_be_higher_than_they_are_wide():
+    model = Encoder(**SIZES | dict(patch_size=(4, 2)))
+    assert (model.tokens, model.config["patch_size"]) == (3, [4, 2])
+    assert Encoder(**SIZES | dict(patch_size=[2, 2])).config["patch_size"] == 2
+    images = np.random.default_rng(0).standard_normal((3, 4, 6, 1))
+    report = minivit.gradcheck(model, images)
+    assert report.ok, report
+    found = minivit.structure(minivit.ViT(**SIZES | dict(patch_size=(4, 2), classes=4)))
+    assert found.ok, found
+    for wrong, message in [((4, 4), "patches of 4 x 4"), ((4, 0), "at least 1, got 0")]:
+        with pytest.raises(ValueError, match=message):
+            Encoder(**SIZES | dict(patch_size=wrong))

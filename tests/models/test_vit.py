@@ -23,6 +23,8 @@ KINDS = [
     dict(pool="cls"),
     dict(pool="mean", positions="sincos1d", norm="post"),
     dict(pool="cls", positions="sincos2d", norm="post", dim=12),
+    dict(pool="cls", positions="rotary", dim=12),
+    dict(pool="mean", positions="rotary", norm="post", dim=12),
     dict(pool="patch_mean", layer_scale=0.1, norm_pooled=True, pre_logits=4),
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -261,7 +263,12 @@ def test_evaluation_gives_the_same_logits_in_less_memory():
         ({"activation": "relu"}, ValueError, '"gelu_tanh" or "gelu_exact", got \'relu\''),
         ({"pre_logits": 0}, ValueError, "pre_logits must be at least 1, got 0"),
         ({"norm": "post", "layer_scale": 1e-5}, ValueError, 'layer_scale needs norm="pre"'),
-        ({"positions": "none"}, ValueError, '"sincos1d", "sincos2d" or None, got \'none\''),
+        ({"positions": "none"}, ValueError, '"sincos2d", "rotary" or None, got \'none\''),
+        (
+            {"positions": "rotary", "dim": 6, "heads": 2},
+            ValueError,
+            "width 3 of a head must be even",
+        ),
         ({"positions": "sincos2d", "dim": 66, "heads": 2}, ValueError, "dim 66 must be divisible"),
         ({"norm": "none"}, ValueError, 'norm must be "pre" or "post", got \'none\''),
         ({"eps": 0}, ValueError, "eps must be positive and finite, got 0"),

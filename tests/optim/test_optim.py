@@ -152,6 +152,16 @@ def test_schedules_go_up_to_the_peak_and_down_to_zero(schedule, warmup):
     assert near == pytest.approx(2.4 if schedule is minivit.warmup_linear else 2.7135, rel=1e-4)
 
 
+@pytest.mark.parametrize("warmup", [0, 4000])
+def test_the_inverse_root_is_the_papers_with_its_peak(warmup):
+    """Vaswani et al. 2017, equation 3, whose first step is step 1, and whose warm-up ends there."""
+    dim, last = 512, warmup + 1
+    for step in (1, 2, last, last + 1, 100_000):
+        paper = dim**-0.5 * min(step**-0.5, step * last**-1.5)
+        rate = minivit.warmup_inverse_sqrt(step - 1, warmup=warmup, peak=(dim * last) ** -0.5)
+        assert rate == pytest.approx(paper, rel=1e-12)
+
+
 def test_clipping_equals_pytorch(device):
     torch = pytest.importorskip("torch")
     for limit in (0.5, 1e3):

@@ -146,6 +146,9 @@ def test_refuses_what_no_onnx_file_can_hold(monkeypatch):
     monkeypatch.setattr(onnx_graph, "MOST_NUMBERS", params.flat.size - 1)
     with pytest.raises(ValueError, match="parameters are more than 2 GB.*export a model of"):
         graph_of(model, params)
+    model, params, _ = case(positions="rotary", dim=12)
+    with pytest.raises(ValueError, match="rotary positions cannot be exported to ONNX"):
+        graph_of(model, params)
 
 
 def test_says_that_onnx_is_missing(monkeypatch):

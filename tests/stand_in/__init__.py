@@ -26,6 +26,7 @@ import numpy as np
 from .calculation import UFUNCS, matmul, ufunc
 from .device import (
     NAMES,
+    SCALARS,
     Counts,
     CUDARuntimeError,
     OutOfMemoryError,
@@ -108,6 +109,14 @@ def where(condition, x, y):
     return new(np.where(on_host(condition), on_host(x), on_host(y)))
 
 
+def copyto(dst, src, casting, where):
+    """_manipulation/basic.py: of a Python scalar, where a mask is true"""
+    if type(src) not in SCALARS or not isinstance(where, ndarray):
+        raise NotImplementedError("the stand-in for CuPy copies a scalar to a mask only")
+    np.copyto(dst._host, src, casting, where._host)
+    counts.calls += 1
+
+
 def of_method(name):
     """A function that calls the method of what it is given: a NumPy array gets NumPy's answer."""
 
@@ -132,6 +141,7 @@ FUNCTIONS = {
     "asnumpy": lambda a: fetched(a) if isinstance(a, ndarray) else np.asarray(a),
     "broadcast_to": broadcast_to,
     "concatenate": concatenate,
+    "copyto": copyto,
     "empty": lambda shape, dtype: new(np.empty(shape, checked_dtype(dtype)), calls=0),
     "expand_dims": expand_dims,
     "full": full,

@@ -93,6 +93,8 @@ def expect_small(classifier: Classifier) -> None:
     kind = type(classifier.model).__name__
     if not (isinstance(classifier.model, ViT) and classifier.model.config["classes"]):
         raise ValueError(f"the page computes a ViT with a head; this model is a {kind}")
+    if classifier.model.config["positions"] == "rotary":
+        raise ValueError("the page does not compute rotary positions; choose others for this model")
     if classifier.params.flat.size > MOST_PARAMETERS:
         raise ValueError(
             f"the page computes in the browser, at most {MOST_PARAMETERS:,} parameters; this model "

@@ -130,6 +130,8 @@ def test_refuses_what_the_page_cannot_compute():
     assert large.params.flat.size > MOST_PARAMETERS
     with pytest.raises(ValueError, match=r"at most 2,100,000 parameters; this model has 2,\d"):
         page_data(large, of_nothing((28, 28)))
+    with pytest.raises(ValueError, match="the page does not compute rotary positions"):
+        page_data(untrained(positions="rotary"), of_nothing((28, 28)))
 
 
 def test_refuses_another_preparation():
