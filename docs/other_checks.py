@@ -22,7 +22,9 @@ SEEDS = range(5)
 CASE_OF = {  # of a bug that another check than a case finds, by the beginning of its place
     "layers.softmax": "softmax", "layers.attention": "attention", "layers.dropout": "dropout",
     "layers.patches": "patches", "layers.positions": "positions", "layers.block": "block",
-    "layers.class_token": "class_token", "losses": "cross_entropy",
+    "layers.class_token": "class_token", "layers.hiding": "masked_attention",
+    "layers.masked_attention": "rotary_attention", "layers.cross_attention": "cross_attention",
+    "losses.sequence": "sequence_loss", "losses": "cross_entropy",
 }  # fmt: skip
 REASONS = {  # what hides an error, and the rule without that
     "the upstream gradient of ones": dict(ones=False),

@@ -12,9 +12,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layers
-from ..losses import cross_entropy, detection, giou, reconstruction, relative_l1
+from ..losses import (
+    cross_entropy,
+    detection,
+    giou,
+    reconstruction,
+    relative_l1,
+    sequence_cross_entropy,
+)
 from ..models import CNN, Detector, Masked, Permutation, ViT
 from .inside import Loss
+from .one_input import (
+    AddedWords,
+    SharedWords,
+    WritingDecoder,
+    WritingReader,
+    lengths_of,
+    one_input,
+)
 
 
 class Case(NamedTuple):
@@ -34,6 +49,14 @@ def plain_loss(logits):
 
 def smoothed_loss(logits):
     return cross_entropy(logits, labels_of(logits), smoothing=0.1)
+
+
+def sequence_loss(logits):
+    """Of sequences of several lengths; what stands behind their ends is no word."""
+    B, T, V = logits.shape
+    targets, lengths = np.arange(B * T).reshape(B, T) % V, lengths_of(logits)
+    targets[np.arange(T) >= lengths[:, None]] = -1
+    return sequence_cross_entropy(logits, targets, lengths, smoothing=0.1)
 
 
 def painted_loss(painted):
@@ -96,7 +119,16 @@ DETECTOR: dict[str, Any] = dict(
     image_size=(4, 6), patch_size=2, channels=3, dim=6, depth=2, heads=2, mlp_dim=5, classes=4,
     dropout=0.2,
 )  # fmt: skip
+WRITER: dict[str, Any] = dict(
+    words=7, length=4, dim=6, depth=2, heads=3, mlp_dim=5, dropout=0.2,
+)  # fmt: skip
+READER: dict[str, Any] = dict(
+    image_size=(4, 6), patch_size=(4, 2), channels=2, dim=8, depth=1, heads=2, mlp_dim=5, words=7,
+    longest=3, decoder_depth=1, dropout=0.2,
+)  # fmt: skip
 DROPOUT = dict(dropout=0.3, drop_path=0.2)
+MASKED = one_input(layers.MaskedAttention)
+PADDED = one_input(layers.MaskedAttention, padded=True)
 CASES = {
     "linear": Case(partial(layers.Linear, 7, 5), (2, 3, 7)),
     "gelu": Case(partial(layers.GELU), (2, 3, 7)),
@@ -123,7 +155,21 @@ CASES = {
     "keep_tokens": Case(partial(layers.KeepTokens, 0.4), (3, 7, 5)),
     "fill_tokens": Case(partial(layers.FillTokens, 7, 5), (2, 3, 5)),
     "twice": Case(partial(layers.Twice, layers.Positions(3, 5)), (2, 3, 5)),
+    "masked_attention": Case(partial(MASKED, 15, 3), (2, 7, 15)),
+    "rotary": Case(partial(layers.Rotary, 4), (2, 3, 5, 4)),
+    "rotary_attention": Case(partial(MASKED, 12, 2, rotary=True), (2, 7, 12)),
+    "cross_attention": Case(partial(one_input(layers.CrossAttention, 5), 15, 3), (2, 12, 15)),
+    "decoder_block": Case(
+        partial(one_input(layers.PreNormDecoderBlock, 3), 6, 2, 11, dropout=0.3), (2, 7, 6)
+    ),
+    "post_norm_decoder": Case(
+        partial(one_input(layers.PostNormDecoderBlock, 3), 6, 2, 11, dropout=0.3), (2, 7, 6)
+    ),
+    "causal_block": Case(partial(layers.CausalBlock, 6, 2, 11, dropout=0.3), (3, 5, 6)),
+    "embedding": Case(partial(AddedWords, 7, 5), (1, 8, 5)),
+    "shared_words": Case(partial(SharedWords, 7, 5), (2, 8, 5)),
     "cross_entropy": Case(partial(Loss, smoothed_loss), (5, 3)),
+    "sequence_loss": Case(partial(Loss, sequence_loss), (3, 7, 4)),
     "reconstruction": Case(partial(Loss, painted_loss), (3, 4, 7)),
     "convolution": Case(partial(layers.Convolution, 3, 7), (2, 4, 5, 3)),
     "halve": Case(partial(layers.Halve), (3, 4, 6, 5)),
@@ -135,6 +181,8 @@ CASES = {
     "giou": Case(partial(layers.PatchBoxes, 2, 5, 3), (3, 10, 4), giou_loss),
     "relative_l1": Case(partial(layers.PatchBoxes, 2, 5, 3), (3, 10, 4), l1_loss),
     "detector": Case(partial(Detector, **DETECTOR), (5, 4, 6, 3), detection_loss),
+    "decoder": Case(partial(WritingDecoder, **WRITER), (3, 5, 6), sequence_loss),
+    "reader": Case(partial(WritingReader, **READER), (5, 4, 6, 2), sequence_loss),
     "vit": Case(partial(ViT, **MODEL), (3, 4, 6, 3), smoothed_loss),
 }
 
@@ -172,7 +220,32 @@ OTHERS = {
     "keep_tokens": [Case(partial(layers.KeepTokens, 0.5, 1), (2, 6, 4))],
     "fill_tokens": [Case(partial(layers.FillTokens, 6, 4), (3, 5, 4))],
     "twice": [Case(partial(layers.Twice, layers.SinusoidalPositions2D(3, 2, 8)), (5, 6, 8))],
+    "masked_attention": [
+        Case(partial(PADDED, 16, 4), (5, 6, 16)),
+        Case(partial(PADDED, 3, 1, causal=False), (2, 11, 3)),
+    ],
+    "rotary": [Case(partial(layers.Rotary, 6), (3, 2, 7, 6))],
+    "rotary_attention": [
+        Case(partial(PADDED, 16, 4, rotary=True), (5, 6, 16)),
+        Case(partial(MASKED, 4, 1, causal=False, rotary=True), (2, 11, 4)),
+    ],
+    "cross_attention": [
+        Case(partial(one_input(layers.CrossAttention, 3, True), 16, 4), (5, 10, 16)),
+        Case(partial(one_input(layers.CrossAttention, 7), 3, 1), (2, 11, 3)),
+    ],
+    "decoder_block": [
+        Case(
+            partial(one_input(layers.PreNormDecoderBlock, 4, True), 8, 2, 6, rotary=True), (3, 9, 8)
+        ),
+    ],
+    "post_norm_decoder": [
+        Case(partial(one_input(layers.PostNormDecoderBlock, 4, True), 8, 1, 6, eps=1e-2), (3, 9, 8))
+    ],
+    "causal_block": [Case(partial(layers.CausalBlock, 8, 2, 6, rotary=True), (2, 4, 8))],
+    "embedding": [Case(partial(AddedWords, 4, 6), (3, 9, 6))],
+    "shared_words": [Case(partial(SharedWords, 4, 6), (3, 9, 6))],
     "cross_entropy": [Case(partial(Loss, plain_loss), (4, 7))],
+    "sequence_loss": [Case(partial(Loss, sequence_loss), (5, 6, 3))],
     "reconstruction": [Case(partial(Loss, painted_loss), (2, 6, 5))],
     "convolution": [Case(partial(layers.Convolution, 2, 4, 5), (3, 6, 3, 2))],
     "halve": [Case(partial(layers.Halve), (2, 6, 4, 3))],
@@ -192,7 +265,22 @@ OTHERS = {
             detection_loss,
         ),
     ],
+    "decoder": [
+        Case(
+            partial(WritingDecoder, **WRITER | dict(norm="post", shared=False, positions="rotary")),
+            (2, 3, 6),
+            sequence_loss,
+        ),
+    ],
+    "reader": [
+        Case(
+            partial(WritingReader, **READER | dict(norm="post", decoder_positions="rotary")),
+            (2, 4, 6, 2),
+            sequence_loss,
+        ),
+    ],
     "vit": [
+        Case(partial(ViT, **TALL | dict(positions="rotary")), (4, 6, 2, 2), plain_loss),
         Case(partial(ViT, **TALL), (4, 6, 2, 2), plain_loss),
         Case(partial(ViT, **POST), (4, 4, 4, 2), plain_loss),
     ],

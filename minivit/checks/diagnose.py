@@ -164,6 +164,17 @@ def _repeated(m):
                 )
 
 
+def _turned(m):
+    """Every pair of features has the right length, as with rotary positions, and is turned."""
+    if m.numeric.ndim > 1 and m.numeric.shape[-1] % 2 == 0:
+        lengths = (np.hypot(a[..., ::2], a[..., 1::2]) for a in (m.analytic, m.numeric))
+        if fits(*lengths) and not fits(np.abs(m.analytic), np.abs(m.numeric)):
+            return (
+                "pairs of features have the right length and the wrong angle: they are turned, or "
+                "not turned back"
+            )
+
+
 def _rows(m):
     """Some slices along an axis are right and the others are not; what is wrong with those?"""
     wrong_entries = misfits(m.analytic, m.numeric)
@@ -201,6 +212,7 @@ PARTS = (
     _repeated,
     terms.softmax_gone_wrong,
     terms.missing_factor,
+    _turned,
     _rows,
     _summed_too_far,
     terms.uneven_factor,

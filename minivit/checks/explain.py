@@ -126,14 +126,14 @@ def _mismatch(layer, slopes, name, analytic, numeric, **arrays):
     own = getattr(layer, "__dict__", {}).items()
     rates = {key: value for key, value in own if isinstance(value, float) and 1e-3 < value < 1}
     shown = dict(x_shape=slopes.x.shape, heads=getattr(layer, "heads", None), rates=rates)
+    in_forward, in_backward = locals_of(layer, slopes)
+    shown["indices"] = {
+        key: each
+        for key, each in in_forward.items()
+        if isinstance(each, np.ndarray) and each.dtype.kind in "iu"
+    }
     if isinstance(layer, Adapted):
-        in_forward, in_backward = locals_of(layer, slopes)
         shown["numbers"] = numbers_of(layer, slopes, in_backward | in_forward)
-        shown["indices"] = {
-            key: each
-            for key, each in in_forward.items()
-            if isinstance(each, np.ndarray) and each.dtype.kind in "iu"
-        }
     if np.ndim(slopes.dy) == 0:  # that of a loss, without which terms are told
         analytic, numeric = analytic / slopes.dy, numeric / slopes.dy
     always = tuple(names_of(layer))

@@ -67,7 +67,7 @@ def branch(layer, params, main, scale, x):
 
 
 def post_norm(layer, params, x):
-    mid = layernorm(layer.ln1, params["ln1"], x + attention(layer.attn, params["attn"], x))
+    mid = layernorm(layer.ln1, params["ln1"], x + value(layer.attn, params["attn"], x))
     return layernorm(layer.ln2, params["ln2"], mid + mlp(layer.mlp, params["mlp"], mid))
 
 

@@ -188,7 +188,8 @@ def _find_culprits(layer, forward, params, x, loss, report, seed, entries):
     else:
         with watched(layer) as calls:
             y, _ = forward(params, x)
-        inside = [(call.name, call.sub, call.array, None) for call in calls if not call.others]
+        alone = [call for call in calls if not call.others and call.array.dtype.kind not in "iub"]
+        inside = [(call.name, call.sub, call.array, None) for call in alone]
         if loss:
             inside.append(("loss", Loss(loss), y, None))
     for name, sub, sub_x, sub_params in inside:

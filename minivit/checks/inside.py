@@ -182,7 +182,7 @@ def locals_of(layer, slopes):
 
 def _pass_seen(layer, forward, params, x, dy):
     """y, the cache, and the local variables of forward and of backward as they return."""
-    passes = layer.passes if isinstance(layer, Adapted) else (layer.forward, layer.backward)
+    passes = getattr(layer, "passes", (layer.forward, layer.backward))
     codes = [getattr(method, "__code__", None) for method in passes]
     local = {}
 

@@ -9,13 +9,16 @@ from ..models import CNN, Detector, ViT
 from ..training.batches import batches
 from . import optimizers, training
 from .cases import CASES, CNN_SIZES, DETECTOR, MODEL, OTHERS, WIDE
-from .formulas import FORMULAS, value
+from .formulas import value
 from .gradcheck import gradcheck
 from .inside import backward_of, forward_of
 from .masks import mask_fault
 from .numeric import random_params
 from .report import Report
+from .sequence_formulas import FORMULAS
+from .sequences import sequences
 from .structure import structure
+from .texts import texts
 
 
 def check(name, *, method="complex", mode="full", seed=0):
@@ -68,13 +71,19 @@ CHECKS = {name: partial(check, name) for name in CASES} | {
     "structure": lambda: min(
         map(structure, (ViT(**MODEL), Detector(**DETECTOR))), key=lambda found: found.ok
     ),
+    "sequences": sequences,
+    "texts": texts,
     "sgd": lambda: optimizers.sgd(optim.SGD),
     "adam": lambda: optimizers.adam(optim.Adam),
     "adamw": lambda: optimizers.adamw(optim.AdamW),
     "muon": lambda: optimizers.muon(optim.Muon),
     "clipping": lambda: optimizers.clipping(optim.clip_by_global_norm),
     "schedules": lambda: min(  # a wrong one, if there is any
-        map(optimizers.schedule, (optim.warmup_linear, optim.warmup_cosine)), key=lambda f: f.ok
+        (
+            *map(optimizers.schedule, (optim.warmup_linear, optim.warmup_cosine)),
+            optimizers.schedule(optim.warmup_inverse_sqrt, ends=False),
+        ),
+        key=lambda found: found.ok,
     ),
     "layer_rates": lambda: optimizers.layer_rates(optim.layer_rates),
     "average": lambda: optimizers.average(optim.EMA),

@@ -5,9 +5,11 @@ import pytest
 
 from minivit.checks.diagnose import Mismatch, diagnose
 from minivit.checks.report import UNKNOWN
+from minivit.layers.rotary import rotate
 
 RIGHT = np.random.default_rng(0).standard_normal((5, 7))
 SQUARE = np.random.default_rng(1).standard_normal((6, 6))
+TURNED = rotate(SQUARE)  # all rows but the first
 MASKS = np.random.default_rng(3).random((2, 5, 7)) < 0.5
 SHAPE = (3, 4, 12)  # B, T, D of the input
 
@@ -43,6 +45,7 @@ SHAPE = (3, 4, 12)  # B, T, D of the input
         (RIGHT, 1e-13 * RIGHT, "it should be zero: the loss does not depend on this"),
         (RIGHT * MASKS[0], RIGHT * MASKS[1], "forward and backward use different masks"),
         (RIGHT.T.reshape(5, 7, 1), RIGHT[:, :, None], "in the wrong order, as after transpose(1"),
+        (TURNED, SQUARE, "the right length and the wrong angle"),
         (RIGHT**2, RIGHT, UNKNOWN),
         (np.ones((1, 1)), 3 * np.ones((1, 1)), UNKNOWN),  # one number is a multiple of any other
     ],

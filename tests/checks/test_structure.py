@@ -22,7 +22,14 @@ def failures(model):
 @pytest.mark.parametrize("pool", ["mean", "cls"])
 @pytest.mark.parametrize(
     "positions, norm",
-    [("learned", "pre"), (None, "pre"), ("sincos1d", "pre"), ("sincos2d", "post")],
+    [
+        ("learned", "pre"),
+        (None, "pre"),
+        ("sincos1d", "pre"),
+        ("sincos2d", "post"),
+        ("rotary", "pre"),
+        ("rotary", "post"),
+    ],
 )
 def test_right_models_have_every_property(pool, positions, norm, seed):
     rate = [0.0, 0.01, 0.1, 0.5, 0.9][seed]

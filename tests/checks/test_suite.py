@@ -130,6 +130,45 @@ BROKEN = [  # check, place, lines, the first property that fails
      "-return self.model.forward(self.params, normalized, keep=False)[0]\n"
      "+return self.model.forward(self.params, normalized, np.random.default_rng(), keep=False)[0]",
      "evaluation draws nothing"),
+    ("sequences", "layers.cross_attention.CrossAttention.forward",
+     "-scores *= self.scale\n+scores *= self.scale\n+scores[..., -1] = -np.inf",
+     "every token of the memory"),
+    ("sequences", "layers.rotary.angles",
+     "-place = xp.arange(start, start + T)[:, None]\n+place = xp.arange(T)[:, None]",
+     "scores depend on the difference of places"),
+    ("sequences", "layers.rotary.turned",
+     "-y[..., 1::2] = first * sin + second * cos\n+y[..., 1::2] = first * sin - second * cos",
+     "scores depend on the difference of places only"),
+    ("sequences", "losses.sequence.sequence_cross_entropy",
+     "-dlogits[rows] = dreal\n+dlogits += abs(dreal).mean()\n+dlogits[rows] = dreal",
+     "padding gets no gradient from the loss"),
+    ("sequences", "losses.sequence.sequence_cross_entropy",
+     "-real = np.flatnonzero(np.arange(T) < ends[:, None])\n+real = np.arange(B * T)",
+     "the loss is the mean"),
+    ("schedules", "optim.warmup_inverse_sqrt",
+     "-return peak * math.sqrt((warmup + 1) / (step + 1))\n"
+     "+return peak * (warmup + 1) / (step + 1)",
+     "it falls as the root"),
+    ("texts", "layers.hiding.hide_later",
+     "-later = places > places[:, None]\n+later = places > places[:, None] + 1",
+     "a text step by step"),
+    ("texts", "layers.hiding.hide_later",
+     "-later = places > places[:, None]\n+later = places != places[:, None]",
+     "a text step by step"),
+    ("texts", "models.decoder.Decoder._places",
+     "-return sinusoids(xp, self.length, self.dim)[first : first + T].astype(words.dtype)\n"
+     "+return xp.zeros((T, self.dim), words.dtype)", "places matter"),
+    ("texts", "models.reader.Reader.told",
+     '-return {"tokens": to_device(labels, "cpu")[:, :-1]}\n'
+     '+return {"tokens": to_device(labels, "cpu")[:, 1:]}', "a reader is told"),
+    ("texts", "models.reader.Reader.grade",
+     "-lengths = (targets != PADDING).sum(axis=1)\n"
+     "+lengths = np.full(len(targets), targets.shape[1])", "who is sure"),
+    ("texts", "models.reader.Reader.grade",
+     "-right = ((best == targets) | (targets == PADDING)).all(axis=1).sum()\n"
+     "+right = (best == targets).all(axis=1).sum()", "a text is right"),
+    ("texts", "models.reader.Reader.grade",
+     "-tokens_a_text = float(lengths.mean())\n+tokens_a_text = 1.0", "parts of a batch"),
 ]  # fmt: skip
 
 
