@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -140,6 +141,63 @@ def attention():
         row[0].set_ylabel(f"head {head}\nquery token", fontsize=9)
     for axes in grid[1]:
         axes.set_xlabel("key token", fontsize=9)
+    return figure
+
+
+def masks():
+    names = example("masks")
+    figure = Figure(figsize=(WIDTH, 1.6), layout="constrained")
+    scores = names["cache"]["q"][0, 0] @ names["cache"]["k"][0, 0].T
+    hidden = np.triu(np.ones((3, 3), bool), 1)
+    att = names["cache"]["att"][0, 0]
+    datt = names["dy"][0] @ names["cache"]["v"][0, 0].T
+    dscores = att * (datt - (att * datt).sum(axis=1, keepdims=True))
+    arrays = {"scores": scores, "att": att, "datt": datt, "dscores": dscores}
+    limits = [3, 1, 30, 3]
+    for axes, (title, array), limit in zip(
+        figure.subplots(1, 4), arrays.items(), limits, strict=True
+    ):
+        matrix(axes, array, title, limit)
+        for place in np.argwhere(hidden):
+            axes.add_patch(Rectangle(place[::-1] - 0.5, 1, 1, fill=False, hatch="////", alpha=0.4))
+    return figure
+
+
+def cross_attention():
+    names = example("cross_attention")
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    arrays = {
+        "x": (names["x"][0], 4), "memory": (names["memory"][0], 4),
+        "att": (names["cache"]["att"][0, 0], 1), "dx": (names["dx"][0], 4),
+        "dmemory": (names["dmemory"][0], 20), "dy": (names["dy"][0], 5),
+    }  # fmt: skip
+    panels = figure.subplots(2, 3, width_ratios=[2, 2, 3])
+    for axes, (title, (array, limit)) in zip(panels.flat, arrays.items(), strict=True):
+        matrix(axes, array, title, limit)
+    return figure
+
+
+def embedding():
+    names = example("embedding")
+    figure = Figure(figsize=(WIDTH, 1.5), layout="constrained")
+    arrays = {"tokens": names["tokens"].T, "dy": names["dy"][0], "dw": names["dw"]}
+    for axes, (title, array) in zip(
+        figure.subplots(1, 3, width_ratios=[1, 4, 4]), arrays.items(), strict=True
+    ):
+        matrix(axes, array, title, 12)
+    return figure
+
+
+def rotary():
+    names = example("rotary", 1)
+    figure = Figure(figsize=(WIDTH, 2), layout="constrained")
+    turned, scores = figure.subplots(1, 2)
+    for place, (across, up) in enumerate(names["y"][0, 0]):
+        turned.plot([0, across], [0, up], color=BLUE)
+        turned.annotate(f"place {place}", (across, up), fontsize=8, color=BLUE)
+    turned.set(xlim=(-1.2, 1.6), ylim=(-0.3, 1.2), aspect="equal", xticks=[], yticks=[])
+    turned.set_title("a pair, turned", fontsize=9)
+    matrix(scores, names["scores"][0, 0], "scores", 1)
     return figure
 
 
@@ -320,8 +378,8 @@ def chain():
 
 
 FIGURES = [
-    linear, gelu, layernorm, softmax, attention, layer_scale, block, patches, positions,
-    keep_tokens, pool, cross_entropy, giou, chain,
+    linear, gelu, layernorm, softmax, attention, masks, cross_attention, layer_scale, block,
+    patches, positions, rotary, embedding, keep_tokens, pool, cross_entropy, giou, chain,
 ]  # fmt: skip
 
 

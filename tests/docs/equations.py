@@ -34,6 +34,8 @@ def over_last(reduce):
 FUNCTIONS = {
     "√": Prefix(np.sqrt),
     "exp": Prefix(np.exp),
+    "cos": Prefix(np.cos),
+    "sin": Prefix(np.sin),
     "log": Prefix(np.log),
     "tanh": Prefix(np.tanh),
     "softmax": Prefix(lambda x: np.exp(x) / over_last(np.sum)(np.exp(x))),
@@ -42,7 +44,7 @@ FUNCTIONS = {
     "Σ": Prefix(over_last(np.sum)),
     "Σᵣ": Prefix(lambda x: np.sum(x, axis=0)),
 }
-VALUES = {"½": 1 / 2, "π": np.pi}
+VALUES = {"½": 1 / 2, "π": np.pi, "∞": np.inf}
 OPERATORS = {"·": "*", "−": "-", "+": "+", "/": "/", "(": "(", ")": ")"}
 POSTFIX = {"ᵀ": ".T", "²": "**2", "³": "**3"}
 NAME = r"[A-Za-z_][A-Za-z_0-9]*"

@@ -95,21 +95,29 @@ def gradients(names):
         for nest in (names.get("params", {}), names.get("grads", {}))
     )
     params = params.astype(complex)
-    inputs = next(name for name in ("images", "x", "logits", "boxes") if f"d{name}" in names)
-    x = names[inputs] + 0j
+    have = [
+        name for name in ("images", "x", "logits", "boxes") if {name, f"d{name}"} <= names.keys()
+    ]
+    have = have[:1] + ["memory"] * ("dmemory" in names)
+    inputs = {name: names[name] + 0j for name in have}
+    x = next(iter(inputs.values()), names.get("tokens"))
 
     def loss():
         if "layer" in names:
-            given = {"places": names["places"]} if "places" in names else {}
-            return (forward(names["layer"], params, x, **given)[0] * names["dy"]).sum()
-        if inputs == "boxes":
+            given = {name: names[name] for name in ("places", "lengths") if name in names}
+            given |= {"memory": inputs["memory"]} if "memory" in inputs else {}
+            y, _ = forward(names["layer"], params, x, **given)
+            if "read" in names:
+                y, _ = names["layer"].logits(params, y)
+            return (y * names["dy"]).sum()
+        if "boxes" in inputs:
             return giou(x, names["truth"])[0].sum()
         logits = names["model"].forward(params, x)[0] if "model" in names else x
         smoothing = names.get("smoothing", 0.0)
         return minivit.cross_entropy(logits, names["labels"], smoothing=smoothing)[0]
 
-    written = {inputs: names[f"d{inputs}"], **dict(grads.named())}
-    for name, array in {inputs: x, **dict(params.named())}.items():
+    written = {name: names[f"d{name}"] for name in inputs} | dict(grads.named())
+    for name, array in (inputs | dict(params.named())).items():
         yield name, written[name], complex_step(loss, array)
 
 
