@@ -143,7 +143,7 @@ def adamw(make):
 def muon(make):
     """Check Muon's steps of the matrices inside the blocks, and of the rest; return Findings."""
     findings, rng = Findings(), np.random.default_rng(0)
-    shapes = {"qkv": (6, 18), "proj": (6, 6), "fc": (10, 6)}
+    shapes = {"qkv": (6, 18), "kv": (6, 12), "proj": (6, 6), "fc": (10, 6)}
     nest = {name: {"w": rng.standard_normal(shape)} for name, shape in shapes.items()}
     params = Params({"blocks": [nest], "ln": {"w": rng.standard_normal(4)}})
     optimizer = make(params, LR)
@@ -160,7 +160,8 @@ def muon(make):
     gradient = rng.standard_normal(grads.flat.shape)
     move = step(gradient)
     for name in shapes:
-        parts = np.split(move["blocks"][0][name]["w"], 3 if name == "qkv" else 1, axis=1)
+        side_by_side = {"qkv": 3, "kv": 2}.get(name, 1)
+        parts = np.split(move["blocks"][0][name]["w"], side_by_side, axis=1)
         size = LR * math.sqrt(max(1, parts[0].shape[1] / parts[0].shape[0]))
         values = [np.linalg.svd(part, compute_uv=False) for part in parts]
         findings.expect(f"a step of {name} has equal singular values", values, size, 0.4)
@@ -212,10 +213,14 @@ def clipping(clip):
     return findings
 
 
-def schedule(rate):
-    """Check a schedule rate(step, steps=, warmup=, peak=) with warm-up; return Findings."""
+def schedule(rate, ends=True):
+    """Check a schedule rate(step, steps=, warmup=, peak=) with warm-up; return Findings.
+
+    ends: whether it goes down to zero; one that does not is not told the number of steps
+    """
     findings, steps, warmup = Findings(), 50, 10
-    rates = np.array([rate(i, steps=steps, warmup=warmup, peak=2.0) for i in range(steps)])
+    given = dict(warmup=warmup, peak=2.0) | (dict(steps=steps) if ends else {})
+    rates = np.array([rate(i, **given) for i in range(steps)])
     observed = (
         f"from {rates[0]:.3g} to {rates.max():.3g} at step {rates.argmax()}, then {rates[-1]:.3g}"
     )
@@ -223,7 +228,11 @@ def schedule(rate):
     findings.add("it rises during warm-up", (np.diff(rates[: warmup + 1]) > 0).all(), observed)
     findings.add("it falls after warm-up", (np.diff(rates[warmup:]) < 0).all(), observed)
     findings.expect("it peaks at the end of warm-up", rates[warmup], 2)
-    findings.add("the last rate is small", rates[-1] < 0.1, observed)
+    if ends:
+        findings.add("the last rate is small", rates[-1] < 0.1, observed)
+    else:
+        expected = 2 * np.sqrt((warmup + 1) / np.arange(warmup + 1, steps + 1))
+        findings.expect("it falls as the root of the step", rates[warmup:], expected)
     return findings
 
 

@@ -7,6 +7,8 @@ from ..params import Params
 from .adam import AdamW
 from .optimizer import Optimizer, is_matrix
 
+SIDE_BY_SIDE = {"qkv": 3, "kv": 2}  # matrices that are kept as one
+
 
 class Muon(Optimizer):
     """Steps of equal size in every direction for the matrices of the blocks; AdamW for the rest.
@@ -17,8 +19,8 @@ class Muon(Optimizer):
 
     The gradient of a matrix is often large in a few directions only: its singular value
     decomposition U S Vᵀ has few large values in S, and a step along it learns little else. In its
-    orthogonalised form, U Vᵀ, all directions count the same. q, k and v are three matrices,
-    although they lie side by side in `qkv`.
+    orthogonalised form, U Vᵀ, all directions count the same. q, k and v are matrices of their own,
+    although they lie side by side in `qkv`, and k and v in `kv`.
 
     Biases, layer norms, positions, class token, patches and head are left to AdamW, at the rate
     `rest_lr`; when `lr` changes, that rate changes in proportion.
@@ -53,7 +55,7 @@ class Muon(Optimizer):
         for (name, leaf), (_, ahead) in zip(params.named(), self.ahead.named(), strict=True):
             if is_inner_matrix(name, leaf):
                 split = array_module(leaf).split
-                parts = 3 if name.endswith("qkv.w") else 1
+                parts = SIDE_BY_SIDE.get(name.split(".")[-2], 1)
                 pairs = zip(split(leaf, parts, axis=1), split(ahead, parts, axis=1), strict=True)
                 for w, part in pairs:
                     self.groups.setdefault(w.shape, []).append((w, part))
@@ -78,7 +80,7 @@ class Muon(Optimizer):
 
 def is_inner_matrix(name, leaf):
     """Whether a parameter is a matrix inside a block: not that of the patches, nor the head."""
-    return name.startswith("blocks.") and is_matrix(name, leaf)
+    return "blocks" in name.split(".") and is_matrix(name, leaf)
 
 
 def orthogonalised(g, steps=5):

@@ -87,6 +87,15 @@ def test_orthogonalises_only_the_matrices_of_the_blocks():
     assert shapes == {(6, 6): 8, (6, 9): 2, (9, 6): 2}  # q, k, v and proj of two blocks; fc1; fc2
 
 
+def test_orthogonalises_the_matrices_of_a_decoder_too():
+    sizes = dict(words=5, length=3, dim=6, depth=2, heads=2, mlp_dim=9, shared=False)
+    params = minivit.Params({"decoder": minivit.models.Decoder(**sizes).init(np.random)})
+    rest = [n for n, leaf in params.named() if leaf.ndim == 2 and not is_inner_matrix(n, leaf)]
+    assert rest == ["decoder.embed.w", "decoder.head.w"]
+    shapes = {shape: len(pairs) for shape, pairs in minivit.Muon(params).groups.items()}
+    assert shapes == {(6, 6): 16, (6, 9): 2, (9, 6): 2}  # of each block q, k, v and proj, twice
+
+
 def test_equals_pytorch_loosely():
     """PyTorch's own orthogonalises in bfloat16, which leaves three digits."""
     torch = pytest.importorskip("torch")
