@@ -19,6 +19,7 @@ from tests.saved_runs import untrained
 ROOT = Path(__file__).parents[2]
 TINY = "--epochs 1 --shards 1 --dim 8 --depth 1 --heads 1 --mlp-dim 8"
 DETECTS = importlib.util.find_spec("pycocotools") is not None  # which few need
+READ = f"--strips 8 --test-strips 2 {TINY} --decoder-depth 1 --run made"
 DETECT = f"--image-size 48 --scenes 8 --test-scenes 2 {TINY} --run made"
 WORK = {  # in the folder that `prepare` fills
     "attention_backprop": "run --data digits --digit 0",
@@ -30,16 +31,19 @@ WORK = {  # in the folder that `prepare` fills
     "export": "run run.onnx",
     "find_the_bug": "--seed 1",
     "finetune": "published digits --epochs 2 --shards 1 --run made",
+    "generate": "--steps 1",
     "patch_image": "digit.png",
     "photo": "published digit.png --image-size 28",
     "post_norm": "--help",  # takes minutes
     "predict": "run digit.png",
     "pretrain": f"--data digits --patch-size 14 {TINY} --decoder-dim 4 --run made",
+    "read": READ,
+    "sort": "--steps 1",
     "train_images": f"shapes --image-size 8 {TINY} --batch-size 4 --run made",
     "train_mnist": f"--data digits --patch-size 14 {TINY} --run made",
     "write_backward": "softmax",
 }
-TRAINS = (*["detect"] * DETECTS, "finetune", "pretrain", "train_images", "train_mnist")
+TRAINS = (*["detect"] * DETECTS, "finetune", "pretrain", "read", "train_images", "train_mnist")
 
 
 def prepare(folder):

@@ -1,0 +1,175 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from demos import read
+from demos.read import Task, digits_right, examples
+from minivit.transcriber import Reading, Transcriber
+from tests.demos.test_detect import environment, names, same
+from tests.demos.test_train_mnist import last_error, press_ctrl_c_at, proposed
+from tests.test_transcriber import untrained
+
+SHORT = [
+    "--dim=8", "--depth=1", "--decoder-depth=1", "--heads=2", "--mlp-dim=8", "--epochs=2",
+    "--batch-size=4", "--shards=1", "--strips=12", "--test-strips=6",
+]  # fmt: skip
+FILES = {
+    "checkpoints", "checksums.json", "config.json", "curves.png", "letters.png", "metrics.csv",
+    "readings.png", "result.json", "training.json", "weights.safetensors",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("task", read.TASKS)
+def test_leaves_a_complete_run_and_says_how_good_it_is(task, capsys):
+    assert read.main([*SHORT, "--task", task, "--json", "out.json"]) == 0
+    printed = capsys.readouterr().out
+    assert names(f"runs/{task}") == FILES
+    for picture in Path("runs", task).glob("*.png"):
+        assert cv2.imread(str(picture)).std() > 5
+    result = json.loads(Path("runs", task, "result.json").read_text())
+    short = json.loads(Path("out.json").read_text())
+    share = "strips_right" if task == "read" else "sums_right"
+    assert list(short) == [share, "digits_right", "seconds", "parameters"]
+    assert short == {name: result[name] for name in short}
+    assert (result["steps"], result["strips"]) == (6, 6) and 0 <= result[share] <= 1
+    transcriber = Transcriber.load(f"runs/{task}")
+    assert transcriber.params.flat.size == result["parameters"]
+    assert "".join(transcriber.classes) == read.TASKS[task].characters
+    assert transcriber.model.config["longest"] == read.TASKS[task].longest
+    assert "What is written, what was read, and how sure it was:" in printed
+    assert f"Of 6 strips that were not trained on, {short[share]:.2%} are right" in printed
+    assert proposed(printed.splitlines()[-1], "read") == ["--run", f"runs/{task}", "PHOTO"]
+
+
+def test_no_digit_of_the_test_was_trained_on_and_answers_are_sums():
+    for task in read.TASKS:
+        data, _ = read.load(read.arguments([*SHORT, "--task", task]))
+        learned, validating = data.train, data.validation
+        assert (learned.images.shape, validating.images.shape) == (
+            (12, 28, 160, 1),
+            (3, 28, 160, 1),
+        )
+        assert learned.labels.shape == (12, read.TASKS[task].longest + 2)
+        strips = learned.images.scenes.digits.images
+        others = {image.tobytes() for image in strips}
+        test = read.load(read.arguments(["--task", task]))[0].test
+        assert len(others) >= 54_000 and len(test.labels) == 2000
+        if task == "answer":
+            assert all(20 <= int(text) <= 198 for text in test.labels)
+            break
+
+
+def test_ctrl_c_stops_and_saves_and_it_resumes_to_the_same_weights(monkeypatch, capsys):
+    assert read.main([*SHORT, "--run", "whole"]) == 0
+    with monkeypatch.context() as patch:
+        press_ctrl_c_at(patch, 3)
+        assert read.main([*SHORT, "--run", "stopped"]) == 130
+    assert "To resume: " in last_error(capsys)
+    assert read.main(["--resume", "runs/stopped"]) == 0
+    same("runs/whole", "runs/stopped")
+    assert names("runs/stopped") == FILES
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_weights():
+    options = [*SHORT, "--strips=60", "--checkpoint-every=1"]
+    assert read.main([*options, "--run", "whole"]) == 0
+    command = [sys.executable, "-m", "demos.read", *options, "--run", "killed"]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
+    while not list(Path("runs").glob("killed/checkpoints/step-0000000[5-9]*")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() < 0
+    assert read.main(["--resume", "runs/killed"]) == 0
+    same("runs/whole", "runs/killed")
+
+
+def test_two_processes_learn_the_same_as_one():
+    for count, run in (("1", "one"), ("2", "two")):
+        assert read.main([*SHORT, "--shards=2", "--run", run, "--seed", count[:0] or "0"]) == 0
+    same("runs/one", "runs/two")
+
+
+def write_photo(name="photo.png"):
+    paper = np.tile(np.linspace(200, 240, 700), (300, 1))
+    for column in (200, 300, 400):
+        cv2.ellipse(paper, (column, 150), (25, 40), 0, 0, 360, 40, 9)
+    cv2.imwrite(name, paper)
+
+
+def reader_of_digits(folder):
+    transcriber = untrained("0123456789", image_size=(32, 160), patch_size=(32, 4), longest=8)
+    Path(folder).mkdir(parents=True)
+    transcriber.save(folder)
+    return transcriber
+
+
+def test_reads_a_photo_and_draws_what_is_behind_each_letter(capsys):
+    transcriber = reader_of_digits("runs/read")
+    write_photo()
+    assert read.main(["photo.png", "--out", "behind.png"]) == 0
+    pixels, _ = transcriber.read("photo.png")
+    (reading,) = transcriber.transcribe(pixels[None], read.BEAM)
+    expected = f"photo.png: {reading.text}  {reading.probability:.1%}"
+    assert capsys.readouterr().out.splitlines() == [expected]
+    assert cv2.imread("behind.png").std() > 5
+
+
+def test_a_blank_page_has_a_warning_and_a_missing_one_is_an_error(capsys):
+    reader_of_digits("elsewhere")
+    cv2.imwrite("blank.png", np.full((100, 300), 220.0))
+    assert read.main(["--run", "elsewhere", "blank.png"]) == 0
+    assert "  nothing stands out from the background" in capsys.readouterr().out
+    assert read.main(["--run", "elsewhere", "missing.png"]) == 2
+    assert "there is no image missing.png" in last_error(capsys)
+
+
+def test_a_run_of_another_kind_is_refused(capsys):
+    from tests.saved_runs import untrained as classifier
+
+    Path("run").mkdir()
+    classifier().save("run")
+    write_photo()
+    assert read.main(["--run", "run", "photo.png"]) == 2
+    assert "it is of the kind ViT; expected Reader" in last_error(capsys)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--augment", "flip"], "--augment would turn and move what is to be read"),
+        (["--epochs", "0"], "--epochs must be greater than 0"),
+        (["--patch-size", "32", "4", "1"], "--patch-size is one number or two"),
+        (["--task", "write"], "invalid choice"),
+    ],
+)
+def test_refuses_options_that_cannot_work(options, message, capsys):
+    with pytest.raises(SystemExit):
+        read.arguments(options)
+    assert message in capsys.readouterr().err
+
+
+def test_digits_are_right_at_their_place():
+    readings = [Reading("123", 0.9), Reading("45", 0.8), Reading("6789", 0.7)]
+    assert digits_right(readings, ["123", "456", "689"]) == 6 / 9
+    shown = examples(readings, ["123", "456", "689"])
+    assert shown.count("456") == 2 and shown.count("123 ") == 2  # once, as text and as reading
+    assert "Of the mistakes:" in shown and "Of the mistakes:" not in examples(readings[:1], ["123"])
+
+
+def test_every_task_has_room_for_its_texts():
+    for characters, longest, sums, text in map(Task._make, read.TASKS.values()):
+        written = "99+99" if sums else "0" * 8
+        assert len(text(written)) == longest and set(text(written)) <= set(characters)
