@@ -67,7 +67,7 @@ def of_model(model):
     boxes = [Box("patches", f"cut, x w + b\nw: {P * P * C} × {D}", LEARNED, f"{N} × {D}")]
     if T > N:
         boxes.append(Box("class token", "one more token,\nthe first", LEARNED, tokens))
-    if sizes["positions"]:
+    if sizes["positions"] not in (None, "rotary"):  # which is in the blocks
         color = LEARNED if sizes["positions"] == "learned" else FIXED
         boxes.append(Box("positions", f"x + pos\npos: {tokens}", color, tokens))
     boxes.append(Box(f"{sizes['depth']} blocks", "attention, then\nan MLP, each", ZOOM, tokens))

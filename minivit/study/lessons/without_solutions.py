@@ -9,6 +9,12 @@ import inspect
 import shutil
 from pathlib import Path
 
+from ...layers import (
+    CrossAttention,
+    MaskedAttention,
+    PostNormDecoderBlock,
+    PreNormDecoderBlock,
+)
 from ...optim import Adam
 from .exercise import PLAIN, asked, cases, emptied, solved
 
@@ -16,6 +22,10 @@ PACKAGE = Path(__file__).parents[2]
 MARK = Path(__file__).with_name("without_solutions.txt")  # in a copy: which version it is of
 SHOWING = ("bug_hunt.py", "walk.py", "*.js")  # of study/: they show the formulas
 EMPTY = ("checks/faults.toml", "study/lessons/hints.toml")  # bugs beside the right lines, and hints
+ALIKE = {  # layers whose backward repeats lines of a solution
+    "attention": {MaskedAttention, CrossAttention}, "block": {PreNormDecoderBlock},
+    "post_norm": {PostNormDecoderBlock},
+}  # fmt: skip
 FUNCTIONS = {  # solutions in functions; the statements from the one that sets a name, or all
     "cross_entropy": ("losses/cross_entropy.py", "cross_entropy", "dlogits"),
     "patches": ("layers/patches.py", "join_patches", None),
@@ -56,8 +66,10 @@ def _methods(names):
 
 
 def engines(name):
-    """The engine's own classes that solve an exercise."""
-    return [Adam] if name == "adam" else {case.make.func for case in cases(name)}
+    """The engine's own classes that solve an exercise, or would give the solution away."""
+    if name == "adam":
+        return {Adam}
+    return {case.make.func for case in cases(name)} | ALIKE.get(name, set())
 
 
 def _change(path, change, *arguments):

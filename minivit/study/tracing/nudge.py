@@ -129,9 +129,11 @@ def _layer_loss(trace, record, index, change):
     tracer = _mover(trace, record, call.start, index, change)
     if call.function == "cross_entropy":
         return tracer.run(cross_entropy, x, trace.labels)[0]
-    layer, params, *_ = call.arguments.values()
-    nests = [Params(getattr(params, "nest", params)).astype(dtype)] if has_params(layer) else []
-    y, _ = tracer.run(layer.forward, *nests, x)
+    layer, *given = call.arguments.values()
+    nests, others = [], given[1:]  # beside x: a memory, lengths, …
+    if has_params(layer):
+        nests, others = [Params(getattr(given[0], "nest", given[0])).astype(dtype)], given[2:]
+    y, _ = tracer.run(layer.forward, *nests, x, *others)
     if call not in trace.pairs:  # the outermost one, around layers that have a backward
         return trace.loss_of(y)[0]
     return (y * trace.records[trace.pairs[call].start].value).sum()

@@ -10,8 +10,9 @@ their lines:
 An array that changes in place has several values, and so has its gradient. `scores *= self.scale`
 is undone by the same line for the gradient, `dscores *= self.scale`: dscores before that line is
 the gradient of scores after it. `y += b` needs no such line, as a sum passes its gradient on
-unchanged, unless y was used before the sum. After any other change in place, or if a name is bound
-several times, names cannot tell which value a gradient belongs to; then nothing is paired.
+unchanged, unless y was used before the sum; nor does `hide_later(scores)`, as the gradient of what
+it hides is zero. After any other change in place, or if a name is bound several times, names cannot
+tell which value a gradient belongs to; then nothing is paired.
 """
 
 import itertools
@@ -86,11 +87,13 @@ def _pair_versions(values, gradients):
 def _kind(record, before):
     """How an array came to its value.
 
-    "bound", to its name; "sum", y += b; "fill", out=y; "tangled", a sum with something that may
-    depend on y as it was in the record `before`; otherwise "update".
+    "bound", to its name; "sum", y += b, or hidden scores; "fill", out=y; "tangled", a sum with
+    something that may depend on y as it was in the record `before`; otherwise "update".
     """
     if record.bound:
         return "bound"
+    if _code(record).startswith("hide_"):
+        return "sum"
     again = _mentions(record.variable, [_code(record)]) > 1
     if not record.statement.updates:
         return "fill" if record.statement.written and not again else "update"

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from minivit.layers import MLP, Attention, LayerNorm, Linear, Softmax
+from minivit.checks.one_input import one_input
+from minivit.layers import (
+    MLP,
+    Attention,
+    LayerNorm,
+    Linear,
+    PreNormDecoderBlock,
+    Softmax,
+)
 from minivit.study import nudge
 from tests.study.cases import Scaled, traced, traced_vit
 
@@ -25,6 +33,29 @@ def test_each_line_of_attention_has_its_line_in_the_backward():
     assert before.gradient_record.source == "dscores *= self.scale"
     np.testing.assert_array_equal(before.gradient, after.gradient * 5**-0.5)
     assert record["v"].gradient_record.source == "xp.matmul(att.mT, dmix, out=dv)"
+
+
+def test_hidden_scores_and_a_memory_find_their_gradients():
+    layer = one_input(PreNormDecoderBlock, 3, padded=True)(12, 2, 7)
+    record = traced(layer, (2, 8, 12))
+    names = ("attn.scores", "cross.scores", "cross.att", "cross.k", "cross.memory")
+    assert gradient_names(record, *names) == {
+        name: f"d{name[name.index('.') + 1 :]}" for name in names
+    }
+    scaled, later, padding = record.versions("attn.scores")[1:]
+    assert padding.gradient_record is later.gradient_record is scaled.gradient_record
+    assert np.isneginf(padding.value).any() and not padding.gradient[np.isinf(padding.value)].any()
+    for name in ("attn.scores", "cross.scores", "cross.v", "cross.memory"):
+        slope, gradient = nudge(record, name, tuple(np.zeros(record[name].value.ndim, int)))
+        assert slope == pytest.approx(gradient, rel=1e-5, abs=1e-8), name
+
+
+def test_a_layer_is_repeated_with_all_that_it_was_given():
+    layer = one_input(PreNormDecoderBlock, 3, padded=True)(12, 2, 7, rotary=True)
+    record = traced(layer, (2, 8, 12))
+    assert record["attn.q"].gradient_source == "complex step"  # bound once more when it is turned
+    turned = next(r for r in record if r.name == "attn.dq" and "matmul" in r.source)
+    np.testing.assert_allclose(record["attn.q"].gradient, turned.value, rtol=1e-9, atol=1e-12)
 
 
 class Chain:
