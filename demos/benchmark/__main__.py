@@ -14,6 +14,12 @@ MODELS = {
     for patch, dim, depth, mlp in [(7, 64, 4, 128), (4, 64, 4, 256), (4, 128, 6, 512)]
 }
 
+READER = dict(  # that of demos.read
+    image_size=[28, 160], patch_size=[28, 4], channels=1, dim=96, depth=3, heads=3, mlp_dim=192,
+    words=13, longest=8, decoder_depth=2,
+)  # fmt: skip
+READERS = {"encoder and decoder of demos.read": READER}
+
 
 def arguments(argv=None):
     parser = parser_of("benchmark", __doc__)
@@ -58,7 +64,7 @@ def measure(options):
         compare_recipes(recipe_options([]))
     else:
         names = [name for name in ENGINES if has_torch or "torch" not in name]
-        compare(MODELS, names, options)
+        compare(MODELS | READERS, names, options)
     propose("see where a training step spends its time", "benchmark", "--profile")
 
 

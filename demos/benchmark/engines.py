@@ -11,6 +11,7 @@ import numpy as np
 
 import minivit
 from minivit.data.normalize import Normalize
+from minivit.models import Reader
 from minivit.threads import cores, threads
 from minivit.training.step import loss_and_gradients
 from minivit.training.workers import workers
@@ -20,15 +21,21 @@ NORMALIZE = Normalize(0.1307, 0.3081)  # MNIST's
 
 
 def batch_of(config, batch_size):
-    """Random raw images (B, H, W, C), uint8, and labels (B,): speed does not depend on them."""
+    """Random raw images (B, H, W, C), uint8, and labels: speed does not depend on them.
+
+    The labels are classes (B,), or texts (B, T + 1) as long as they may be.
+    """
     rng = np.random.default_rng(1)
     shape = (batch_size, *config["image_size"], config["channels"])
-    return rng.integers(0, 256, shape, np.uint8), rng.integers(0, config["classes"], batch_size)
+    images = rng.integers(0, 256, shape, np.uint8)
+    if "words" in config:
+        return images, rng.integers(1, config["words"], (batch_size, config["longest"] + 2))
+    return images, rng.integers(0, config["classes"], batch_size)
 
 
 def start(config):
     """minivit's model and its initial parameters."""
-    model = minivit.ViT(**config)
+    model = Reader(**config) if "words" in config else minivit.ViT(**config)
     return model, minivit.Params(model.init(np.random.default_rng(0)))
 
 
@@ -58,18 +65,24 @@ def minivit_engine(config, batch_size, shards=None):
 def torch_engine(config, batch_size, compiled=False):
     import torch
 
-    from .torch_vit import adamw, twin
+    from .torch_reader import TorchReader, loss_of
+    from .torch_vit import TorchViT, adamw, twin
 
     torch.set_num_threads(cores())
     images, labels = map(torch.from_numpy, batch_of(config, batch_size))
     mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
-    model = twin(config, start(config)[1])
+    writes = "words" in config
+    model = twin(config, start(config)[1], TorchReader if writes else TorchViT)
     optimizer = adamw(model.named_parameters(), LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
 
     def step():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(forward((images.float() - mean) / std), labels)
+        prepared = (images.float() - mean) / std
+        if writes:
+            loss = loss_of(forward, prepared, labels)
+        else:
+            loss = torch.nn.functional.cross_entropy(forward(prepared), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -97,8 +110,26 @@ def forward_operations(config):
     return {"linear.py": 2 * (L * block + ends), "attention.py": 2 * L * attention}
 
 
+def reading_operations(config):
+    """The same sum for a Reader: its encoder, and its decoder on a text as long as may be."""
+    height, width = config["image_size"]
+    P, Q = config["patch_size"]
+    D, F, L = (config[name] for name in ("dim", "mlp_dim", "depth"))
+    N, T = (height // P) * (width // Q), config["longest"] + 1
+    seen = N * P * Q * config["channels"] * D + L * N * (4 * D * D + 2 * D * F + 2 * N * D)
+    looked_back = T * (4 * D * D + 2 * T * D)
+    looked_at = 2 * (T + N) * D * D + 2 * T * N * D
+    written = (
+        config["decoder_depth"] * (looked_back + looked_at + 2 * T * D * F)
+        + T * D * config["words"]
+    )
+    return 2 * (seen + written)
+
+
 def operations(config):
     """Floating-point operations of training on one image; the backward has twice the forward's."""
+    if "words" in config:
+        return 3 * reading_operations(config)
     return 3 * sum(forward_operations(config).values())
 
 

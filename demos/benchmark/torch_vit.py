@@ -11,6 +11,8 @@ from torch import nn
 
 
 class Attention(nn.Module):
+    causal = False
+
     def __init__(self, dim, heads):
         super().__init__()
         self.heads = heads
@@ -20,7 +22,7 @@ class Attention(nn.Module):
     def forward(self, x):
         B, T, D = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        mix = F.scaled_dot_product_attention(q, k, v)  # (B, h, T, d)
+        mix = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)  # (B, h, T, d)
         return self.proj(mix.transpose(1, 2).reshape(B, T, D))
 
 
@@ -56,23 +58,28 @@ class TorchViT(nn.Module):
         self.head = nn.Linear(dim, config["classes"])
 
     def forward(self, images):
-        B, H, W, C = images.shape
-        P = self.patch_size
-        grid = images.view(B, H // P, P, W // P, P, C).transpose(2, 3)
-        x = self.patches(grid.reshape(B, -1, P * P * C)) + self.pos
+        x = self.patches(cut(images, self.patch_size, self.patch_size)) + self.pos
         for block in self.blocks:
             x = block(x)
         return self.head(self.ln(x).mean(dim=1))
 
 
-def twin(config, params):
-    """The PyTorch model of minivit's `ViT(**config)`, with the same parameters."""
-    model = TorchViT(config)
+def cut(images, P, Q):
+    """Patches (B, N, P·Q·C) of images (B, H, W, C)."""
+    B, H, W, C = images.shape
+    grid = images.view(B, H // P, P, W // Q, Q, C).transpose(2, 3)
+    return grid.reshape(B, -1, P * Q * C)
+
+
+def twin(config, params, kind=TorchViT):
+    """The PyTorch model of minivit's `ViT(**config)`, or of another kind, with its parameters."""
+    model = kind(config)
     state = {}
     for name, leaf in params.named():
-        kind = {"w": "weight", "b": "bias"}.get(name.rpartition(".")[2])
-        key = f"{name[:-1]}{kind}" if kind else name
-        state[key] = torch.tensor(leaf.T if kind and leaf.ndim == 2 else leaf)
+        last = {"w": "weight", "b": "bias"}.get(name.rpartition(".")[2])
+        key = f"{name[:-1]}{last}" if last else name
+        turned = last and leaf.ndim == 2 and not name.endswith("embed.w")
+        state[key] = torch.tensor(leaf.T if turned else leaf)
     model.to(next(iter(state.values())).dtype)
     model.load_state_dict(state)
     return model

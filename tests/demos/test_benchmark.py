@@ -12,12 +12,18 @@ from demos.benchmark import engines, report, workers
 from demos.benchmark.workers import Worker, race
 from demos.options import command
 from minivit.checks.numeric import random_params
+from minivit.models import Reader
 from tests.numeric import passes, relative_error
 
 benchmark = importlib.import_module("demos.benchmark.__main__")
 TINY = dict(
     image_size=[6, 4], patch_size=2, channels=3, dim=6, depth=2, heads=3, mlp_dim=5, classes=7
 )
+
+READER = dict(
+    image_size=[4, 6], patch_size=[4, 2], channels=3, dim=6, depth=2, heads=3, mlp_dim=5, words=7,
+    longest=3, decoder_depth=2,
+)  # fmt: skip
 
 
 def twins():
@@ -83,16 +89,39 @@ def test_the_optimizers_take_the_same_steps():
     assert_same_parameters(params, twin, 1e-9)
 
 
-def losses_of(engine, steps):
-    with engine(TINY, 9) as (step, amount):
+def test_the_pytorch_reader_is_ours():
+    torch = pytest.importorskip("torch")
+    from demos.benchmark import torch_reader, torch_vit
+
+    rng, model = np.random.default_rng(0), Reader(**READER)
+    params, images = random_params(model, rng), rng.standard_normal((5, 4, 6, 3))
+    labels, grads = rng.integers(1, 7, (5, 5)), params.zeros_like()
+    logits, cache = model.forward(params, images, **model.told(labels))
+    loss, dlogits, *_ = model.grade(logits, images, labels)
+    model.backward(params, dlogits, cache, grads)
+    twin = torch_vit.twin(READER, params, torch_reader.TorchReader)
+    twin_loss = torch_reader.loss_of(twin, torch.tensor(images), torch.tensor(labels))
+    twin_loss.backward()
+    assert twin_loss.item() == pytest.approx(loss, rel=1e-12)
+    assert len(list(params.named())) == len(list(twin.parameters()))
+    for name, leaf in grads.named():
+        theirs = of_twin(twin, name).grad.numpy()
+        turned = name.endswith(".w") and leaf.ndim == 2 and not name.endswith("embed.w")
+        assert relative_error(leaf, theirs.T if turned else theirs) <= 1e-10, name
+
+
+def losses_of(engine, steps, config=TINY):
+    with engine(config, 9) as (step, amount):
         assert amount == 9
         return [step() for _ in range(steps)]
 
 
-def test_both_engines_start_at_the_same_loss_and_learn():
+@pytest.mark.parametrize("config", [TINY, READER])
+def test_both_engines_start_at_the_same_loss_and_learn(config):
     pytest.importorskip("torch")
-    ours, theirs = (losses_of(engines.ENGINES[name], 30) for name in ("minivit", "torch-eager"))
-    assert ours[0] == pytest.approx(np.log(7), rel=1e-5)
+    names = ("minivit", "torch-eager")
+    ours, theirs = (losses_of(engines.ENGINES[name], 30, config) for name in names)
+    assert config is READER or ours[0] == pytest.approx(np.log(7), rel=1e-5)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
     assert ours[-1] < 0.99 * ours[0]
 
@@ -113,6 +142,18 @@ def test_operations_are_those_that_pytorch_counts():
     with counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         twin(torch.tensor(images[:1]))
     assert engines.operations(TINY) == 3 * counter.get_total_flops()
+
+
+def test_operations_of_a_reader_are_those_that_pytorch_counts():
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from demos.benchmark.torch_reader import TorchReader
+
+    counter, images = FlopCounterMode(display=False), torch.zeros(1, 4, 6, 3)
+    with counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        TorchReader(READER)(images, torch.ones(1, 4, dtype=int))
+    assert engines.operations(READER) == 3 * counter.get_total_flops()
 
 
 def test_the_peak_counts_what_it_multiplies():
@@ -201,8 +242,8 @@ def test_prints_the_machine_and_a_row_for_each_engine(monkeypatch, capsys, torch
     assert printed.startswith(f"{report.machine()}\n")
     assert printed.endswith(f": {command('benchmark', '--profile')}\n")
     assert ("pip install torch" in printed) == (not torch)
-    assert len(re.findall("^minivit +200 +1.00 × +25.0% +50$", printed, re.M)) == 3  # models
-    assert len(re.findall("^torch-(eager|compile) +100 +2.00 × ", printed, re.M)) == 6 * torch
+    assert len(re.findall("^minivit +200 +1.00 × +25.0% +50$", printed, re.M)) == 4  # models
+    assert len(re.findall("^torch-(eager|compile) +100 +2.00 × ", printed, re.M)) == 8 * torch
 
 
 def test_an_engine_of_ours_that_fails_ends_in_one_line(monkeypatch, capsys):
