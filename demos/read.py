@@ -58,7 +58,7 @@ def arguments(argv=None):
     add("photo", metavar="PHOTO", nargs="?", help="a file or URL, to read what is written there")
     task_help = "digits to read; sums to read, as 37+58; or sums to answer, as 95"
     add("--task", choices=TASKS, default="read", help=task_help)
-    add("--strips", type=int, default=180_000, help="strips of an epoch")
+    add("--strips", type=int, default=170_000, help="strips of an epoch")
     add("--test-strips", type=int, default=2000, help="strips of the test; half as many validate")
     size_help = "side of a patch in pixels, or height and width"
     add("--patch-size", type=int, nargs="+", metavar="PIXELS", default=[HEIGHT, 4], help=size_help)
