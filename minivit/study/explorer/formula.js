@@ -180,6 +180,16 @@ function moved(symbol, parts, shape, from) {
   return { symbol, shape, level: ATOM, parts, fill, at: read("at"), term: read("term") };
 }
 
+/** Scores of a query's row, hidden in the columns of the keys that come after it. */
+function hideLater(a) {
+  const hidden = (i, j) => atom(`hidden, as ${j} comes after ${i}`, -Infinity);
+  return {
+    symbol: `${a.symbol} where s ≤ t, else −∞`, shape: a.shape, level: ATOM, parts: [a],
+    at: (s, i, j) => (j > i ? -Infinity : a.at(s, i, j)),
+    term: (s, i, j) => (j > i ? hidden(i, j) : a.term(s, i, j)),
+  };
+}
+
 const copied = (a) =>
   ({ ...moved(a.symbol, [a], a.shape, (s, i, j) => [a, s, i, j]), copyOf: a });
 
@@ -201,7 +211,7 @@ function compute({ shape: [S, R, C], data }, formula) {
 function format(value) {
   const size = Math.abs(value), plain = value === 0 || (size >= 1e-3 && size < 1e5);
   const text = value === 0 ? "0" : plain ? value.toPrecision(4) : value.toExponential(3);
-  return text.replaceAll("-", "−");
+  return text.replaceAll("-", "−").replace("Infinity", "∞");
 }
 
 /** The largest summands of a Σ in words, and the sum of the others. */

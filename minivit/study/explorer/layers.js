@@ -60,42 +60,62 @@ function softmax(net, path, x, symbol) {
   return [y, back];
 }
 
-/** Heads: scores = q kᵀ / √d, att = softmax(scores), mix = att v. */
-function attention(net, path, input, dSymbol) {
-  const line = linesAt(net, path, "attention"), { dim: D, heads: h } = net.config;
-  const [T, d] = [input.shape[1], D / h], scale = number("1/√d", d ** -0.5);
-  const x = line("x", copied(input), { symbol: input.symbol, dSymbol });
-  const [qkv, qkvBack] = linear(net, `${path}.qkv`, x, "qkv");
-  const [q, k, v] = ["q", "k", "v"].map((name, part) =>
-    line(name, moved(`${name}'s columns of qkv`, [qkv], [h, T, d],
-      (s, i, j) => [qkv, 0, i, part * D + s * d + j])));
+/** One head's columns after the other: those of q, k or v, `part` times D into a matrix. */
+function byHeads(symbol, a, h, d, part = 0) {
+  return moved(symbol, [a], [h, a.shape[1], d], (s, i, j) => [a, 0, i, (part * h + s) * d + j]);
+}
+
+/** The heads of all parts, side by side in each row. */
+function sideBySide(symbol, parts) {
+  const [h, T, d] = parts[0].shape, D = h * d;
+  return moved(symbol, parts, [1, T, parts.length * D],
+    (_, i, j) => [parts[Math.floor(j / D)], Math.floor((j % D) / d), i, j % d]);
+}
+
+/**
+ * Heads: scores = q kᵀ / √d, att = softmax(scores), mix = att v, and the way out; with `causal`,
+ * the scores of later keys are hidden first. back(dy) returns [dq, dk, dv].
+ */
+function attend(net, path, [q, k, v], symbol, causal = false) {
+  const line = linesAt(net, path, "attention"), [h, , d] = q.shape;
+  const scale = number("1/√d", d ** -0.5);
   const scores0 = line("scores@0", product(q, k, "b"), { symbol: "scores₀" });
-  const scores = line("scores", times(scores0, scale));
+  const scaled = times(scores0, scale), all = { symbol: "scores₁" };
+  const scores1 = causal ? line("scores@1", scaled, all) : null;
+  const scores = line("scores", causal ? hideLater(scores1) : scaled);
   const [att, softmaxBack] = softmax(net, `${path}.softmax`, scores, "att");
   const mix = line("mix", product(att, v, "", "s"));
-  const merged = line("merged", moved("mix, heads side by side", [mix], [1, T, D],
-    (_, i, j) => [mix, Math.floor(j / d), i, j % d]));
-  const [y, projBack] = linear(net, `${path}.proj`, merged, "attn_out");
+  const merged = line("merged", sideBySide("mix, heads side by side", [mix]));
+  const [y, projBack] = linear(net, `${path}.proj`, merged, symbol);
   const back = (dy) => {
     const dmerged = projBack(dy);
-    const dmix = line("dmix", moved("dmerged, by heads", [dmerged], [h, T, d],
-      (s, i, j) => [dmerged, 0, i, s * d + j]), { of: mix });
+    const dmix = line("dmix", byHeads("dmerged, by heads", dmerged, h, d), { of: mix });
     const datt = line("datt", product(dmix, v, "b"), { of: att });
     const dscores = softmaxBack(datt);
+    if (causal) net.gradientOf.set(scores1, dscores); // 0 where it was hidden
     const dscores0 = line("dscores", times(dscores, scale), { of: scores0 });
     const dq = line("dq", product(dscores0, k, "", "s"), { of: q });
     const dk = line("dk", product(dscores0, q, "a"), { of: k });
-    const dv = line("dv", product(att, dmix, "a"), { of: v }), parts = [dq, dk, dv];
-    const dqkv = line("dqkv", moved("dq, dk and dv side by side", parts, [1, T, 3 * D],
-      (_, i, j) => [parts[Math.floor(j / D)], Math.floor((j % D) / d), i, j % d]), { of: qkv });
-    return qkvBack(dqkv);
+    return [dq, dk, line("dv", product(att, dmix, "a"), { of: v })];
   };
   return [y, back];
 }
 
+/** Attention of tokens to each other; with `causal`, of each to those up to itself. */
+function attention(net, path, input, dSymbol, causal = false) {
+  const line = linesAt(net, path, "attention"), { dim: D, heads: h } = net.config;
+  const x = line("x", copied(input), { symbol: input.symbol, dSymbol });
+  const [qkv, qkvBack] = linear(net, `${path}.qkv`, x, "qkv");
+  const parts = ["q", "k", "v"].map((name, part) =>
+    line(name, byHeads(`${name}'s columns of qkv`, qkv, h, D / h, part)));
+  const [y, back] = attend(net, path, parts, "attn_out", causal);
+  return [y, (dy) =>
+    qkvBack(line("dqkv", sideBySide("dq, dk and dv side by side", back(dy)), { of: qkv }))];
+}
+
 /** A smooth gate: y = x · gate(x), in its tanh form or with the normal distribution Φ. */
-function gelu(net, path, x, symbol) {
-  const line = linesAt(net, path, "gelu"), exact = net.config.activation === "gelu_exact";
+function gelu(net, path, x, symbol, activation) {
+  const line = linesAt(net, path, "gelu"), exact = activation === "gelu_exact";
   const [rate, cubic] = [number("√(2/π)", Math.sqrt(2 / Math.PI)), number("0.044715", 0.044715)];
   const opening = () => {
     const inner = line("inner", times(rate, plus(x, times(cubic, x, x, x))));
@@ -126,12 +146,12 @@ function normalShare(x) {
 }
 
 /** fc2(gelu(fc1(x))), each token by itself. */
-function mlp(net, path, input, dSymbol) {
+function mlp(net, path, input, dSymbol, activation = net.config.activation) {
   const line = linesAt(net, path, "mlp");
   const x = line("x", copied(input), { symbol: input.symbol, dSymbol });
   return chained(x, [
     (a) => linear(net, `${path}.fc1`, a, "hidden"),
-    (a) => gelu(net, `${path}.act`, a, "gated"),
+    (a) => gelu(net, `${path}.act`, a, "gated", activation),
     (a) => linear(net, `${path}.fc2`, a, "mlp_out"),
   ]);
 }
@@ -158,47 +178,55 @@ function chained(x, layers) {
   return [x, (dy) => backs.reduce((gradient, back) => back(gradient), dy)];
 }
 
+const BRANCHES = [["attn", attention, "mid"], ["mlp", mlp, "y"]]; // name, layer, the stream after it
+
 /**
  * mid = x + attn(ln1(x)), then y = mid + mlp(ln2(mid)); with norm "post", mid = ln1(x + attn(x))
- * and y = ln2(mid + mlp(mid)). A sum hands its gradient to both of its terms.
+ * and y = ln2(mid + mlp(mid)). A decoder has one branch more.
  */
-function block(net, path, input) {
+function block(net, path, input, branches = BRANCHES) {
+  const x = linesAt(net, path, "block")("x", copied(input), { part: `${path}.sum1` });
+  const names = ["x", ...branches.map(([, , after]) => after)];
+  return chained(x, branches.map(([name, layer], at) => (stream) =>
+    residual(net, path, stream, [name, layer, at + 1], ...names.slice(at, at + 2))));
+}
+
+/** One branch and its sum, which hands its gradient to both of its terms. */
+function residual(net, path, stream, [name, layer, number], before, after) {
   const line = linesAt(net, path, "block"), post = net.config.norm === "post";
-  const scaled = net.config.layer_scale !== null;
-  const [first, second] = [{ part: `${path}.sum1` }, { part: `${path}.sum2` }];
-  const norm = (name, ...symbols) => (a) => layerNorm(net, `${path}.${name}`, a, ...symbols);
-  const branch = (layer, name, number, from) => [
-    ...(post ? [] : [norm(`ln${number}`, `${from}_normed`, `d${from}_branch`)]),
-    (a) => layer(net, `${path}.${name}`, a, post ? `d${from}_branch` : undefined),
-    ...(scaled ? [(a) => layerScale(net, `${path}.ls${number}`, a)] : []),
-  ];
-  const x = line("x", copied(input), first);
-  const [attn_out, attnBack] = chained(x, branch(attention, "attn", 1, "x"));
-  const sum1 = line(post ? "sum1" : "mid", plus(x, attn_out), first);
-  const [mid, ln1Back] = chained(sum1, post ? [norm("ln1", "mid")] : []);
-  const [mlp_out, mlpBack] = chained(mid, branch(mlp, "mlp", 2, "mid"));
-  const sum2 = line(post ? "sum2" : "y", plus(mid, mlp_out), second);
-  const [y, ln2Back] = chained(sum2, post ? [norm("ln2", "y")] : []);
+  const part = `${path}.sum${number}`;
+  const norm = (...symbols) => (a) => layerNorm(net, `${path}.ln${number}`, a, ...symbols);
+  const [out, branchBack] = chained(stream, [
+    ...(post ? [] : [norm(`${before}_normed`, `d${before}_branch`)]),
+    (a) => layer(net, `${path}.${name}`, a, post ? `d${before}_branch` : undefined),
+    ...(net.config.layer_scale ? [(a) => layerScale(net, `${path}.ls${number}`, a)] : []),
+  ]);
+  const sum = line(post ? `sum${number}` : after, plus(stream, out), { part });
+  const [y, normBack] = chained(sum, post ? [norm(after)] : []);
   const back = (dy) => {
-    const dsum2 = ln2Back(dy);
-    const dmid = line("dmid", plus(dsum2, mlpBack(dsum2)), { of: mid, ...second });
-    const dsum1 = ln1Back(dmid);
-    net.gradientOf.set(mlp_out, dsum2).set(attn_out, dsum1); // a sum hands it to both terms
-    return line("dx", plus(dsum1, attnBack(dsum1)), { of: x, ...first });
+    const dsum = normBack(dy);
+    const dstream = line(`d${before}`, plus(dsum, branchBack(dsum)), { of: stream, part });
+    net.gradientOf.set(out, dsum);
+    return dstream;
   };
   return [y, back];
 }
 
+/** Height and width of a patch. */
+function sidesOf({ patch_size: sides }) {
+  const [P, Q = P] = [sides].flat();
+  return [P, Q];
+}
+
 /** The image, cut into patches, each a row of its pixels; and each becomes a token. */
 function patches(net, images) {
-  const { image_size: [H, W], patch_size: P, channels: C } = net.config, across = W / P;
-  const line = linesAt(net, "patches", "patches"), shape = [1, (H / P) * across, P * P * C];
-  const pixelOf = (n, c) => [
-    Math.floor(n / across) * P + Math.floor(c / (P * C)), (n % across) * P * C + (c % (P * C)),
-  ];
-  const patchOf = (i, j) => [
-    Math.floor(i / P) * across + Math.floor(j / (P * C)), (i % P) * P * C + (j % (P * C)),
-  ];
+  const { image_size: [H, W], channels: C } = net.config, [P, Q] = sidesOf(net.config);
+  const across = W / Q, row = Q * C; // patches side by side, and numbers of a patch's row
+  const line = linesAt(net, "patches", "patches"), shape = [1, (H / P) * across, P * row];
+  const pixelOf = (n, c) =>
+    [Math.floor(n / across) * P + Math.floor(c / row), (n % across) * row + (c % row)];
+  const patchOf = (i, j) =>
+    [Math.floor(i / P) * across + Math.floor(j / row), (i % P) * row + (j % row)];
   const cut = line("patches", moved("images, cut", [images], shape,
     (s, n, c) => [images, s, ...pixelOf(n, c)]));
   const [y, linearBack] = linear(net, "patches.linear", cut, "tokens", "patches");
@@ -238,17 +266,21 @@ function positions(net, x) {
 }
 
 /** Fixed positions: sines and cosines of the patch's number, or of its row and its column. */
-function sinusoids({ positions: kind, image_size: [, W], patch_size: P, pool }, [, T, D]) {
-  const first = pool === "mean" ? 0 : 1, across = W / P; // a class token has no position
-  const wave = (place, c, width) =>
-    Math[c % 2 ? "cos" : "sin"](place * 10000 ** (-(c - (c % 2)) / width));
+function sinusoids({ positions: kind, image_size: [, W], ...config }, [, T, D]) {
+  const first = hasClassToken(config) ? 1 : 0, across = W / sidesOf(config)[1];
   const at = (n, c) => {
-    if (n < 0) return 0;
+    if (n < 0) return 0; // a class token has no position
     if (kind === "sincos1d") return wave(n, c, D);
     return c < D / 2 ? wave(Math.floor(n / across), c, D / 2) : wave(n % across, c - D / 2, D / 2);
   };
   return Float64Array.from({ length: T * D }, (_, n) => at(Math.floor(n / D) - first, n % D));
 }
+
+/** A sine or a cosine of a place. */
+const wave = (place, c, width) =>
+  Math[c % 2 ? "cos" : "sin"](place * 10000 ** (-(c - (c % 2)) / width));
+
+const hasClassToken = ({ pool }) => pool === "cls" || pool === "patch_mean";
 
 /** Many tokens become one vector: the mean of all, of those of patches, or the class token. */
 function pooling(net, x) {

@@ -1,9 +1,12 @@
 // The whole network for one image: its lines, forward and backward, and what can be done with them.
 
-/** A model of `config` with the weights `flat`, a number for each of `names`, [name, shape]. */
-function network(config, names, flat) {
+/**
+ * A model of `config` with the weights `flat`, a number for each of `names`, [name, shape]. Its kind
+ * says what its layers are, and those from the residual stream to the logits, the readout.
+ */
+function network(config, names, flat, kind = vit) {
   const net = {
-    config, flat, gradient: new Float64Array(flat.length), label: 0,
+    config, kind, flat, gradient: new Float64Array(flat.length), label: 0,
     parameters: new Map(), // name -> array
     arrays: new Map(), // name -> array of a line
     gradientOf: new Map(), // array -> the array of its gradient
@@ -20,50 +23,61 @@ function network(config, names, flat) {
     weights.dSymbol = symbol.replace(/(\w+)$/, "d$1");
     net.parameters.set(name, weights);
   }
-  const { image_size: [height, width], channels, pool, positions: kind } = config;
+  const { image_size: [height, width], channels } = config;
   net.images = array("images", "images", [1, height, width * channels]);
   net.images.dSymbol = "dimages";
   net.lines = net.forward;
-  const [losses, back] = chained(net.images, [
-    (x) => patches(net, x),
-    ...(pool === "mean" ? [] : [(x) => classToken(net, x)]),
-    ...(kind ? [(x) => positions(net, x)] : []),
-    ...range(config.depth).map((number) => (x) => {
-      const [y, back] = block(net, `blocks.${number}`, x);
-      net.stream.push(y);
-      return [y, back];
-    }),
-    ...readout(net),
-    (x) => crossEntropy(net, x),
-  ]);
+  const [losses, back] = chained(net.images, [...kind.layers(net), (x) => crossEntropy(net, x)]);
   net.lines = net.backward;
   back();
   net.loss = () => losses.data[0];
   return net;
 }
 
-/** The layers from the residual stream to the logits. */
-function readout(net) {
-  const { norm, norm_pooled: late, pre_logits: hidden } = net.config;
+/** From the image to the tokens of the last block. */
+function encoder(net) {
   return [
-    ...(norm === "pre" && !late ? [(x) => layerNorm(net, "ln", x, "tokens")] : []),
-    (x) => pooling(net, x),
-    ...(norm === "pre" && late ? [(x) => layerNorm(net, "pooled_ln", x, "normed")] : []),
-    ...(hidden === null ? [] : [(x) => preLogits(net, x)]),
-    (x) => linear(net, "head", x, "logits"),
+    (x) => patches(net, x),
+    ...(hasClassToken(net.config) ? [(x) => classToken(net, x)] : []),
+    ...(net.config.positions ? [(x) => positions(net, x)] : []),
+    ...blocks(net, "blocks", net.config.depth),
   ];
 }
 
+function blocks(net, path, depth, ...branches) {
+  return range(depth).map((number) => (x) => {
+    const [y, back] = block(net, `${path}.${number}`, x, ...branches);
+    net.stream.push(y);
+    return [y, back];
+  });
+}
+
+const vit = {
+  layers: (net) => [...encoder(net), ...vit.readout(net)],
+  readout(net) {
+    const { norm, norm_pooled: late, pre_logits: hidden } = net.config;
+    return [
+      ...(norm === "pre" && !late ? [(x) => layerNorm(net, "ln", x, "tokens")] : []),
+      (x) => pooling(net, x),
+      ...(norm === "pre" && late ? [(x) => layerNorm(net, "pooled_ln", x, "normed")] : []),
+      ...(hidden === null ? [] : [(x) => preLogits(net, x)]),
+      (x) => linear(net, "head", x, "logits"),
+    ];
+  },
+};
+
 const parametersOf = (net, path) => ["w", "b"].map((name) => net.parameters.get(`${path}.${name}`));
 
-/** Writes the lines of a kind of layer at a path; see layers.js. */
+const PART = /^(decoder\.)?(blocks\.\d+\.)?\w+/; // of the network, at the beginning of a path
+
+/** Writes the lines of a kind of layer at a path, "" for the outermost; see layers.js. */
 function linesAt(net, path, kind) {
   return (name, formula, more = {}) => {
     const { of = null, symbol = of?.dSymbol ?? name, dSymbol = `d${symbol}`, code = name } = more;
-    const { part = path.split(".").slice(0, path.startsWith("blocks") ? 3 : 1).join(".") } = more;
-    const result = array(`${path}.${name}`, symbol, formula.shape, of?.gradient);
+    const { part = path.match(PART)?.[0] } = more, at = path && `${path}.`;
+    const result = array(at + name, symbol, formula.shape, of?.gradient);
     const phase = net.lines === net.forward ? "forward" : "backward";
-    const line = { result, formula, kind: `${kind}.${name}`, phase, part, code: `${path}.${code}` };
+    const line = { result, formula, kind: `${kind}.${name}`, phase, part, code: at + code };
     Object.assign(result, { dSymbol, of, line });
     net.lines.push(line);
     net.arrays.set(result.name, result);
@@ -108,7 +122,7 @@ function lens(net) {
   const reader = { ...net, forward: [], arrays: new Map(), gradientOf: new Map() };
   const input = array("stream", "x", net.stream[0].shape);
   reader.lines = reader.forward;
-  const [logits] = chained(input, readout(reader));
+  const [logits] = chained(input, net.kind.readout(reader));
   return () =>
     net.stream.map(({ data }) => {
       input.data.set(data);

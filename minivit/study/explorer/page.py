@@ -17,7 +17,7 @@ from .code import code_of
 
 HERE = Path(__file__).parent
 SCRIPTS = [  # in reading order
-    "dom", "formula", "layers", "network", "data", "words", "heatmap", "map", "panel", "heads",
+    "dom", "formula", "layers", "decoder", "network", "data", "words", "heatmap", "map", "panel", "heads",
     "nudge", "learn", "draw", "share", "tour", "page",
 ]  # fmt: skip
 MOST_PARAMETERS = 2_100_000  # with which a browser can still compute

@@ -65,6 +65,8 @@ def traced(classifier, digit):
 def recorded(record, name):
     """The numbers of a name in a Trace; "scores@0" is the first of its versions."""
     name, _, version = name.partition("@")
+    if name not in record:
+        name = f"reader.{name}"  # it is inside a model of one letter
     return (record.versions(name)[int(version)] if version else record[name]).value
 
 
