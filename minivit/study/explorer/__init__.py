@@ -4,8 +4,8 @@ show("runs/mnist", images, labels)                 in a notebook
 page_html(page_data(classifier, digits))           the page as text
 """
 
-from .examples import chosen
+from .examples import chosen, chosen_strips
 from .notebook import show
 from .page import Digit, expect_small, page_data, page_html
 
-__all__ = ["Digit", "chosen", "expect_small", "page_data", "page_html", "show"]
+__all__ = ["Digit", "chosen", "chosen_strips", "expect_small", "page_data", "page_html", "show"]

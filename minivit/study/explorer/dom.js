@@ -19,6 +19,9 @@ function svg(tag, attributes, ...children) {
 /** 0, 1, … count − 1. */
 const range = (count) => Array.from({ length: count }, (_, place) => place);
 
+/** Height and width, which are the same if only one number is given. */
+const pairOf = (sides) => [sides, sides].flat().slice(0, 2);
+
 /** A paragraph of a class; texts and elements, parted by spaces. */
 function paragraph(className, ...parts) {
   return make("p", { className }, ...parts.flatMap((part) => [part, " "]));

@@ -10,6 +10,7 @@ from ..figures import mistakes_by_loss
 from .page import Digit
 
 MOST, MISTAKES = 30, 10
+MOST_STRIPS = 12
 
 
 def chosen(classifier, images, labels, first=None):
@@ -32,4 +33,20 @@ def chosen(classifier, images, labels, first=None):
     return [
         Digit(images[number], int(labels[number]), f"test image {number}")
         for number in itertools.islice(different, MOST)
+    ]
+
+
+def chosen_strips(transcriber, images, texts, first=0):
+    """Return 12 Digits at most, of a reader's test strips.
+
+    The strip of number `first` comes before all others; then those that are not read rightly.
+    images, texts: (n, H, W, C) uint8, and what is written there
+    Errors: those of `Transcriber.transcribe`.
+    """
+    readings = transcriber.transcribe(images)
+    right = [reading.text == text for reading, text in zip(readings, texts, strict=True)]
+    numbers = dict.fromkeys([first, *sorted(range(len(texts)), key=right.__getitem__)])
+    return [
+        Digit(images[number], texts[number], f"test strip {number}")
+        for number in itertools.islice(numbers, MOST_STRIPS)
     ]

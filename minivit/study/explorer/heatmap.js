@@ -25,20 +25,25 @@ function colourAt(stops, place) {
 function colouring(rows, cols, value, scale) {
   let largest = 0;
   for (let i = 0; i < rows; i++)
-    for (let j = 0; j < cols; j++) largest = Math.max(largest, Math.abs(value(i, j)));
+    for (let j = 0; j < cols; j++)
+      if (!isHidden(value(i, j))) largest = Math.max(largest, Math.abs(value(i, j)));
   const [limit, signed, stops] = [largest || 1, scale === "--sign", stopsOf(scale)];
   const place = (v) => (signed ? 0.5 + v / limit / 2 : v / limit);
   const extent = `${signed ? "±" : "0 to "}${format(largest)}`;
-  return { extent, colour: (i, j) => colourAt(stops, place(value(i, j))) };
+  const colour = (v) => (isHidden(v) ? stopsOf("--hidden")[0] : colourAt(stops, place(v)));
+  return { extent, colour: (i, j) => colour(value(i, j)) };
 }
+
+const isHidden = (value) => value === -Infinity;
 
 /**
  * Return a canvas for a grid of rows × cols.
  *
  * id:         of the canvas; the keyboard's place in it is kept under this id
- * side:       of a cell, in pixels          label: the name of the whole, for screen readers
+ * side:       of a cell, in pixels, or height and width
+ * label:      the name of the whole, for screen readers
  * colour:     (i, j) -> [red, green, blue]; a side of a cell has `fine` small cells
- * decorate:   (context, side) draws on top  describe: (i, j) -> a cell in words
+ * decorate:   (context, [height, width]) draws on top       describe: (i, j) -> a cell in words
  * readout:    id of a line of text that shows these words for the cell pointed at
  * onPoint:    (i, j), or (null) when nothing is pointed at any more      onChoose: (i, j)
  * canvas.mark(cells, chosen) outlines cells [i, j], and one as chosen; canvas.picture is without
@@ -46,33 +51,35 @@ function colouring(rows, cols, value, scale) {
 function heatmap(options) {
   const { id, rows, cols, side, fine = 1, label, colour, decorate, describe } = options;
   const { readout, onPoint, onChoose } = options;
-  const few = rows * cols * side ** 2 < 1e6; // a phone lacks the memory for many fine pixels
+  const [tall, wide] = pairOf(side), [down, across] = pairOf(fine);
+  const few = rows * cols * tall * wide < 1e6; // a phone lacks the memory for many fine pixels
   const density = few ? Math.max(1, Math.ceil(devicePixelRatio)) : 1;
   const canvas = make("canvas", {
-    id, className: "heatmap", width: cols * side * density, height: rows * side * density,
+    id, className: "heatmap", width: cols * wide * density, height: rows * tall * density,
     tabIndex: 0, role: "application", ariaRoleDescription: "heat map", ariaLabel: label,
   });
-  canvas.style.width = `${cols * side}px`;
+  canvas.style.width = `${cols * wide}px`;
   const context = canvas.getContext("2d");
   const nearest = (i, j) => [clamp(i, 0, rows - 1), clamp(j, 0, cols - 1)];
   let [marked, chosen, pointed] = [[], null, null];
   let place = nearest(...(placeOf.get(id) ?? [0, 0])); // of the keyboard
-  canvas.picture = painted(rows * fine, cols * fine, colour);
+  canvas.picture = painted(rows * down, cols * across, colour);
 
   function draw() {
     context.setTransform(density, 0, 0, density, 0, 0);
     context.imageSmoothingEnabled = false;
-    context.drawImage(canvas.picture, 0, 0, cols * side, rows * side);
-    decorate?.(context, side);
+    context.drawImage(canvas.picture, 0, 0, cols * wide, rows * tall);
+    decorate?.(context, [tall, wide]);
     const outline = (cell, name, width) => {
       if (!cell) return;
       Object.assign(context, { strokeStyle: styleOf(name), lineWidth: width });
-      const [y, x] = cell.map((at) => at * side + width / 2);
-      context.strokeRect(x, y, side - width, side - width);
+      const [y, x] = [cell[0] * tall + width / 2, cell[1] * wide + width / 2];
+      context.strokeRect(x, y, wide - width, tall - width);
     };
-    for (const cell of marked) outline(cell, "--mark", Math.min(1.5, side / 4));
-    outline(chosen, "--chosen", Math.min(3, side / 3));
-    outline(pointed, "--chosen", Math.min(2, side / 3));
+    const least = Math.min(tall, wide);
+    for (const cell of marked) outline(cell, "--mark", Math.min(1.5, least / 4));
+    outline(chosen, "--chosen", Math.min(3, least / 3));
+    outline(pointed, "--chosen", Math.min(2, least / 3));
   }
 
   function point(cell) {

@@ -212,15 +212,9 @@ function residual(net, path, stream, [name, layer, number], before, after) {
   return [y, back];
 }
 
-/** Height and width of a patch. */
-function sidesOf({ patch_size: sides }) {
-  const [P, Q = P] = [sides].flat();
-  return [P, Q];
-}
-
 /** The image, cut into patches, each a row of its pixels; and each becomes a token. */
 function patches(net, images) {
-  const { image_size: [H, W], channels: C } = net.config, [P, Q] = sidesOf(net.config);
+  const { image_size: [H, W], channels: C } = net.config, [P, Q] = pairOf(net.config.patch_size);
   const across = W / Q, row = Q * C; // patches side by side, and numbers of a patch's row
   const line = linesAt(net, "patches", "patches"), shape = [1, (H / P) * across, P * row];
   const pixelOf = (n, c) =>
@@ -266,8 +260,9 @@ function positions(net, x) {
 }
 
 /** Fixed positions: sines and cosines of the patch's number, or of its row and its column. */
-function sinusoids({ positions: kind, image_size: [, W], ...config }, [, T, D]) {
-  const first = hasClassToken(config) ? 1 : 0, across = W / sidesOf(config)[1];
+function sinusoids(config, [, T, D]) {
+  const { positions: kind, image_size: [, W], patch_size } = config;
+  const first = hasClassToken(config) ? 1 : 0, across = W / pairOf(patch_size)[1];
   const at = (n, c) => {
     if (n < 0) return 0; // a class token has no position
     if (kind === "sincos1d") return wave(n, c, D);

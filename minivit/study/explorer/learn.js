@@ -53,6 +53,7 @@ function freshWeights({ config, parameters }) {
   }
 }
 
+let learner = null; // a network with the same weights, for all the images that are not shown
 const learning = { past: [], losses: [], memory: {}, steps: 0, running: false };
 const RATES = { SGD: -1.5, Adam: -2.5 }; // powers of ten to begin with
 const rateChosen = () => 10 ** byId("rate").value;
@@ -156,6 +157,7 @@ function halves({ buffer, length }) {
 }
 
 function startLearning() {
+  learner = networkOf(net.flat);
   for (const count of [1, 10, 100]) byId(`learn-${count}`).onclick = () => learnFor(count);
   byId("stop").onclick = () => (learning.stop = true);
   byId("undo").onclick = undo;

@@ -1,11 +1,15 @@
 // The whole network as a map: the residual stream is its spine; branches leave it and add to it.
 
-const [SPINE, STEP, MAP_WIDTH] = [46, 32, 376];
+const [SPINE, STEP, MAP_WIDTH, RAIL] = [46, 32, 376, 388]; // along the rail goes the memory
+const ENTERS = { patches: "image", "decoder.embed": "the text so far" }; // what begins a stream
 
 function aboutPart(part) {
-  const [name, words, page] = PARTS[part.split(".").at(-1).replace(/\d$/, "")];
-  const block = part.match(/^blocks\.(\d+)/)?.[1], title = name === "+" ? "sum" : name;
-  return { name, words, page, block, title: block ? `block ${block}, ${title}` : title };
+  const kind = part.split(".").at(-1).replace(/\d$/, "");
+  const key = part.startsWith("decoder.") && PARTS[`decoder.${kind}`] ? `decoder.${kind}` : kind;
+  const [name, words, page] = PARTS[key], title = name === "+" ? "sum" : name;
+  const [block, decoder, number] = part.match(/^(decoder\.)?blocks\.(\d+)/) ?? [];
+  const where = block ? `${decoder ? "decoder block" : "block"} ${number}, ` : "";
+  return { key, name, words, page, block, title: where + title };
 }
 
 /** The line that stands for a part: its result, or on the way back what it hands on. */
@@ -17,10 +21,18 @@ function mainLine(part, phase) {
 
 /** How much a branch adds to the stream, and its share of the gradient that comes back. */
 function sharesOf(sum) {
-  const length = ({ data }) => Math.sqrt(data.reduce((total, value) => total + value * value, 0));
   const [[stream, branch], [past, through]] = ["forward", "backward"].map((phase) =>
-    mainLine(sum, phase).formula.parts.map(length));
+    mainLine(sum, phase).formula.parts.map(lengthOf));
   return { adds: branch / stream, back: through / (past + through || 1) };
+}
+
+const lengthOf = ({ data }) => Math.sqrt(data.reduce((total, value) => total + value * value, 0));
+
+/** The share of a block's cross-attention in the gradient of the memory, by length. */
+function shareOfMemory(part) {
+  const lengths = partsInOrder().filter((one) => one.endsWith(".cross"))
+    .map((one) => lengthOf(net.arrays.get(`${one}.kv.dx`)));
+  return lengthOf(net.arrays.get(`${part}.kv.dx`)) / (lengths.reduce((a, b) => a + b) || 1);
 }
 
 const partsInOrder = () => [...new Set(net.forward.map(({ part }) => part).reverse())].reverse();
@@ -30,7 +42,7 @@ function layoutOf() {
   const [items, branch] = [[], []];
   for (const part of partsInOrder()) {
     const onSpine = /sum\d$/.test(part) || (MODEL.norm === "post" && /ln\d$/.test(part));
-    if (part.startsWith("blocks") && !onSpine) branch.push(part);
+    if (aboutPart(part).block && !onSpine) branch.push(part);
     else items.push({ part, branch: branch.splice(0) });
   }
   return items;
@@ -46,10 +58,15 @@ function drawMap() {
     edges.push(svg("path", { d, "stroke-width": breadth, class: kind + lit }));
   };
   const note = (x, y, words, kind = "") => boxes.push(svg("text", { x, y, class: kind }, words));
-  note(SPINE - 17, 12, "image");
-  let y = 18;
+  let [y, memory] = [0, 0];
   items.forEach(({ part, branch }, place) => {
+    if (ENTERS[part]) {
+      y += place && 10;
+      note(SPINE - 17, y + 12, ENTERS[part]);
+      y += 18;
+    }
     const next = y + (branch.length ? 2 * STEP : STEP), { block } = aboutPart(part);
+    if (part === "decoder.memory") memory = next - 11;
     edge(part, `M${SPINE} ${y} V${next}`, 4);
     if (branch.length) {
       const { adds, back } = sharesOf(part), wide = 168 / branch.length - 8;
@@ -59,7 +76,17 @@ function drawMap() {
         const home = `Q274 ${middle} 274 ${(middle + low) / 2} T252 ${low} H${SPINE + 9}`;
         edge(part, `${away} ${home}`, 1 + 4 * Math.min(share, 1), kind);
       }
-      branch.forEach((one, n) => boxes.push(mapBox(one, 82 + n * (wide + 8), y + 11, wide)));
+      branch.forEach((one, n) => {
+        const left = 82 + n * (wide + 8);
+        boxes.push(mapBox(one, left, y + 11, wide));
+        if (!one.endsWith(".cross")) return;
+        const share = shareOfMemory(one);
+        for (const [kind, breadth, shift] of [["forward", 2, -2], ["backward", 1 + 4 * share, 2]]) {
+          const turn = `V${y + 5 - shift} H${left + wide / 2 + shift} V${y + 11}`;
+          edge(one, `M${SPINE + 40} ${memory + shift} H${RAIL + shift} ${turn}`, breadth, kind);
+        }
+        note(282, y + 56, `${percent(share)} of dmemory`, "back");
+      });
       note(282, y + 20, `adds ${percent(adds)}`, "adds");
       note(282, y + 38, `${percent(back)} of gradient`, "back");
     }
@@ -67,15 +94,17 @@ function drawMap() {
     const [left, up, width] = isSum ? [10, 14, 20] : [40, 22, 80];
     boxes.push(mapBox(part, SPINE - left, next - up, width));
     y = next;
-    if (block && items[place + 1] && aboutPart(items[place + 1].part).block !== block) {
-      const best = largestOf(reads[block]), sure = percent(reads[block][best]);
+    const read = reads[net.stream.findIndex(({ name }) => name.startsWith(`${block}.`))];
+    if (read && items[place + 1] && aboutPart(items[place + 1].part).block !== block) {
+      const best = largestOf(read), sure = percent(read[best]);
       note(SPINE + 18, y + 20, `here it would read ${DATA.classes[best]}, ${sure}`);
       edge(part, `M${SPINE} ${y} V${(y += 28)}`, 4);
     }
   });
   const view = { id: "map", role: "group", "aria-label": "Map of the network" };
+  const width = memory ? RAIL + 8 : MAP_WIDTH;
   byId("map-box").replaceChildren(
-    svg("svg", { ...view, viewBox: `0 0 ${MAP_WIDTH} ${y + 4}` }, ...edges, ...boxes));
+    svg("svg", { ...view, viewBox: `0 0 ${width} ${y + 4}` }, ...edges, ...boxes));
 }
 
 function mapBox(part, x, y, width) {

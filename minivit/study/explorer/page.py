@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ...classifier import Classifier
 from ...data.normalize import Normalize
-from ...models import ViT
-from ..tracing.trace import trace
+from ...models import Reader, ViT
 from .code import code_of
+from .kinds import of_reader, of_vit
 
 HERE = Path(__file__).parent
 SCRIPTS = [  # in reading order
-    "dom", "formula", "layers", "decoder", "network", "data", "words", "heatmap", "map", "panel", "heads",
-    "nudge", "learn", "draw", "share", "tour", "page",
+    "dom", "formula", "layers", "decoder", "network", "data", "words", "heatmap", "map", "panel",
+    "heads", "nudge", "learn", "draw", "share", "tour", "vit", "reader", "page",
 ]  # fmt: skip
 MOST_PARAMETERS = 2_100_000  # with which a browser can still compute
 
@@ -27,7 +27,7 @@ class Digit(NamedTuple):
     """An image on the page."""
 
     pixels: NDArray[np.uint8]  # (H, W) or (H, W, C), before they are normalised
-    label: int | None = None  # None: unknown
+    label: int | str | None = None  # of a Reader the text; None: unknown
     name: str = ""
     warnings: Sequence[str] = ()  # sentences
 
@@ -44,30 +44,29 @@ def page_data(
     """Return what the page knows, ready for JSON.
 
     Arguments
+        classifier:  a Classifier of a ViT, or a Transcriber
         digits:      the images that can be chosen on the page
         start:       which of them is shown first
         drawing:     whether a digit can be drawn, centred as in MNIST
         derivations: URL of a folder with attention.md and the others, ending in a slash; "": none
         stages:      URL of a script with the model's stages in training; "": none
+    The last three are for a ViT only.
     Errors: those of `expect_small` and `Classifier.logits`; ValueError for a start or a label that
     does not exist, and unless the images are normalised by mean and std.
     """
     expect_small(classifier)
     if not 0 <= start < len(digits):
         raise ValueError(f"start is one of {len(digits)} images, counted from 0, got {start}")
-    for digit in digits:
-        if digit.label is not None and not 0 <= digit.label < len(classifier.classes):
-            raise ValueError(f"{digit.name}: there is no class {digit.label!r}")
     normalize, model = classifier.normalize, classifier.model
     if not isinstance(normalize, Normalize):
         raise ValueError(f"the page normalises by mean and std only, got {normalize!r}")
     with np.errstate(over="ignore"):  # the answer is not finite then
         params = classifier.params.to("cpu").astype(np.float32)
     classifier = classifier.with_params(params)
-    classifier.logits([digit.pixels for digit in digits])  # refuses what cannot be computed
-    record = trace(model, params, normalize(digits[start].pixels[None]), np.array([0]))
+    known = (of_reader if isinstance(model, Reader) else of_vit)(classifier, digits)
     channels = model.config["channels"]
     return {
+        "kind": type(model).__name__,
         "model": model.config | {"tokens": model.tokens, "parameters": params.flat.size},
         "weights": {
             "names": [[name, list(leaf.shape)] for name, leaf in params.named()],
@@ -75,14 +74,14 @@ def page_data(
         },
         "mean": np.broadcast_to(normalize.mean, channels).tolist(),
         "std": np.broadcast_to(normalize.std, channels).tolist(),
-        "classes": classifier.classes,
+        "classes": known.classes,
         "digits": [
-            {"pixels": text_of(pixels), "label": label, "name": name, "warnings": list(warnings)}
-            for pixels, label, name, warnings in digits
+            {"pixels": text_of(pixels), "name": name, "warnings": list(warnings)} | more
+            for (pixels, _, name, warnings), more in zip(digits, known.digits, strict=True)
         ],
         "start": start,
         "drawing": drawing,
-        "code": code_of(record),
+        "code": code_of(known.trace),
         "derivations": derivations,
         "stages": stages,
     }
@@ -90,10 +89,13 @@ def page_data(
 
 def expect_small(classifier: Classifier) -> None:
     """Refuse a model that the page cannot compute. Errors: ValueError."""
-    kind = type(classifier.model).__name__
-    if not (isinstance(classifier.model, ViT) and classifier.model.config["classes"]):
-        raise ValueError(f"the page computes a ViT with a head; this model is a {kind}")
-    if classifier.model.config["positions"] == "rotary":
+    kind, sizes = type(classifier.model).__name__, classifier.model.config
+    classifies = isinstance(classifier.model, ViT) and sizes["classes"]
+    if not (classifies or isinstance(classifier.model, Reader)):
+        raise ValueError(
+            f"besides a Reader, the page computes a ViT with a head; this model is a {kind}"
+        )
+    if "rotary" in (sizes["positions"], sizes.get("decoder_positions")):
         raise ValueError("the page does not compute rotary positions; choose others for this model")
     if classifier.params.flat.size > MOST_PARAMETERS:
         raise ValueError(

@@ -3,7 +3,8 @@
 const views = []; // the matrices on the page: { view, canvas, scroller, side }
 const NARROW = matchMedia("(max-width: 1279px)"); // the panel is below the map, as in page.css
 const FINGER = matchMedia("(pointer: coarse)");
-const PAIRS = /attn\.(d?scores(@0)?|datt|softmax\.(y|dx|shifted@0|numer@0))$/; // query and key
+const HEADS = /\.(attn|cross)$/; // parts that have heads
+const PAIRS = /(attn|cross)\.(d?scores(@[01])?|datt|softmax\.(y|dx|shifted@0|numer@0))$/; // query and key
 const isOfPairs = ({ name }) => PAIRS.test(name);
 
 /** A matrix of an array: that of one head if it has one for each. */
@@ -25,7 +26,7 @@ function drawPanel() {
   const { line } = state, { title, words } = aboutPart(line.part), { heads } = MODEL;
   byId("part-title").textContent = title;
   byId("part-words").replaceChildren(...explained(words));
-  byId("heads").hidden = heads === 1 || !line.part.endsWith("attn");
+  byId("heads").hidden = heads === 1 || !HEADS.test(line.part);
   byId("heads").replaceChildren(byId("heads").firstElementChild, ...range(heads).map((head) =>
     choice(`heads-${head}`, head, head === state.head, () => update({ head }))));
   byId("lines").replaceChildren(...["forward", "backward"].map((phase) => {
@@ -39,7 +40,8 @@ function drawPanel() {
     return make("div", {}, make("span", { className: "direction" }, phase), ...buttons);
   }));
   byId("line-formula").textContent = written(line);
-  const sentence = SENTENCES[line.kind] ?? "What comes in.";
+  const { key } = aboutPart(line.part);
+  const sentence = SENTENCES[`${key} ${line.kind}`] ?? SENTENCES[line.kind] ?? "What comes in.";
   byId("line-words").replaceChildren(sentence, ...derivationOf(line));
   drawMatrices([line.result, ...operandsOf(line.formula)]);
 }
@@ -97,7 +99,7 @@ function explain(pointed) {
     canvas.mark(places, own);
     if (!pointed) reveal(scroller, own ?? places[0] ?? [0, 0], side);
   }
-  for (const map of state.pictures) map.markKey(isOfPairs(one) ? j : null);
+  for (const map of state.pictures) map.markKey(isOfPairs(one) && map.sequence === keysOf(one) ? j : null);
   const value = make("strong", {}, format(view.at(i, j)));
   byId("sum").replaceChildren(
     paragraph("number", make("b", {}, symbol), value, placeInWords(one, i, j)),
@@ -127,12 +129,16 @@ function working(symbol, { symbol: formula, digits, value, sums }) {
   return [...rows, paragraph("total", "=", result, "computed here from the numbers above")];
 }
 
-function placeInWords({ name, line, of, shape: [, rows] }, i, j) {
-  if (PAIRS.test(name)) return `${tokenName(i)} attends to ${tokenName(j)}`;
+function placeInWords(one, i, j) {
+  const { line, of, shape: [, rows] } = one, { count, nameOf } = rowsOf(one);
+  if (isOfPairs(one)) return `${nameOf(i)} ${sees(one, i, j)} ${keysOf(one).nameOf(j)}`;
   if (!line || of?.gradient || rows === 1) return "";
-  const first = rows === MODEL.tokens ? 0 : FIRST; // the patches alone have no class token
-  return rows + first === MODEL.tokens ? `of ${tokenName(first + i)}` : "";
+  const first = rows === count ? 0 : FIRST; // the patches alone have no class token
+  return rows + first === count ? `of ${nameOf(first + i)}` : "";
 }
+
+const sees = (one, i, j) =>
+  (keysOf(one) === LETTERS && j > i ? "must not look ahead to" : "attends to");
 
 function originOf({ gradient, name }) {
   if (gradient) return "A learned parameter.";

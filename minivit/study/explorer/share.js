@@ -6,6 +6,7 @@ function writeAddress() {
   const [, block, rest] = line.result.name.match(/^blocks\.(\d+)\.(.*)/) ?? [];
   const fields = {
     digit: digit ?? "drawn", ...(block && { block }), line: rest ?? line.result.name, head, query,
+    ...KIND.address(),
     ...(cell.array === line.result && { cell: `${cell.i},${cell.j}` }),
   };
   const address = Object.entries(fields).map(([key, value]) => `${key}=${value}`).join("&");
@@ -30,6 +31,7 @@ function readAddress() {
     query: whole(fields.query, MODEL.tokens) ?? state.query,
     cell: i == null || j == null ? null : { array: found.result, i, j },
   });
+  KIND.readAddress((name, size) => whole(fields[name], size));
 }
 
 addEventListener("hashchange", () => {
@@ -46,18 +48,18 @@ function asNumPy() {
   const shape = one === net.images ? image : codeOf(one.name).shape;
   const index = shape.map((size, axis) =>
     Math.floor(flat / shape.slice(axis + 1).reduce((a, b) => a * b, 1)) % size);
-  const [name, version] = one.name.split("@");
+  const [name, version] = KIND.traced(one.name).split("@");
   const record = version ? `record.versions("${name}")[${version}]` : `record["${name}"]`;
   const learned = net.flat.some((value, n) => value !== ORIGINAL[n]);
+  const { imports, name: run, load, model } = KIND.python();
   return `import numpy as np
-import minivit
-from minivit.study import trace
+${imports}
 ${learned ? "\n# The page has learned since: its weights are no longer those of the run." : ""}
-classifier = minivit.Classifier.load("runs/mnist")
+${run} = ${load}
 pixels = np.frombuffer(bytes.fromhex("${pixels}"), np.uint8)
-images = classifier.normalize(pixels.reshape(${image.join(", ")})).astype(float)
-params = classifier.params.astype(float)
-record = trace(classifier.model, params, images, np.array([${net.label}]))
+images = ${run}.normalize(pixels.reshape(${image.join(", ")})).astype(float)
+params = ${run}.params.astype(float)
+record = trace(${model}, params, images, np.array([${net.label}]))
 print(${record}.value[${index.join(", ")}])  # ${one.data[flat]}
 `;
 }

@@ -9,8 +9,22 @@ const PARTS = { // kind of part: its name on the map, what it does, and the page
     "their [keys], and it takes the average of their [values].", "attention"],
   mlp: ["MLP", "Each [token] by itself is widened, gated and narrowed again.", "gelu"],
   ls: ["scale", "Each feature of the branch is scaled by a learned number.", "layer_scale"],
+  "decoder.sum": ["+", "A branch only adds to the [residual stream]. On the way back the [gradient] " +
+    "goes straight through as well as through the branch.", "block"],
   sum: ["+", "A branch only adds to the [residual stream]. On the way back the [gradient] goes " +
     "straight through as well as through the branch.", "block"],
+  "decoder.memory": ["memory", "The encoder's tokens are what every block of the decoder looks at. " +
+    "Each sends a [gradient] back, and they add up.", "cross_attention"],
+  "decoder.embed": ["embedding", "Each letter is the number of a row of learned vectors.", "embedding"],
+  "decoder.pos": ["positions", "Sines and cosines tell each letter its place.", "positions"],
+  "decoder.attn": ["masked", "Every letter looks back at those before it, and at itself. A [mask] " +
+    "hides the later ones, which it is to write.", "masks"],
+  cross: ["cross", "Every letter asks the picture: its [query] meets the [keys] of the [memory], and " +
+    "it takes the average of their [values]. The [gradient] goes two ways, to the letters and to the " +
+    "memory.", "cross_attention"],
+  "decoder.head": ["head", "At each place a score for each word, the [logits], by the same vectors " +
+    "that stand for the words on the way in.", "embedding"],
+  letter: ["letter", "One letter is asked for; all that comes back is of this one.", "chain"],
   pool: ["pool", "The tokens become one vector.", "pool"],
   pooled_ln: ["layer norm", "The vector is brought to mean 0 and deviation 1.", "layernorm"],
   pre_logits: ["hidden", "A hidden layer before the head.", "pool"],
@@ -58,6 +72,40 @@ const SENTENCES = { // layer and line
   "attention.dk": "A key collects from all the queries that it met.",
   "attention.dv": "A value collects from all the tokens that attended to it.",
   "attention.dqkv": "The three gradients, in the columns that q, k and v came from.",
+  "decoder.attn attention.scores@0": "How well each letter (row) matches each letter (column).",
+  "decoder.attn attention.scores": "Later keys are hidden before the softmax: exp(−∞) is exactly 0.",
+  "decoder.attn softmax.numer@0": "Exactly 0 where a key is hidden.",
+  "decoder.attn softmax.y": "Each row sums to 1. Above the diagonal the share is exactly 0.",
+  "decoder.attn softmax.dx": "Where att is exactly 0 so is this: nothing comes back through the mask, " +
+    "and the backward need not mention it.",
+  "decoder.attn attention.datt": "More attention even to what is hidden would change the loss, but " +
+    "dscores will not let it.",
+  "decoder.attn attention.dk": "A key collects from the queries at its place and after it.",
+  "decoder.attn attention.dv": "A value collects from the letters that could see it.",
+  "attention.scores@1": "Scaled, so that scores do not grow with the width d of a head.",
+  "cross attention.q": "A query says what a letter looks for in the picture.",
+  "cross attention.k": "A key says what a patch can be found by.",
+  "cross attention.v": "A value is what a patch tells the letters that attend to it.",
+  "cross attention.scores@0": "How well each letter's query (row) matches each patch's key (column).",
+  "cross softmax.y": "Each row sums to 1: where in the picture its letter looks.",
+  "cross attention.mix": "Each letter takes the average of the patches' values, weighted by its attention.",
+  "cross attention.datt": "Would more attention to a patch raise the loss, or lower it?",
+  "cross attention.dk": "A patch's key collects from all the letters that asked it.",
+  "cross attention.dv": "A patch's value collects from all the letters that attended to it.",
+  "attention.dasked": "To the letters: back through q.",
+  "attention.dkv": "To the memory: back through the keys and values, the second gradient.",
+  "decoder.memory": "The encoder's last tokens, the same for all blocks of the decoder.",
+  "decoder.dmemory@0": "The last block's gradient arrives first.",
+  "decoder.placed": "Each letter is told its place.",
+  "decoder.dplaced": "A sum hands its gradient on unchanged.",
+  "decoder.logits": "How well each place (row) matches the vector of each word (column).",
+  "decoder.embed.logits_backward.dw": "The vectors' gradient as the head; more comes on the way in.",
+  "decoder.dnormed": "Each place collects the words' vectors, by their gradients.",
+  "embedding.y": "The row of each token's number, times √D to be as large as the blocks expect.",
+  "embedding.onehot": "Where each row of w has gone, as a matrix.",
+  "embedding.dw": "A word's vector collects from the places where it stands, and from the head.",
+  "letter.letter": "The asked letter's row; the others do not count.",
+  "letter.dlogits": "All rows but the asked one are zero.",
   "gelu.inner": "How far to open the gate, before tanh.",
   "gelu.gate": "From 0, closed, to 1, open.",
   "gelu.y": "Large numbers pass, very negative ones do not.",
@@ -71,6 +119,11 @@ const SENTENCES = { // layer and line
   "block.sum1": "The attention adds to the residual stream.",
   "block.y": "The MLP adds to it as well.",
   "block.sum2": "The MLP adds to it as well.",
+  "block.seen": "What came before adds to the residual stream.",
+  "block.sum3": "The MLP adds to it as well.",
+  "block.dseen": "Straight through, and through the queries.",
+  "decoder.sum block.mid": "What was seen in the picture adds to it.",
+  "decoder.sum block.sum2": "What was seen in the picture adds to it.",
   "block.dmid": "Straight through, and through the MLP.",
   "block.dx": "Straight through, and through the attention.",
   "patches.patches": "Each patch is a row of its pixels.",
@@ -102,6 +155,8 @@ const GLOSSARY = {
   "residual stream": "The line from the patches to the head, to which all branches only add.",
   gradient: "How fast the loss rises with a number: by so much for each unit, if it is raised a little.",
   logits: "A score for each class, any number; the largest is what the model reads.",
+  memory: "The encoder's tokens, one for each patch, which the decoder looks at.",
+  mask: "Sets the scores of what must not be seen to −∞. Their shares are then exactly 0.",
   softmax: "Makes numbers into shares: positive, and 1 in all.",
 };
 
@@ -110,15 +165,15 @@ const last = `blocks.${MODEL.depth - 1}`;
 /** Four classes to guess among, in their own order. */
 const likeliest = (p = dataOf("loss.dlogits@0")) =>
   range(p.length).sort((a, b) => p[b] - p[a]).slice(0, 4).sort((a, b) => a - b);
-const patchNumbers = PATCH ** 2 * MODEL.channels;
+const patchNumbers = TALL * WIDE * MODEL.channels;
 
 /** A stop: the line to look at, what it says, a question, answers, the right one, the numbers. */
 const stop = (line, words, question, answers, right, then) =>
   ({ line, words, question, answers, right, then });
 const STOPS = [
   stop("patches.patches", "The image is cut into patches. Each row is one, its pixels in reading order.",
-    "How many numbers has a patch?", [PATCH, patchNumbers, WIDTH * HEIGHT], () => 1,
-    () => `${PATCH} × ${PATCH} pixels × ${MODEL.channels}: ${patchNumbers} numbers.`),
+    "How many numbers has a patch?", [TALL, patchNumbers, WIDTH * HEIGHT], () => 1,
+    () => `${TALL} × ${WIDE} pixels × ${MODEL.channels}: ${patchNumbers} numbers.`),
   stop("patches.linear.y", "A matrix product turns every patch into a token. Point at one of its numbers.",
     "Has each patch a matrix of its own?", ["Yes", "No"], () => 1,
     () => "One serves all. So far a token does not even know where its patch was."),
