@@ -28,7 +28,7 @@ const letterName = (place) =>
 const PATCHES = { key: "query", count: MODEL.tokens, nameOf: tokenName };
 const LETTERS = { key: "row", count: MODEL.longest + 1, nameOf: letterName };
 const OF_LETTERS = /^(decoder\.|dlogits$)/;
-const OF_MEMORY = /^decoder\.(d?memory|.*\.cross\.(memory|kv\.|d?(k|v|kv)$))/;
+const OF_MEMORY = /^decoder\.(dmemory|.*\.cross\.(memory|kv\.|d?(k|v|kv)$))/;
 const rowsOf = ({ name }) => (OF_LETTERS.test(name) && !OF_MEMORY.test(name) ? LETTERS : PATCHES);
 const keysOf = ({ name }) => (/^decoder.*\.attn\./.test(name) ? LETTERS : PATCHES);
 

@@ -47,14 +47,16 @@ function crossAttention(net, path, input, dSymbol, memory) {
  */
 function decoder(net, tokens) {
   const line = linesAt(net, "decoder", "decoder"), T = lettersOf(net), { dim: D } = net.config;
-  const memory = line("memory",
+  const memory = linesAt(net, "", "decoder")("memory",
     moved("the encoder's tokens", [tokens], tokens.shape, (...place) => [tokens, ...place]),
     { part: "decoder.memory" });
   let dmemory = null, arrived = 0;
   const arrive = (dseen) => {
     const sum = dmemory ? plus(dmemory, dseen) : moved(dseen.symbol, [dseen], dseen.shape,
       (...place) => [dseen, ...place]);
-    dmemory = line(`dmemory@${arrived++}`, sum, { of: memory, part: "decoder.memory" });
+    const symbol = arrived === net.config.decoder_depth - 1 ? "dmemory" : `dmemory_${arrived}`;
+    const more = { symbol, of: memory, part: "decoder.memory" };
+    dmemory = line(`dmemory@${arrived++}`, sum, more);
     net.gradientOf.set(tokens, dmemory);
   };
   const look = (net, path, x, dSymbol) => {

@@ -63,7 +63,8 @@ function drawHeads() {
     onChoose: (query) => update({ [queries.key]: query, cell: null }),
   });
   const pairs = (words, name, scale) => headMap(words, of(name), keys, scale, row, { hides });
-  byId("head-words").textContent = `head ${state.head}, query ${queries.nameOf(query)}`;
+  const asks = queries === LETTERS && query === net.told.place ? ": what comes next?" : "";
+  byId("head-words").textContent = `head ${state.head}, query ${queries.nameOf(query)}${asks}`;
   byId("maps").replaceChildren(
     captioned(chooser, "choose a query"),
     pairs("att: what it looks at", "softmax.y", "--amount"),
@@ -81,11 +82,12 @@ function drawHeads() {
 
 /** A number of a view for each token of a sequence, or as `value` says. */
 function headMap(words, view, sequence, scale, place, more) {
+  const queries = rowsOf(net.arrays.get(`${state.line.part}.scores`));
   const cell = (token) => ({ array: view.array, i: place(token)[0], j: place(token)[1] });
   const map = sequence.map({
     id: `map-${words.split(":")[0]}`, label: words, scale,
     value: (token) => view.at(...place(token)),
-    chosen: rowsOf(net.arrays.get(`${state.line.part}.scores`)) === sequence ? state[sequence.key] : null,
+    chosen: sequence === queries ? state[sequence.key] : null,
     onPoint: (token) => explain(token === null ? null : cell(token)),
     onChoose: (token) => update({ line: view.array.line, cell: cell(token) }),
     ...more,

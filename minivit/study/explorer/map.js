@@ -103,6 +103,7 @@ function drawMap() {
   });
   const view = { id: "map", role: "group", "aria-label": "Map of the network" };
   const width = memory ? RAIL + 8 : MAP_WIDTH;
+  edges.sort((a, b) => a.classList.contains("lit") - b.classList.contains("lit")); // on top
   byId("map-box").replaceChildren(
     svg("svg", { ...view, viewBox: `0 0 ${width} ${y + 4}` }, ...edges, ...boxes));
 }

@@ -41,7 +41,8 @@ function drawPanel() {
   }));
   byId("line-formula").textContent = written(line);
   const { key } = aboutPart(line.part);
-  const sentence = SENTENCES[`${key} ${line.kind}`] ?? SENTENCES[line.kind] ?? "What comes in.";
+  const sentence = SENTENCES[`${key} ${line.kind}`] ?? SENTENCES[line.kind] ??
+    SENTENCES[line.kind.split("@")[0]] ?? "What comes in.";
   byId("line-words").replaceChildren(sentence, ...derivationOf(line));
   drawMatrices([line.result, ...operandsOf(line.formula)]);
 }

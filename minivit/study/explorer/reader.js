@@ -86,7 +86,7 @@ from minivit.transcriber import Transcriber`,
   },
   /** A name in the trace of one letter, in which the reader is a part. */
   traced(name) {
-    const outside = net.parameters.has(name) || !name.includes(".") || name.startsWith("loss.");
+    const outside = /^(images|letter|dlogits|loss\..*)$/.test(name) || net.parameters.has(name);
     return outside ? name : `reader.${name}`;
   },
 };

@@ -15,7 +15,8 @@ const PARTS = { // kind of part: its name on the map, what it does, and the page
     "straight through as well as through the branch.", "block"],
   "decoder.memory": ["memory", "The encoder's tokens are what every block of the decoder looks at. " +
     "Each sends a [gradient] back, and they add up.", "cross_attention"],
-  "decoder.embed": ["embedding", "Each letter is the number of a row of learned vectors.", "embedding"],
+  "decoder.embed": ["embedding", "Each token is the number of a row of learned vectors: the " +
+    "begin ▸, the letters, the end ■, and padding ·, which no letter sees.", "embedding"],
   "decoder.pos": ["positions", "Sines and cosines tell each letter its place.", "positions"],
   "decoder.attn": ["masked", "Every letter looks back at those before it, and at itself. A [mask] " +
     "hides the later ones, which it is to write.", "masks"],
@@ -95,6 +96,7 @@ const SENTENCES = { // layer and line
   "attention.dasked": "To the letters: back through q.",
   "attention.dkv": "To the memory: back through the keys and values, the second gradient.",
   "decoder.memory": "The encoder's last tokens, the same for all blocks of the decoder.",
+  "decoder.dmemory": "What the block before it sends back is added.",
   "decoder.dmemory@0": "The last block's gradient arrives first.",
   "decoder.placed": "Each letter is told its place.",
   "decoder.dplaced": "A sum hands its gradient on unchanged.",

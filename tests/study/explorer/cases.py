@@ -8,8 +8,11 @@ import numpy as np
 import minivit
 from minivit.checks.numeric import random_params
 from minivit.data.normalize import Normalize
+from minivit.models import Reader
 from minivit.study import trace
 from minivit.study.explorer import Digit, page_data
+from minivit.study.letter import OneLetter
+from minivit.transcriber import Transcriber
 
 SMALL = dict(
     image_size=(8, 12), patch_size=4, channels=1, dim=12, depth=2, heads=3, mlp_dim=10, classes=5,
@@ -22,6 +25,16 @@ VARIANTS = {
     ),
     "no positions": dict(positions=None, norm_pooled=True, heads=1),
 }  # fmt: skip
+SMALL_READER = dict(
+    image_size=(4, 24), patch_size=(4, 3), channels=1, dim=12, depth=2, heads=3, mlp_dim=10,
+    words=7, longest=4, decoder_depth=2, positions="sincos2d",
+)  # fmt: skip
+READERS = {
+    "reader": {},
+    "post-norm reader": dict(norm="post", positions="learned", channels=3, activation="gelu_exact"),
+}
+TEXTS = ["dab", "", "bacd"]  # of the strips, of which the first is asked for its PLACE
+PLACE = 2
 MEANS, STDS = [0.13, 0.5, 0.4], [0.31, 0.2, 0.25]  # of red, green and blue
 
 
@@ -34,11 +47,20 @@ def classifier_of(config=SMALL, **changes):
     return minivit.Classifier(model, params, normalize, [str(number) for number in classes])
 
 
+def transcriber_of(**changes):
+    """A Transcriber of texts of a, b, c and d, likewise."""
+    model = Reader(**SMALL_READER | changes)
+    params = random_params(model, np.random.default_rng(0)).astype(np.float32)
+    channels = model.config["channels"]
+    return Transcriber(model, params, Normalize(MEANS[:channels], STDS[:channels]), [*"abcd"])
+
+
 def digits_of(classifier, count=3):
-    """Images of random pixels, the first of class 3."""
+    """Images of random pixels, the first of class 3; or strips of the TEXTS."""
     config, rng = classifier.model.config, np.random.default_rng(1)
     pixels = rng.integers(0, 256, (count, *config["image_size"], config["channels"]), np.uint8)
-    labels = [(3 + number) % config["classes"] for number in range(count)]
+    classes = config.get("classes")
+    labels = [(3 + number) % classes for number in range(count)] if classes else TEXTS
     return [
         Digit(image, label, f"test image {number}")
         for number, (image, label) in enumerate(zip(pixels, labels, strict=True))
@@ -55,11 +77,18 @@ def small_data(**changes):
 
 
 def traced(classifier, digit):
-    """The Trace, in float64, of what the page computes of a digit: its normalised pixels too."""
+    """The Trace, in float64, of what the page computes of a digit: its normalised pixels too.
+
+    Of a Reader, it is that of the letter at its PLACE.
+    """
     mean, std = np.array(classifier.normalize.mean), np.array(classifier.normalize.std)
     images = (digit.pixels[None] / 255 - mean) / std  # (1, H, W, C)
     params = classifier.params.astype(np.float64)
-    return trace(classifier.model, params, images, np.array([digit.label]))
+    model, labels = classifier.model, np.array([digit.label])
+    if isinstance(classifier, Transcriber):
+        tokens = classifier.vocabulary.encode([digit.label], model.config["longest"])
+        model, labels = OneLetter(model, tokens[:, :-1], PLACE), tokens[:, PLACE + 1]
+    return trace(model, params, images, labels)
 
 
 def recorded(record, name):

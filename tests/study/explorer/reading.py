@@ -6,13 +6,15 @@ PHONE = dict(width=390, height=844, has_touch=True, is_mobile=True, device_scale
 
 
 def number(text):
-    return float(text.replace("−", "-"))
+    return float(text.replace("−", "-").replace("∞", "inf"))
 
 
 def same(text, value, digits=4):
     """Whether a number on the page is a value, but for what is not written; or both are nothing."""
     if abs(value) < 1e-14:
         return abs(number(text)) < 1e-14
+    if np.isinf(value):
+        return number(text) == value
     size = 10.0 ** (np.floor(np.log10(abs(value))) - digits + 1)
     return abs(number(text) - value) <= 0.51 * size
 
