@@ -115,7 +115,7 @@ function heatmap(options) {
   });
   canvas.mark = (cells, one = null) => {
     [marked, chosen] = [cells, one];
-    if (one) placeOf.set(id, (place = one));
+    if (one && !pointed) placeOf.set(id, (place = one)); // or the keyboard could not leave it
     draw();
   };
   draw();

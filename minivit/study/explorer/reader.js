@@ -42,7 +42,7 @@ const reading = {
       const p = chancesAt(place), word = tokens[place + 1], sure = percent(p[word]);
       const ask = () => {
         asked.set(state.digit, place);
-        state.row = place;
+        Object.assign(state, { row: place, cell: null });
         refresh();
       };
       const name = word === END ? "end" : DATA.classes[word];
