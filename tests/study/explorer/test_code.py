@@ -4,7 +4,14 @@ import pytest
 
 from minivit.layers import attention
 from minivit.study.explorer.code import code_of
-from tests.study.explorer.cases import classifier_of, digits_of, small_data, traced
+from tests.study.explorer.cases import (
+    classifier_of,
+    data_of,
+    digits_of,
+    small_data,
+    traced,
+    transcriber_of,
+)
 
 
 def test_code_is_all_that_makes_an_array_with_its_place():
@@ -47,3 +54,15 @@ def test_all_names_and_versions_are_there_but_those_of_later_blocks(changes):
     assert set(code) == expected
     assert {name for name, quoted in code.items() if not quoted["source"]} == parameters
     assert {name for name, quoted in code.items() if not quoted["place"]} == parameters
+
+
+def test_of_a_reader_the_names_are_those_inside_it():
+    code = data_of(transcriber_of())["code"]
+    hidden = code["decoder.blocks.*.attn.scores"]["source"].splitlines()
+    assert hidden[1:] == ["scores *= self.scale", "hide_later(scores)"]
+    assert code["decoder.blocks.*.attn.scores@1"]["source"].splitlines() == hidden[:2]
+    assert code["blocks.*.attn.scores"]["place"].startswith("attention.py:")
+    assert code["memory"]["source"].startswith("memory, cache = self.encode(")
+    assert code["dlogits"]["source"].startswith("dlogits = xp.zeros(")
+    assert code["dlogits"]["place"].startswith("letter.py:"), "not what the reader receives"
+    assert not any(name.startswith("reader.") or ".blocks.1." in name for name in code)

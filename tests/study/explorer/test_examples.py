@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 import minivit
-from minivit.study.explorer import chosen
+from minivit.study.explorer import chosen, chosen_strips
 from minivit.study.figures import mistakes_by_loss
 from tests.saved_runs import untrained
+from tests.study.explorer.cases import transcriber_of
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (200, 28, 28), np.uint8)
@@ -90,3 +91,17 @@ def test_equal_losses_keep_their_order():
     worst = mistakes_by_loss(np.ones(1000, int), logits)
     expected = [number for level in (3, 2, 1) for number in np.flatnonzero(logits[:, 0] == level)]
     np.testing.assert_array_equal(worst, expected)
+
+
+def test_of_strips_those_that_are_not_read_rightly_come_after_the_first():
+    transcriber = transcriber_of()
+    strips = RNG.integers(0, 256, (30, 4, 24, 1), np.uint8)
+    texts = [text for text, _ in transcriber.transcribe(strips)]
+    for number in (3, 8, 20):
+        texts[number] = "abba" if texts[number] != "abba" else "c"
+    digits = chosen_strips(transcriber, strips, texts, first=5)
+    names = [f"test strip {number}" for number in (5, 3, 8, 20, 0, 1, 2, 4, 6, 7, 9, 10)]
+    assert [digit.name for digit in digits] == names
+    assert [digit.label for digit in digits[:3]] == [texts[5], texts[3], texts[8]]
+    np.testing.assert_array_equal(digits[1].pixels, strips[3])
+    assert len(chosen_strips(transcriber, strips[:4], texts[:4])) == 4

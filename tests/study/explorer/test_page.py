@@ -5,17 +5,21 @@ import numpy as np
 import pytest
 
 import minivit
+from minivit.models import Reader
 from minivit.models.cnn import CNN
 from minivit.study.explorer import Digit, page_data, page_html
 from minivit.study.explorer.page import HERE, MOST_PARAMETERS, SCRIPTS
 from tests.saved_runs import oblong, untrained
 from tests.study.explorer.cases import (
     MEANS,
+    READERS,
     STDS,
+    TEXTS,
     classifier_of,
     data_of,
     digits_of,
     small_data,
+    transcriber_of,
     unpacked,
 )
 
@@ -25,6 +29,7 @@ VARIANTS = [
     dict(pool="patch_mean", norm_pooled=True, pre_logits=7, layer_scale=0.1),
     dict(positions=None, activation="gelu_exact", dropout=0.1, drop_path=0.2),
 ]
+TOKENS = [[1, 6, 3, 4, 2, 0], [1, 2, 0, 0, 0, 0], [1, 4, 3, 5, 6, 2]]  # of the TEXTS
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
@@ -44,6 +49,31 @@ def test_the_model_can_be_made_of_the_data(changes):
     channels = classifier.model.config["channels"]
     assert (data["mean"], data["std"]) == (MEANS[:channels], STDS[:channels])
     json.dumps(data, allow_nan=False)
+
+
+@pytest.mark.parametrize("changes", READERS.values(), ids=READERS)
+def test_a_reader_can_be_made_of_its_data_too(changes):
+    transcriber = transcriber_of(**changes)
+    data = data_of(transcriber)
+    sizes = dict(data["model"])
+    assert sizes.pop("tokens") == transcriber.model.tokens == 8
+    assert sizes.pop("parameters") == transcriber.params.flat.size
+    assert Reader(**sizes).config == transcriber.model.config
+    assert data["kind"] == "Reader" and small_data()["kind"] == "ViT"
+    assert data["classes"] == ["padding", "the begin", "the end", *"abcd"]
+    json.dumps(data, allow_nan=False)
+
+
+def test_a_strip_is_told_its_text_or_what_is_read_there():
+    transcriber = transcriber_of()
+    strips = digits_of(transcriber)
+    read = [text for text, _ in transcriber.transcribe([strip.pixels for strip in strips])]
+    shown = data_of(transcriber)["digits"]
+    assert [(one["label"], one["reads"]) for one in shown] == [*zip(TEXTS, read, strict=True)]
+    assert [one["tokens"] for one in shown] == TOKENS
+    (strip,) = page_data(transcriber, [strips[0]._replace(label=None)])["digits"]
+    assert strip["label"] is None
+    assert strip["tokens"] == transcriber.vocabulary.encode(read[:1], 4)[0].tolist()
 
 
 def test_one_mean_counts_for_every_channel():
@@ -132,6 +162,20 @@ def test_refuses_what_the_page_cannot_compute():
         page_data(large, of_nothing((28, 28)))
     with pytest.raises(ValueError, match="the page does not compute rotary positions"):
         page_data(untrained(positions="rotary"), of_nothing((28, 28)))
+    for changes in (dict(positions="rotary"), dict(decoder_positions="rotary")):
+        with pytest.raises(ValueError, match="the page does not compute rotary positions"):
+            data_of(transcriber_of(**changes))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("dax", "strip 7: 'x' is not in the voc"), ("abcda", "strip 7: a text of 5 characters")],
+)
+def test_refuses_a_text_that_a_reader_cannot_write(text, message):
+    with pytest.raises(ValueError, match=message):
+        page_data(
+            transcriber_of(), [Digit(np.zeros((4, 24), np.uint8)[..., None], text, "strip 7")]
+        )
 
 
 def test_refuses_another_preparation():
