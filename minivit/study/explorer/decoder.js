@@ -21,26 +21,6 @@ const lettersOf = ({ config }) => config.longest + 1;
 /** Numbers of an array, from places that may change between two passes. */
 const picked = (symbol, a, shape, from) => ({ ...moved(symbol, [a], shape, from), fill: null });
 
-/** Letters ask (q) the memory, which has keys and values; back(dy) returns [dx, dmemory]. */
-function crossAttention(net, path, input, dSymbol, memory) {
-  const line = linesAt(net, path, "attention"), { dim: D, heads: h } = net.config;
-  const x = line("x", copied(input), { symbol: input.symbol, dSymbol });
-  const seen = line("memory", copied(memory), { symbol: "memory" });
-  const [asked, qBack] = linear(net, `${path}.q`, x, "asked");
-  const [kv, kvBack] = linear(net, `${path}.kv`, seen, "kv");
-  const q = line("q", byHeads("asked, by heads", asked, h, D / h));
-  const [k, v] = ["k", "v"].map((name, part) =>
-    line(name, byHeads(`${name}'s columns of kv`, kv, h, D / h, part)));
-  const [y, attendBack] = attend(net, path, [q, k, v], "cross_out");
-  const back = (dy) => {
-    const [dq, dk, dv] = attendBack(dy);
-    const dx = qBack(line("dasked", sideBySide("dq, heads side by side", [dq]), { of: asked }));
-    const dkv = line("dkv", sideBySide("dk and dv side by side", [dk, dv]), { of: kv });
-    return [dx, kvBack(dkv)];
-  };
-  return [y, back];
-}
-
 /**
  * From the encoder's tokens to the logits of all letters. Every block looks at the memory, and the
  * gradients that come back to it from them all add up: that is what back returns.
@@ -113,7 +93,7 @@ function askedLetter(net, logits) {
 
 const reader = {
   layers(net) {
-    net.told = { tokens: Array(lettersOf(net)).fill(0), place: 0 }; // what stands there; which letter
+    net.told = { tokens: Array(lettersOf(net)).fill(0), place: 0 }; // the asked letter's place
     const last = net.config.norm === "pre" ? [(x) => layerNorm(net, "ln", x, "tokens")] : [];
     return [...encoder(net), ...last, (x) => decoder(net, x)];
   },

@@ -5,8 +5,8 @@ const ENTERS = { patches: "image", "decoder.embed": "the text so far" }; // what
 
 function aboutPart(part) {
   const kind = part.split(".").at(-1).replace(/\d$/, "");
-  const key = part.startsWith("decoder.") && PARTS[`decoder.${kind}`] ? `decoder.${kind}` : kind;
-  const [name, words, page] = PARTS[key], title = name === "+" ? "sum" : name;
+  const key = part.startsWith("decoder.") ? `decoder.${kind}` : kind;
+  const [name, words, page] = PARTS[key] ?? PARTS[kind], title = name === "+" ? "sum" : name;
   const [block, decoder, number] = part.match(/^(decoder\.)?blocks\.(\d+)/) ?? [];
   const where = block ? `${decoder ? "decoder block" : "block"} ${number}, ` : "";
   return { key, name, words, page, block, title: where + title };

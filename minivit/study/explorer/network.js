@@ -1,8 +1,8 @@
 // The whole network for one image: its lines, forward and backward, and what can be done with them.
 
 /**
- * A model of `config` with the weights `flat`, a number for each of `names`, [name, shape]. Its kind
- * says what its layers are, and those from the residual stream to the logits, the readout.
+ * A model of `config` with the weights `flat`, a number for each of `names`, [name, shape]. Its
+ * kind says what its layers are, and those from the residual stream to the logits, the readout.
  */
 function network(config, names, flat, kind = vit) {
   const net = {

@@ -23,11 +23,13 @@ function update(change) {
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
-/** The cell to begin with: the largest, in the query's row if each token has one. */
+/** The cell to begin with: the largest, in the query's row if its rows are tokens that ask. */
 function strongest(result) {
-  const view = viewOf(result), { count, key } = rowsOf(result);
-  const i = view.rows === count ? state[key] : 0;
-  return { array: result, i, j: largestOf(range(view.cols).map((j) => view.at(i, j))) };
+  const { rows, cols, at } = viewOf(result), { count, key } = rowsOf(result);
+  const most = (i) => largestOf(range(cols).map((j) => at(i, j)));
+  const sizes = () => range(rows).map((i) => at(i, most(i)));
+  const i = OF_MEMORY.test(result.name) ? largestOf(sizes()) : rows === count ? state[key] : 0;
+  return { array: result, i, j: most(i) };
 }
 
 /** Look at another image. */

@@ -17,8 +17,8 @@ from .kinds import of_reader, of_vit
 
 HERE = Path(__file__).parent
 SCRIPTS = [  # in reading order
-    "dom", "formula", "layers", "decoder", "network", "data", "words", "heatmap", "map", "panel",
-    "heads", "nudge", "learn", "draw", "share", "tour", "vit", "reader", "page",
+    "dom", "formula", "layers", "attention", "decoder", "network", "data", "words", "heatmap",
+    "map", "panel", "heads", "nudge", "learn", "draw", "share", "tour", "vit", "reader", "page",
 ]  # fmt: skip
 MOST_PARAMETERS = 2_100_000  # with which a browser can still compute
 

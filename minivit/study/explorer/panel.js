@@ -4,7 +4,8 @@ const views = []; // the matrices on the page: { view, canvas, scroller, side }
 const NARROW = matchMedia("(max-width: 1279px)"); // the panel is below the map, as in page.css
 const FINGER = matchMedia("(pointer: coarse)");
 const HEADS = /\.(attn|cross)$/; // parts that have heads
-const PAIRS = /(attn|cross)\.(d?scores(@[01])?|datt|softmax\.(y|dx|shifted@0|numer@0))$/; // query and key
+// Arrays of pairs, query and key:
+const PAIRS = /(attn|cross)\.(d?scores(@[01])?|datt|softmax\.(y|dx|shifted@0|numer@0))$/;
 const isOfPairs = ({ name }) => PAIRS.test(name);
 
 /** A matrix of an array: that of one head if it has one for each. */
@@ -100,7 +101,8 @@ function explain(pointed) {
     canvas.mark(places, own);
     if (!pointed) reveal(scroller, own ?? places[0] ?? [0, 0], side);
   }
-  for (const map of state.pictures) map.markKey(isOfPairs(one) && map.sequence === keysOf(one) ? j : null);
+  const keys = isOfPairs(one) ? keysOf(one) : null;
+  for (const map of state.pictures) map.markKey(map.sequence === keys ? j : null);
   const value = make("strong", {}, format(view.at(i, j)));
   byId("sum").replaceChildren(
     paragraph("number", make("b", {}, symbol), value, placeInWords(one, i, j)),

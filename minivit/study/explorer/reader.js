@@ -1,4 +1,4 @@
-// What the page of a Reader is besides the network: strips with a text, of which one letter is asked.
+// The page of a Reader, besides the network: strips with a text, of which one letter is asked.
 
 const END = 2; // the word that ends a text
 const SIGNS = { 0: "·", 1: "▸", [END]: "■" }; // padding, the begin and the end
@@ -23,7 +23,7 @@ const reading = {
   },
   welcome() {},
 
-  /** Both passes. It is told what stands there, or if that is unknown what it would write itself. */
+  /** Both passes. It is told what stands there, or if that is unknown what it writes itself. */
   run() {
     const { tokens, digit } = state, image = normalised(state.pixels);
     net.told.tokens = tokens.slice(0, -1);

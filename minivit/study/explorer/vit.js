@@ -1,4 +1,4 @@
-// What the page of a ViT is besides the network: images with a class, which can be drawn and learned.
+// The page of a ViT, besides the network: images with a class, which can be drawn and learned.
 
 const classifying = {
   without: [], // ids of what this page does not have

@@ -9,21 +9,19 @@ const PARTS = { // kind of part: its name on the map, what it does, and the page
     "their [keys], and it takes the average of their [values].", "attention"],
   mlp: ["MLP", "Each [token] by itself is widened, gated and narrowed again.", "gelu"],
   ls: ["scale", "Each feature of the branch is scaled by a learned number.", "layer_scale"],
-  "decoder.sum": ["+", "A branch only adds to the [residual stream]. On the way back the [gradient] " +
-    "goes straight through as well as through the branch.", "block"],
   sum: ["+", "A branch only adds to the [residual stream]. On the way back the [gradient] goes " +
     "straight through as well as through the branch.", "block"],
-  "decoder.memory": ["memory", "The encoder's tokens are what every block of the decoder looks at. " +
+  "decoder.memory": ["memory", "The encoder's tokens, at which every block of the decoder looks. " +
     "Each sends a [gradient] back, and they add up.", "cross_attention"],
   "decoder.embed": ["embedding", "Each token is the number of a row of learned vectors: the " +
     "begin ▸, the letters, the end ■, and padding ·, which no letter sees.", "embedding"],
   "decoder.pos": ["positions", "Sines and cosines tell each letter its place.", "positions"],
-  "decoder.attn": ["masked", "Every letter looks back at those before it, and at itself. A [mask] " +
-    "hides the later ones, which it is to write.", "masks"],
-  cross: ["cross", "Every letter asks the picture: its [query] meets the [keys] of the [memory], and " +
-    "it takes the average of their [values]. The [gradient] goes two ways, to the letters and to the " +
-    "memory.", "cross_attention"],
-  "decoder.head": ["head", "At each place a score for each word, the [logits], by the same vectors " +
+  "decoder.attn": ["masked", "Every letter looks back at those before it, and at itself. A " +
+    "[mask] hides the later ones, which it is to write.", "masks"],
+  "decoder.cross": ["cross", "Every letter asks the picture: its [query] meets the [keys] of the " +
+    "[memory], and it takes the average of their [values]. The [gradient] goes two ways, to the " +
+    "letters and to the memory.", "cross_attention"],
+  "decoder.head": ["head", "At each place a score for each word, the [logits], by the vectors " +
     "that stand for the words on the way in.", "embedding"],
   letter: ["letter", "One letter is asked for; all that comes back is of this one.", "chain"],
   pool: ["pool", "The tokens become one vector.", "pool"],
@@ -74,25 +72,27 @@ const SENTENCES = { // layer and line
   "attention.dv": "A value collects from all the tokens that attended to it.",
   "attention.dqkv": "The three gradients, in the columns that q, k and v came from.",
   "decoder.attn attention.scores@0": "How well each letter (row) matches each letter (column).",
-  "decoder.attn attention.scores": "Later keys are hidden before the softmax: exp(−∞) is exactly 0.",
+  "decoder.attn attention.scores": "Later keys are hidden before softmax: exp(−∞) is exactly 0.",
   "decoder.attn softmax.numer@0": "Exactly 0 where a key is hidden.",
   "decoder.attn softmax.y": "Each row sums to 1. Above the diagonal the share is exactly 0.",
-  "decoder.attn softmax.dx": "Where att is exactly 0 so is this: nothing comes back through the mask, " +
-    "and the backward need not mention it.",
-  "decoder.attn attention.datt": "More attention even to what is hidden would change the loss, but " +
-    "dscores will not let it.",
+  "decoder.attn softmax.dx": "Where att is exactly 0 so is this: nothing comes back through " +
+    "the mask, and the backward need not mention it.",
+  "decoder.attn attention.datt": "More attention to what is hidden would change the loss too, " +
+    "but dscores is 0 there.",
   "decoder.attn attention.dk": "A key collects from the queries at its place and after it.",
   "decoder.attn attention.dv": "A value collects from the letters that could see it.",
   "attention.scores@1": "Scaled, so that scores do not grow with the width d of a head.",
-  "cross attention.q": "A query says what a letter looks for in the picture.",
-  "cross attention.k": "A key says what a patch can be found by.",
-  "cross attention.v": "A value is what a patch tells the letters that attend to it.",
-  "cross attention.scores@0": "How well each letter's query (row) matches each patch's key (column).",
-  "cross softmax.y": "Each row sums to 1: where in the picture its letter looks.",
-  "cross attention.mix": "Each letter takes the average of the patches' values, weighted by its attention.",
-  "cross attention.datt": "Would more attention to a patch raise the loss, or lower it?",
-  "cross attention.dk": "A patch's key collects from all the letters that asked it.",
-  "cross attention.dv": "A patch's value collects from all the letters that attended to it.",
+  "decoder.cross attention.q": "A query says what a letter looks for in the picture.",
+  "decoder.cross attention.k": "A key says what a patch can be found by.",
+  "decoder.cross attention.v": "A value is what a patch tells the letters that attend to it.",
+  "decoder.cross attention.scores@0":
+    "How well each letter's query (row) matches each patch's key (column).",
+  "decoder.cross softmax.y": "Each row sums to 1: where in the picture its letter looks.",
+  "decoder.cross attention.mix":
+    "Each letter takes the average of the patches' values, weighted by its attention.",
+  "decoder.cross attention.datt": "Would more attention to a patch raise the loss, or lower it?",
+  "decoder.cross attention.dk": "A patch's key collects from all the letters that asked it.",
+  "decoder.cross attention.dv": "A patch's value collects from the letters that attended to it.",
   "attention.dasked": "To the letters: back through q.",
   "attention.dkv": "To the memory: back through the keys and values, the second gradient.",
   "decoder.memory": "The encoder's last tokens, the same for all blocks of the decoder.",
@@ -101,7 +101,8 @@ const SENTENCES = { // layer and line
   "decoder.placed": "Each letter is told its place.",
   "decoder.dplaced": "A sum hands its gradient on unchanged.",
   "decoder.logits": "How well each place (row) matches the vector of each word (column).",
-  "decoder.embed.logits_backward.dw": "The vectors' gradient as the head; more comes on the way in.",
+  "decoder.embed.logits_backward.dw":
+    "The vectors' gradient as the head; more comes on the way in.",
   "decoder.dnormed": "Each place collects the words' vectors, by their gradients.",
   "embedding.y": "The row of each token's number, times √D to be as large as the blocks expect.",
   "embedding.onehot": "Where each row of w has gone, as a matrix.",

@@ -42,7 +42,7 @@ LEARN = """({ config, names, weights, batch, optimizer, rate }) => {
 def page(browser):
     """An empty page with the scripts that compute."""
     page = browser.new_page()
-    for name in ("dom", "formula", "layers", "decoder", "network", "learn"):
+    for name in ("dom", "formula", "layers", "attention", "decoder", "network", "learn"):
         page.add_script_tag(content=Path(FOLDER, f"{name}.js").read_text(encoding="utf-8"))
     yield page
     page.close()
