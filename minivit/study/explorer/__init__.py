@@ -1,5 +1,7 @@
 """The explorer: one HTML page that holds a model, computes both its passes and shows every number.
 
+Of a ViT, for an image; of a Reader, for one letter of a strip.
+
 show("runs/mnist", images, labels)                 in a notebook
 page_html(page_data(classifier, digits))           the page as text
 """

@@ -57,7 +57,8 @@ function attention(net, path, input, dSymbol, causal = false) {
 function crossAttention(net, path, input, dSymbol, memory) {
   const line = linesAt(net, path, "attention"), { dim: D, heads: h } = net.config;
   const x = line("x", copied(input), { symbol: input.symbol, dSymbol });
-  const seen = line("memory", copied(memory), { symbol: "memory" });
+  const ofBlock = `dmemory${subscript(path.match(/\d+/)[0])}`; // its share in the gradient
+  const seen = line("memory", copied(memory), { symbol: "memory", dSymbol: ofBlock });
   const [asked, qBack] = linear(net, `${path}.q`, x, "asked");
   const [kv, kvBack] = linear(net, `${path}.kv`, seen, "kv");
   const q = line("q", byHeads("asked, by heads", asked, h, D / h));

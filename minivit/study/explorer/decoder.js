@@ -21,29 +21,37 @@ const lettersOf = ({ config }) => config.longest + 1;
 /** Numbers of an array, from places that may change between two passes. */
 const picked = (symbol, a, shape, from) => ({ ...moved(symbol, [a], shape, from), fill: null });
 
+/** The memory, and arrive(dseen), which adds what a block sends back and returns the sum so far. */
+function remembered(net, tokens) {
+  const part = "decoder.memory", depth = net.config.decoder_depth;
+  const same = moved("the encoder's tokens", [tokens], tokens.shape,
+    (...place) => [tokens, ...place]);
+  const memory = linesAt(net, "", "decoder")("memory", same, { part });
+  let sum = null, toCome = depth; // blocks; the last one is the first
+  const arrive = (dseen) => {
+    const name = `dmemory@${depth - toCome--}`;
+    const soFar = toCome ? `arrived${subscript(toCome)}` : "dmemory";
+    const more = { symbol: sum ? soFar : dseen.symbol, of: memory, part };
+    sum = linesAt(net, "decoder", "decoder")(name, sum ? plus(sum, dseen) : copied(dseen), more);
+    net.gradientOf.set(tokens, sum);
+    return sum;
+  };
+  return [memory, arrive];
+}
+
 /**
- * From the encoder's tokens to the logits of all letters. Every block looks at the memory, and the
- * gradients that come back to it from them all add up: that is what back returns.
+ * From the encoder's tokens to the logits of the asked letter. Every block looks at the memory, and
+ * back returns the sum of what comes back to it from them all.
  */
 function decoder(net, tokens) {
   const line = linesAt(net, "decoder", "decoder"), T = lettersOf(net), { dim: D } = net.config;
-  const memory = linesAt(net, "", "decoder")("memory",
-    moved("the encoder's tokens", [tokens], tokens.shape, (...place) => [tokens, ...place]),
-    { part: "decoder.memory" });
-  let dmemory = null, arrived = 0;
-  const arrive = (dseen) => {
-    const sum = dmemory ? plus(dmemory, dseen) : moved(dseen.symbol, [dseen], dseen.shape,
-      (...place) => [dseen, ...place]);
-    const symbol = arrived === net.config.decoder_depth - 1 ? "dmemory" : `dmemory_${arrived}`;
-    const more = { symbol, of: memory, part: "decoder.memory" };
-    dmemory = line(`dmemory@${arrived++}`, sum, more);
-    net.gradientOf.set(tokens, dmemory);
-  };
+  const [memory, arrive] = remembered(net, tokens);
+  let dmemory = null;
   const look = (net, path, x, dSymbol) => {
     const [y, back] = crossAttention(net, path, x, dSymbol, memory);
     return [y, (dy) => {
       const [dx, dseen] = back(dy);
-      arrive(dseen);
+      dmemory = arrive(dseen);
       return dx;
     }];
   };

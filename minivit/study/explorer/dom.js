@@ -22,6 +22,8 @@ const range = (count) => Array.from({ length: count }, (_, place) => place);
 /** Height and width, which are the same if only one number is given. */
 const pairOf = (sides) => [sides, sides].flat().slice(0, 2);
 
+const subscript = (number) => String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+
 /** A paragraph of a class; texts and elements, parted by spaces. */
 function paragraph(className, ...parts) {
   return make("p", { className }, ...parts.flatMap((part) => [part, " "]));

@@ -51,11 +51,11 @@ function layoutOf() {
 /** Draw the map; it is lit as far as the chosen part, on the way back from the other end. */
 function drawMap() {
   const { part: chosen, phase } = state.line, order = partsInOrder(), reads = lensOf();
-  const [edges, boxes, items, here] = [[], [], layoutOf(), order.indexOf(chosen)];
-  const edge = (part, d, breadth, kind = phase) => {
+  const [edges, rails, boxes, items] = [[], [], [], layoutOf()], here = order.indexOf(chosen);
+  const edge = (part, d, breadth, kind = phase, drawn = edges) => {
     const ahead = order.indexOf(part) - here, reached = phase === "forward" ? ahead <= 0 : ahead >= 0;
     const lit = kind === phase && reached ? " lit" : "";
-    edges.push(svg("path", { d, "stroke-width": breadth, class: kind + lit }));
+    drawn.push(svg("path", { d, "stroke-width": breadth, class: kind + lit }));
   };
   const note = (x, y, words, kind = "") => boxes.push(svg("text", { x, y, class: kind }, words));
   let [y, memory] = [0, 0];
@@ -82,8 +82,9 @@ function drawMap() {
         if (!one.endsWith(".cross")) return;
         const share = shareOfMemory(one);
         for (const [kind, breadth, shift] of [["forward", 2, -2], ["backward", 1 + 4 * share, 2]]) {
-          const turn = `V${y + 5 - shift} H${left + wide / 2 + shift} V${y + 11}`;
-          edge(one, `M${SPINE + 40} ${memory + shift} H${RAIL + shift} ${turn}`, breadth, kind);
+          const along = `M${SPINE + 40} ${memory + shift} H${RAIL + shift} V${y + 5 - shift}`;
+          const home = `H${left + wide / 2 + shift} V${y + 11}`;
+          edge(one, `${along} ${home}`, breadth, kind, rails);
         }
         note(282, y + 56, `${percent(share)} of dmemory`, "back");
       });
@@ -103,9 +104,9 @@ function drawMap() {
   });
   const view = { id: "map", role: "group", "aria-label": "Map of the network" };
   const width = memory ? RAIL + 8 : MAP_WIDTH;
-  edges.sort((a, b) => a.classList.contains("lit") - b.classList.contains("lit")); // on top
+  rails.sort((a, b) => a.classList.contains("lit") - b.classList.contains("lit")); // on top
   byId("map-box").replaceChildren(
-    svg("svg", { ...view, viewBox: `0 0 ${width} ${y + 4}` }, ...edges, ...boxes));
+    svg("svg", { ...view, viewBox: `0 0 ${width} ${y + 4}` }, ...rails, ...edges, ...boxes));
 }
 
 function mapBox(part, x, y, width) {

@@ -11,7 +11,7 @@ from .page import Digit, expect_small, page_data, page_html
 def show(run: Any, images: Any, labels: Any = None) -> Any:
     """Return the page as what a notebook shows in place, in Jupyter and Colab; no file is written.
 
-    run:    a run's folder, or a Classifier
+    run:    a run's folder, or a Classifier; a Transcriber too, without labels
     images: uint8, as the model was trained on, (n, H, W) or (n, H, W, C)
     labels: (n,) integers; then `chosen` says which images are shown, else they are the first
     Errors: those of `Classifier.load`, `chosen` and `page_data`.

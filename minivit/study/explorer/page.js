@@ -28,7 +28,8 @@ function strongest(result) {
   const { rows, cols, at } = viewOf(result), { count, key } = rowsOf(result);
   const most = (i) => largestOf(range(cols).map((j) => at(i, j)));
   const sizes = () => range(rows).map((i) => at(i, most(i)));
-  const i = OF_MEMORY.test(result.name) ? largestOf(sizes()) : rows === count ? state[key] : 0;
+  const asks = rows === count && !OF_MEMORY.test(result.name);
+  const i = asks ? state[key] : OF_LETTERS.test(result.name) ? largestOf(sizes()) : 0;
   return { array: result, i, j: most(i) };
 }
 

@@ -188,9 +188,10 @@ def said_of(page, name, place):
 
 
 def test_what_is_of_patches_begins_with_the_patch_that_counts_most(page, record):
-    for name in ("cross.dk", "cross.kv.dx"):
-        choose_line(page, f"decoder.blocks.0.{name}")
-        values = np.abs(recorded(record, f"decoder.blocks.0.{name}")[0])
+    for name in ("blocks.0.cross.dk", "blocks.0.cross.kv.dx", "embed.logits_backward.dw"):
+        choose_line(page, f"decoder.{name}")
+        values = np.abs(recorded(record, f"decoder.{name}"))
+        values = values if values.ndim == 2 else values[0]
         values = values[page.evaluate("state.head")] if values.ndim == 3 else values
         expected = np.unravel_index(values.argmax(), values.shape)
         assert page.evaluate("[state.cell.i, state.cell.j]") == list(expected)
@@ -314,7 +315,7 @@ def test_an_address_opens_its_letter(page_of, transcriber):
 CONTROLS = [  # as in test_controls.py: a pattern, what comes before, one of them, what it changes
     (r"letter-\d", "", "letter-3", "net.told.place"),
     (r"part-.*", "", "part-decoder.memory", "state.line.part"),
-    (r"line-.*", "", "line-decoder.dmemory@0", "state.line.result.name"),
+    (r"line-.*", "", "line-decoder.dmemory@1", "state.line.result.name"),
     (r"heads-\d", "decoder.blocks.0.cross.q", "heads-1", "state.head"),
     (r"map-query", "decoder.blocks.0.cross.q", "map-query", "state.row"),
     (r"map-d?(att|scores|q|k|v)", "decoder.blocks.0.cross.q", "map-datt", "state.line.kind"),
