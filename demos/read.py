@@ -1,12 +1,13 @@
 """Read strips of digits: train a reader, which looks at a picture and writes what stands there.
 
-Without PHOTO a reader is trained on strips of MNIST's digits, or with --task sum or answer on sums
-of two numbers, to be read as they are written or to be answered. With PHOTO, the reader of --run
-reads a picture of your own.
+Without PHOTO a reader is trained on strips of MNIST's digits, or with another --task on sums of two
+numbers: to be read as they are written, to be answered, or both, the working first. With PHOTO, the
+reader of --run reads a picture of your own.
 """
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,13 +43,25 @@ class Task(NamedTuple):
     characters: str
     longest: int
     sums: bool
-    text: object  # of what is written there, a function
+    text: Callable[[str], str]  # of what stands there
+    judged: Callable[[str], str] = str  # what of a text must be right
+
+
+def worked(text):
+    """A sum and its answer: "37+58=95"."""
+    return f"{text}={answer(text)}"
+
+
+def behind(text):
+    """What a text answers: "95" of "37+58=95"."""
+    return text.rpartition("=")[2]
 
 
 TASKS = {
     "read": Task(DIGITS, MOST, False, str),
     "sum": Task(DIGITS + "+", 5, True, str),
     "answer": Task(DIGITS, 3, True, answer),
+    "working": Task(DIGITS + "+=", 9, True, worked, behind),
 }
 
 
@@ -56,7 +69,7 @@ def arguments(argv=None):
     parser = parser_of("read", __doc__)
     add = parser.add_argument
     add("photo", metavar="PHOTO", nargs="?", help="a file or URL, to read what is written there")
-    task_help = "digits to read; sums to read, as 37+58; or sums to answer, as 95"
+    task_help = "digits to read; a sum to read, as 37+58; to answer, as 95; or both, as 37+58=95"
     add("--task", choices=TASKS, default="read", help=task_help)
     add("--strips", type=int, default=170_000, help="strips of an epoch")
     add("--test-strips", type=int, default=2000, help="strips of the test; half as many validate")
@@ -161,14 +174,16 @@ def test(folder, options, transcriber, progress, data, device, shards):
     images, texts = data.test
     with training.watched(shards, len(texts), "testing") as mapper:
         readings = transcriber.transcribe(images, mapper=mapper)
-    right = [reading.text == text for reading, text in zip(readings, texts, strict=True)]
-    beam = transcriber.transcribe(images, BEAM)
-    with_beam = np.mean([reading.text == text for reading, text in zip(beam, texts, strict=True)])
+    judged = TASKS[options.task].judged
+    right, with_beam = (
+        float(np.mean([judged(a.text) == judged(b) for a, b in zip(some, texts, strict=True)]))
+        for some in (readings, transcriber.transcribe(images, BEAM))
+    )
     share = {"read": "strips_right"}.get(options.task, "sums_right")
-    measured = {share: float(np.mean(right)), "digits_right": digits_right(readings, texts)}
+    measured = {share: right, "digits_right": digits_right(readings, texts)}
     measured |= dict(seconds=progress.seconds, parameters=transcriber.params.flat.size)
     result = measured | {
-        f"{share}_with_beam": float(with_beam), "beam": BEAM, "task": options.task,
+        f"{share}_with_beam": with_beam, "beam": BEAM, "task": options.task,
         "strips": len(texts), "steps": progress.steps, "seed": options.seed, "device": device,
         "options": vars(options),
     }  # fmt: skip
@@ -179,8 +194,8 @@ def test(folder, options, transcriber, progress, data, device, shards):
     sheet = reading_figure.readings_figure(images[:DRAWN], readings, texts)
     write_file(folder / "readings.png", figures.png(sheet))
     longest = max(range(min(DRAWN, len(texts))), key=lambda number: len(texts[number]))
-    behind = reading_figure.letters_figure(on_cpu, images[longest])
-    write_file(folder / "letters.png", figures.png(behind))
+    letters = reading_figure.letters_figure(on_cpu, images[longest])
+    write_file(folder / "letters.png", figures.png(letters))
     write_file(folder / "curves.png", figures.png(figures.curves(progress.rows)))
     print("\n" + examples(readings, texts))
     print(
@@ -210,7 +225,7 @@ def examples(readings, texts):
     wrong = [pair for pair in pairs if pair[0].text != pair[1]][: SHOWN // 2]
     for title, some in ("", pairs[:SHOWN]), ("Of the mistakes:", wrong):
         lines += [title] * bool(title and some)
-        lines += [f"  {text:8}  {read.text:8}  {read.probability:.1%}" for read, text in some]
+        lines += [f"  {text:9}  {read.text:9}  {read.probability:.1%}" for read, text in some]
     return "\n".join(lines)
 
 

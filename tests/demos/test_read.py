@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from demos import read
-from demos.read import Task, digits_right, examples
+from demos.read import digits_right, examples
 from minivit.transcriber import Reading, Transcriber
 from tests.demos.test_detect import environment, names, same
 from tests.demos.test_train_mnist import last_error, press_ctrl_c_at, proposed
@@ -67,7 +67,10 @@ def test_no_digit_of_the_test_was_trained_on_and_answers_are_sums():
         assert len(others) >= 54_000 and len(test.labels) == 2000
         if task == "answer":
             assert all(20 <= int(text) <= 198 for text in test.labels)
-            break
+        if task == "working":
+            for text in test.labels:
+                one, other, total = map(int, text.replace("+", "=").split("="))
+                assert one + other == total
 
 
 def test_ctrl_c_stops_and_saves_and_it_resumes_to_the_same_weights(monkeypatch, capsys):
@@ -170,6 +173,13 @@ def test_digits_are_right_at_their_place():
 
 
 def test_every_task_has_room_for_its_texts():
-    for characters, longest, sums, text in map(Task._make, read.TASKS.values()):
-        written = "99+99" if sums else "0" * 8
-        assert len(text(written)) == longest and set(text(written)) <= set(characters)
+    for task in read.TASKS.values():
+        written = task.text("99+99" if task.sums else "0" * 8)
+        assert len(written) == task.longest and set(written) <= set(task.characters)
+
+
+def test_of_a_working_only_the_answer_is_judged():
+    judged = read.TASKS["working"].judged
+    assert judged("72+34=46") == judged("12+34=46") == "46"
+    assert judged("12+34=47") != "46" != judged("12+34")
+    assert read.TASKS["sum"].judged("72+34") != "12+34"
