@@ -43,6 +43,7 @@ def test_it_learns_and_draws_where_it_looked(options, capsys, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_it_sorts_in_the_end():
     assert sort.main(["--json", "out.json"]) == 0
     assert json.loads(Path("out.json").read_text())["lists_right"] > 0.9

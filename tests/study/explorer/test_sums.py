@@ -18,6 +18,7 @@ from tests.study.explorer.cases import (
 from tests.study.explorer.reading import choose_line, named, point, same
 
 pytestmark = pytest.mark.slow
+OFTEN = ("default", "class token", "reader")  # the others run with -m thorough
 LINES = """[...net.forward, ...net.backward].filter(({ formula }) => !formula.copyOf)
     .map(({ result }) => result.name)"""
 
@@ -25,7 +26,7 @@ LINES = """[...net.forward, ...net.backward].filter(({ formula }) => !formula.co
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=[pytest.mark.thorough] if name == "no positions" else [])
+        pytest.param(name, marks=[] if name in OFTEN else [pytest.mark.thorough])
         for name in [*VARIANTS, *READERS]
     ],
 )
