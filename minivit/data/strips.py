@@ -51,8 +51,8 @@ class Strips:
     count:  how many strips there are
     fewest, most: digits of a strip, between these, each number as often as another
     sums:   whether a strip is a sum of two numbers of two digits instead, "37+58"
-    varied: whether each digit is also turned, slanted and stretched by itself, so that a model
-            that learns from these strips never sees a digit twice (augmentation)
+    varied: for strips to learn from: each digit is also turned, slanted and stretched by itself,
+            so that none is ever seen twice, and long texts, which teach more, come more often
     seed:   strip i comes from default_rng([seed, i])
 
     All digits of a strip lean the same way; their sizes and gaps differ a little. A line that is
@@ -114,7 +114,8 @@ class Strips:
     def _text(self, rng):
         if self.sums:
             return "{}+{}".format(*rng.integers(SUMMANDS[0], SUMMANDS[1] + 1, 2))
-        figures = rng.integers(0, 10, rng.integers(self.fewest, self.most + 1))
+        counts = rng.integers(self.fewest, self.most + 1, 2)
+        figures = rng.integers(0, 10, counts.max() if self.varied else counts[0])
         return "".join(map(str, figures))
 
     def _glyph(self, character, rng):

@@ -38,6 +38,13 @@ def test_strips_have_one_to_eight_digits_each_as_often(digits):
     assert some == {3, 4}
 
 
+def test_of_varied_strips_the_long_ones_are_more():
+    counts = np.bincount([len(strip.text) for strip in Strips(bars(), 640, varied=True)])
+    expected = 10 * np.arange(-1, 16, 2)  # of two numbers of digits, the larger: 1, 3, … 15 of 64
+    assert np.abs(counts[1:] - expected[1:]).max() < 45
+    assert counts[1] < 30 < 110 < counts[8]
+
+
 @pytest.mark.parametrize("varied", [False, True])
 def test_what_is_written_is_what_the_text_says(varied):
     for image, text in Strips(bars(), 60, varied=varied):
