@@ -21,6 +21,7 @@ def test_a_case_is_the_same_in_every_run():
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_of_a_sample_of_planted_bugs_all_are_caught_and_none_is_misread(capsys):
     """Half a minute. The command itself should miss three of 60 at most."""
     counts = planted_bugs.main(["--name", *list(bugs("bugs.toml"))[::24]])

@@ -1,10 +1,11 @@
 import pytest
 
 from tests import killed_runs
+from tests.samples import sample
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("demo", killed_runs.DEMOS)
+@pytest.mark.parametrize("demo", sample(killed_runs.DEMOS, 2))
 def test_a_run_that_is_killed_20_times_ends_like_one_that_was_left_alone(demo):
     """Half a minute on two quiet cores."""
     reached = killed_runs.main(["--demo", demo, "--kills", "20"])

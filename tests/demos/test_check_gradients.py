@@ -9,6 +9,7 @@ from demos.options import command
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_everything_is_right(capsys, tmp_path):
     picture = tmp_path / "sweep.png"
     assert check_gradients.main(["--sweep", str(picture)]) == 0

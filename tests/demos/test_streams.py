@@ -11,6 +11,7 @@ from demos.streams import Stream, reliable, unread
 from minivit import Classifier
 from minivit.finder import Finder
 from minivit.pretrainer import Pretrainer
+from minivit.transcriber import Transcriber
 from tests.demos.every import TRAINS, WORK, expect_a_line_at_most, prepare, started
 
 WAYS = {  # redirections and variables; exit statuses where there is output
@@ -53,8 +54,8 @@ def test_a_demo_ends_in_order_whatever_its_output_leads_to(demo, way, tmp_path):
     if way == "full":
         assert errors.decode() == f"{demo}: [Errno 28] No space left on device: 'standard output'\n"
     if demo in TRAINS:
-        kind = {"detect": Finder, "pretrain": Pretrainer}.get(demo, Classifier)
-        kind.load(tmp_path / "runs" / "made")
+        kinds = {"detect": Finder, "pretrain": Pretrainer, "read": Transcriber}
+        kinds.get(demo, Classifier).load(tmp_path / "runs" / "made")
         assert (tmp_path / "runs" / "made" / "result.json").is_file()
 
 

@@ -145,6 +145,7 @@ def test_what_cannot_work_ends_in_one_line_before_the_images_are_read(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_learns_to_tell_shapes_apart(tmp_path, monkeypatch):
     """900 made-up photos, about 10 s."""
     monkeypatch.chdir(tmp_path)

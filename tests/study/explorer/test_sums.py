@@ -18,7 +18,7 @@ from tests.study.explorer.cases import (
 from tests.study.explorer.reading import choose_line, named, point, same
 
 pytestmark = pytest.mark.slow
-OFTEN = ("default", "class token", "reader")  # the others run with -m thorough
+OFTEN = ("class token", "reader")  # the others run with -m thorough
 LINES = """[...net.forward, ...net.backward].filter(({ formula }) => !formula.copyOf)
     .map(({ result }) => result.name)"""
 

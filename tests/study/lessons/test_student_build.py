@@ -122,6 +122,7 @@ def test_the_copy_to_grade_in_lacks_one_solution_and_all_plain_ones(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_it_installs(copy, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
