@@ -409,6 +409,7 @@ def test_refuses_options_out_of_range(capsys, option):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_quick_run_reaches_the_accuracy_that_the_readme_promises(tmp_path):
     """Full MNIST, as a newcomer runs it, for a quarter of the epochs."""
     command = [sys.executable, "-m", "demos.train_mnist", "--quick"]
