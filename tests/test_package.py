@@ -54,6 +54,7 @@ def test_every_public_signature_is_annotated(name):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_wheel_installed_elsewhere_brings_all_that_a_clone_has(tmp_path):
     source = tmp_path / "source"  # a copy, as building leaves files behind
     ignored = shutil.ignore_patterns("__pycache__")

@@ -257,6 +257,7 @@ def test_the_map_says_what_branches_add_and_what_would_be_read(shared_page_of, c
         np.testing.assert_allclose(said, Softmax().forward(logits)[0][0, PLACE], rtol=1e-9)
 
 
+@pytest.mark.thorough
 def test_every_line_says_what_it_means_and_has_its_derivation(page):
     lines = page.evaluate("""[...net.forward, ...net.backward].filter(({ formula }) =>
         !formula.copyOf).map((line) => {
@@ -347,6 +348,7 @@ def test_every_control_does_what_it_is_for(page_of, transcriber, width, way):
         page.keyboard.press("Escape")
 
 
+@pytest.mark.thorough
 def test_no_control_is_missing_and_none_is_there_for_nothing(page):
     found = page.evaluate("""() => {
         const found = new Set(), kind = "button, input, select, textarea, a, [tabindex]";
