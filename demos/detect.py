@@ -7,7 +7,6 @@ With PHOTO, the detector of --run finds what is in pictures of your own.
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from minivit.training import Progress
 from minivit.training.average_precision import average_precision
 
 from . import training, training_options
-from .options import new_file, parser_of, propose, status
+from .options import folder_of, new_file, parser_of, propose, status
 
 SIZES = ("patch_size", "dim", "depth", "heads", "mlp_dim")
 TESTED = 4  # digits of a scene that tests, at most
@@ -83,8 +82,7 @@ def find(options, photos, out):
     """Print what is in each picture, and draw it; return 2 if one of them could not be read."""
     from minivit.study import boxes_figure, figures
 
-    place = next(filter(Path.is_dir, (Path(options.run), Path("runs", options.run))), options.run)
-    finder = Finder.load(place, usable_device(options.device))
+    finder = Finder.load(folder_of(options.run), usable_device(options.device))
     pictures, found = [], []
     for photo in photos:
         try:

@@ -49,6 +49,11 @@ def run_folder(text):
     return text
 
 
+def folder_of(run):
+    """The folder of a run that is named by itself or by its place in runs/, if there is one."""
+    return next(filter(Path.is_dir, (Path(run), Path("runs", run))), run)
+
+
 def seed(text):
     """An option's seed, of which NumPy's generators take none below 0."""
     if int(text) < 0:

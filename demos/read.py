@@ -8,7 +8,6 @@ reader of --run reads a picture of your own.
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from minivit.training import Progress
 from minivit.transcriber import Transcriber
 
 from . import training, training_options
-from .options import new_file, parser_of, propose, sides, status
+from .options import folder_of, new_file, parser_of, propose, sides, status
 
 SIZES = ("patch_size", "dim", "depth", "heads", "mlp_dim", "decoder_depth")
 MEASURED = 500  # strips of which mean and std are taken
@@ -114,8 +113,7 @@ def read_photo(options, photo, out):
     """Print what is read in a picture, and draw what is behind each letter."""
     from minivit.study import figures, reading_figure
 
-    place = next(filter(Path.is_dir, (Path(options.run), Path("runs", options.run))), options.run)
-    transcriber = Transcriber.load(place, usable_device(options.device))
+    transcriber = Transcriber.load(folder_of(options.run), usable_device(options.device))
     pixels, warnings = transcriber.read(photo)
     (reading,) = transcriber.transcribe(pixels[None], beam=BEAM)
     print(f"{printable(photo)}: {reading.text}  {reading.probability:.1%}")
@@ -174,12 +172,13 @@ def test(folder, options, transcriber, progress, data, device, shards):
     images, texts = data.test
     with training.watched(shards, len(texts), "testing") as mapper:
         readings = transcriber.transcribe(images, mapper=mapper)
-    judged = TASKS[options.task].judged
+    task = TASKS[options.task]
+    wanted = [task.judged(text) for text in texts]
     right, with_beam = (
-        float(np.mean([judged(a.text) == judged(b) for a, b in zip(some, texts, strict=True)]))
+        float(np.mean(np.array([task.judged(each.text) for each in some]) == wanted))
         for some in (readings, transcriber.transcribe(images, BEAM))
     )
-    share = {"read": "strips_right"}.get(options.task, "sums_right")
+    share = "sums_right" if task.sums else "strips_right"
     measured = {share: right, "digits_right": digits_right(readings, texts)}
     measured |= dict(seconds=progress.seconds, parameters=transcriber.params.flat.size)
     result = measured | {

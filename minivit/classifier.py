@@ -104,9 +104,23 @@ class Classifier:
 
     def _logits(self, pixels):
         with np.errstate(all="ignore"):  # what is not finite is refused in the end
-            normalized = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
-            normalized = normalized.astype(self.params.flat.dtype, copy=False)
+            normalized = self._normalized(pixels)
             return self.model.forward(self.params, normalized, keep=False)[0]
+
+    def _normalized(self, pixels):
+        """Raw images as the model sees them, (B, H, W, C), beside its parameters."""
+        images = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
+        return images.astype(self.params.flat.dtype, copy=False)
+
+    def _by_parts(self, count, graded, mapper):
+        """Return how many images each part of `count` has (parts,), and what `graded` says of it.
+
+        graded: takes a slice of as many images as the model takes at once; returns a few floats
+        """
+        at_once = images_at_once(self.model, self.params)
+        jobs = [range(at, min(at + at_once, count)) for at in range(0, count, at_once)]
+        results = mapper(lambda job: graded(slice(job.start, job.stop)), jobs)
+        return np.array([len(job) for job in jobs]), np.array(list(results))
 
     def _darkest_and_brightest(self):
         """What the model reads for the pixels 0 and 255 of each channel, (1, 1, 2, C)."""

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from .backend import array_module, beside, floats
+from .backend import array_module, floats
 from .classifier import Classifier
 from .data.digits import Split
 from .files import read_json
 from .layers.refusals import positive_integers
 from .models import Masked, Permutation, ViT
-from .models.micro_batch import images_at_once
 from .params import Params
 
 KINDS = (Permutation, Masked)
@@ -47,17 +46,15 @@ class Pretrainer(Classifier):
 
         Errors: FloatingPointError if either is not finite.
         """
-        count, at_once = len(split.labels), images_at_once(self.model, self.params)
+        count = len(split.labels)
         places = self.model.draw(np.random.default_rng(0), count)
-        jobs = [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
 
-        def graded(job):
-            return self._graded(split.images[job.start : job.stop], places[job.start : job.stop])
+        def graded(part):
+            return self._graded(split.images[part], places[part])
 
-        results = np.array(list(mapper(graded, jobs)))
-        shares = np.array([len(job) / count for job in jobs])
+        sizes, results = self._by_parts(count, graded, mapper)
         losses, right, asked = results.reshape(-1, 3).T
-        loss, share = float(losses @ shares), float(right.sum() / max(1, asked.sum()))
+        loss, share = float(losses @ (sizes / count)), float(right.sum() / max(1, asked.sum()))
         if not np.isfinite(loss + share):
             raise FloatingPointError(f"the loss is {loss}")
         return loss, share, np.empty((0, 0))
@@ -70,8 +67,7 @@ class Pretrainer(Classifier):
 
     def answer(self, pixels: np.ndarray, places: np.ndarray) -> tuple[Any, Any]:
         """Return what the model answers for raw images and what it drew, and what it read."""
-        images = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
-        images = images.astype(self.params.flat.dtype, copy=False)
+        images = self._normalized(pixels)
         return self.model.forward(self.params, images, keep=False, places=places)[0], images
 
     def body(self) -> tuple[ViT, Params]:

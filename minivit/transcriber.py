@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import array_module, beside, floats
+from .backend import array_module, floats
 from .classifier import MOST_NUMBERS, Classifier
 from .data.digits import Split
 from .layers.refusals import positive_integers
 from .models import Reader
-from .models.micro_batch import images_at_once
 from .models.search import beam_search, greedy
 from .models.vocabulary import BEGIN, END, PADDING, SPECIAL, Vocabulary
 from .params import Params
@@ -62,7 +61,7 @@ class Transcriber(Classifier):
     def _readings(self, pixels, beam):
         decoder, params = self.model.decoder, self.params["decoder"]
         with np.errstate(all="ignore"):
-            memory, _ = self.model.encode(self.params, self._prepared(pixels), keep=False)
+            memory, _ = self.model.encode(self.params, self._normalized(pixels), keep=False)
             state, step = decoder.begin(params, memory), partial(decoder.step, params)
             how = dict(longest=decoder.length - 1, begin=BEGIN, end=END, never=(PADDING, BEGIN))
             if beam == 1:
@@ -82,17 +81,16 @@ class Transcriber(Classifier):
         split.labels: (n, T + 1) integers, see `Vocabulary.encode`
         Both are nan without images. Errors: FloatingPointError if the loss is not finite.
         """
-        count, at_once = len(split.labels), images_at_once(self.model, self.params)
+        count = len(split.labels)
         if count == 0:
             return math.nan, math.nan, np.empty((0, 0))
-        jobs = [range(start, min(start + at_once, count)) for start in range(0, count, at_once)]
 
-        def graded(job):
-            part = slice(job.start, job.stop)
+        def graded(part):
             return self._graded(split.images[part], split.labels[part])
 
-        losses, right = np.array(list(mapper(graded, jobs))).T
-        loss = float(losses @ [len(job) for job in jobs]) / count
+        sizes, results = self._by_parts(count, graded, mapper)
+        losses, right = results.T
+        loss = float(losses @ sizes) / count
         if not np.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss}")
         return loss, float(right.sum()) / count, np.empty((0, 0))
@@ -100,13 +98,11 @@ class Transcriber(Classifier):
     def _graded(self, pixels, labels):
         with np.errstate(all="ignore"):
             told = self.model.told(labels)
-            logits, _ = self.model.forward(self.params, self._prepared(pixels), keep=False, **told)
+            logits, _ = self.model.forward(
+                self.params, self._normalized(pixels), keep=False, **told
+            )
             loss, _, right, _ = self.model.grade(logits, None, labels)
         return floats(*map(array_module(logits).asarray, (loss, right)))
-
-    def _prepared(self, pixels):
-        images = self.normalize(beside(pixels, self.params.flat))  # (B, H, W, C)
-        return images.astype(self.params.flat.dtype, copy=False)
 
     def read(self, source: str | PathLike) -> tuple[np.ndarray, list[str]]:
         """Read a picture of a strip from a file or URL, in the form that the model was trained on.

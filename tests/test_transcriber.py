@@ -94,7 +94,7 @@ def test_a_saved_transcriber_reads_the_same(tmp_path):
 
 def test_evaluate_is_the_loss_and_the_share_that_is_read(monkeypatch):
     transcriber = untrained()
-    monkeypatch.setattr("minivit.transcriber.images_at_once", lambda *_: 3)
+    monkeypatch.setattr("minivit.classifier.images_at_once", lambda *_: 3)
     texts = [reading.text for reading in transcriber.transcribe(IMAGES)]
     texts[2], texts[5] = "abca", "cc"
     labels = transcriber.vocabulary.encode(texts, 4)

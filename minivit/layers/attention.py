@@ -5,7 +5,7 @@ import numpy as np
 from ..backend import array_module
 from .keys_first import matmul_keys_first
 from .linear import Linear
-from .refusals import expect_shape, positive_integers
+from .refusals import dim_and_heads, expect_shape
 from .softmax import Softmax
 
 
@@ -35,11 +35,7 @@ class Attention:
 
     def __init__(self, dim, heads, gain=1.0):
         """`gain` scales the initial weights of the way out, proj."""
-        self.dim, self.heads = dim, heads = positive_integers("Attention", dim=dim, heads=heads)
-        if dim % heads:
-            raise ValueError(
-                f"Attention: dim {dim} is not divisible by heads {heads}; choose a multiple of it"
-            )
+        self.dim, self.heads = dim, heads = dim_and_heads("Attention", dim, heads)
         self.scale = (dim // heads) ** -0.5
         self.qkv = Linear(dim, 3 * dim)
         self.softmax = Softmax()

@@ -6,7 +6,7 @@ from ..backend import array_module
 from .hiding import checked_lengths, hide_padding
 from .keys_first import matmul_keys_first
 from .linear import Linear
-from .refusals import expect_shape, positive_integers
+from .refusals import dim_and_heads, expect_shape
 from .softmax import Softmax
 
 
@@ -39,14 +39,7 @@ class CrossAttention:
 
     def __init__(self, dim, heads, gain=1.0):
         """`gain` scales the initial weights of the way out, proj."""
-        self.dim, self.heads = dim, heads = positive_integers(
-            "CrossAttention", dim=dim, heads=heads
-        )
-        if dim % heads:
-            raise ValueError(
-                f"CrossAttention: dim {dim} is not divisible by heads {heads}; choose a multiple "
-                "of it"
-            )
+        self.dim, self.heads = dim, heads = dim_and_heads("CrossAttention", dim, heads)
         self.scale = (dim // heads) ** -0.5
         self.q = Linear(dim, dim)
         self.kv = Linear(dim, 2 * dim)

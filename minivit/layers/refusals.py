@@ -18,6 +18,16 @@ def positive_integers(where, **sizes):
     return integers
 
 
+def dim_and_heads(where, dim, heads):
+    """Return both as Python integers; raise unless the heads share the width evenly."""
+    dim, heads = positive_integers(where, dim=dim, heads=heads)
+    if dim % heads:
+        raise ValueError(
+            f"{where}: dim {dim} is not divisible by heads {heads}; choose a multiple of it"
+        )
+    return dim, heads
+
+
 def pair(where, name, value):
     """(height, width), of one number for both or of two; ValueError for anything else."""
     sides = value if isinstance(value, (tuple, list)) else (value, value)

@@ -1,7 +1,5 @@
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -13,8 +11,8 @@ from minivit.data.scenes import Scenes
 from minivit.finder import Finder
 from minivit.training import Run
 from tests.data.test_coco import content, write
-from tests.demos.every import ROOT
-from tests.demos.test_train_mnist import last_error, press_ctrl_c_at, proposed
+from tests.demos.resumed import expect_the_same_after_a_kill, expect_the_same_after_ctrl_c, names
+from tests.demos.test_train_mnist import last_error, proposed
 from tests.test_finder import untrained
 
 MODEL = ["--dim=12", "--depth=1", "--heads=3", "--mlp-dim=8"]
@@ -30,15 +28,6 @@ FILES = {
 def here(tmp_path, monkeypatch):
     pytest.importorskip("pycocotools")
     monkeypatch.chdir(tmp_path)
-
-
-def names(run):
-    return {path.name for path in Path(run).iterdir() if not path.name.startswith(".")}
-
-
-def same(run, other):
-    for name in ("weights.safetensors", "config.json", "metrics.csv"):
-        assert Path(run, name).read_bytes() == Path(other, name).read_bytes(), name
 
 
 def test_leaves_a_complete_run_and_says_how_good_it_is(capsys):
@@ -67,36 +56,13 @@ def last_scenes():
 
 
 def test_ctrl_c_stops_and_saves_and_it_resumes_to_the_same_weights(monkeypatch, capsys):
-    assert detect.main([*SCENES, "--run", "whole"]) == 0
-    with monkeypatch.context() as patch:
-        press_ctrl_c_at(patch, 3)
-        assert detect.main([*SCENES, "--run", "stopped"]) == 130
-    assert "To resume: " in last_error(capsys)
-    assert detect.main(["--resume", "runs/stopped"]) == 0
-    same("runs/whole", "runs/stopped")
+    expect_the_same_after_ctrl_c(detect, SCENES, monkeypatch, capsys)
     assert names("runs/stopped") == FILES
 
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights():
-    options = [*SCENES, "--scenes=60", "--checkpoint-every=1"]
-    assert detect.main([*options, "--run", "whole"]) == 0
-    command = [sys.executable, "-m", "demos.detect", *options, "--run", "killed"]
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
-    while not list(Path("runs").glob("killed/checkpoints/step-0000000[5-9]*")):
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.kill()
-    assert process.wait() < 0
-    assert detect.main(["--resume", "runs/killed"]) == 0
-    same("runs/whole", "runs/killed")
-
-
-def environment():
-    import os
-
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return os.environ | {"PYTHONPATH": path}
+    expect_the_same_after_a_kill(detect, [*SCENES, "--scenes=60"])
 
 
 def test_a_damaged_run_is_written_anew_as_a_detectors(capsys):

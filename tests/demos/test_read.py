@@ -1,7 +1,4 @@
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -11,8 +8,13 @@ import pytest
 from demos import read
 from demos.read import digits_right, examples
 from minivit.transcriber import Reading, Transcriber
-from tests.demos.test_detect import environment, names, same
-from tests.demos.test_train_mnist import last_error, press_ctrl_c_at, proposed
+from tests.demos.resumed import (
+    expect_the_same_after_a_kill,
+    expect_the_same_after_ctrl_c,
+    names,
+    same,
+)
+from tests.demos.test_train_mnist import last_error, proposed
 from tests.test_transcriber import untrained
 
 SHORT = [
@@ -74,34 +76,19 @@ def test_no_digit_of_the_test_was_trained_on_and_answers_are_sums():
 
 
 def test_ctrl_c_stops_and_saves_and_it_resumes_to_the_same_weights(monkeypatch, capsys):
-    assert read.main([*SHORT, "--run", "whole"]) == 0
-    with monkeypatch.context() as patch:
-        press_ctrl_c_at(patch, 3)
-        assert read.main([*SHORT, "--run", "stopped"]) == 130
-    assert "To resume: " in last_error(capsys)
-    assert read.main(["--resume", "runs/stopped"]) == 0
-    same("runs/whole", "runs/stopped")
+    expect_the_same_after_ctrl_c(read, SHORT, monkeypatch, capsys)
     assert names("runs/stopped") == FILES
 
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights():
-    options = [*SHORT, "--strips=60", "--checkpoint-every=1"]
-    assert read.main([*options, "--run", "whole"]) == 0
-    command = [sys.executable, "-m", "demos.read", *options, "--run", "killed"]
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
-    while not list(Path("runs").glob("killed/checkpoints/step-0000000[5-9]*")):
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.kill()
-    assert process.wait() < 0
-    assert read.main(["--resume", "runs/killed"]) == 0
-    same("runs/whole", "runs/killed")
+    expect_the_same_after_a_kill(read, [*SHORT, "--strips=60"])
 
 
-def test_two_processes_learn_the_same_as_one():
-    for count, run in (("1", "one"), ("2", "two")):
-        assert read.main([*SHORT, "--shards=2", "--run", run, "--seed", count[:0] or "0"]) == 0
+def test_two_processes_learn_the_same_as_one(monkeypatch):
+    assert read.main([*SHORT, "--shards=2", "--run", "two"]) == 0
+    monkeypatch.setattr("minivit.training.workers.cores", lambda: 1)
+    assert read.main([*SHORT, "--shards=2", "--run", "one"]) == 0
     same("runs/one", "runs/two")
 
 
