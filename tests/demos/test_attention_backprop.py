@@ -1,3 +1,4 @@
+import functools
 import re
 
 import numpy as np
@@ -122,8 +123,13 @@ def strips(tmp_path, monkeypatch):
     return run
 
 
+@functools.cache
+def strips_of_the_test():
+    return Strips(minivit.load_digits().test, 20, seed=2)
+
+
 def text_of(number):
-    return Strips(minivit.load_digits().test, 20, seed=2)[number].text
+    return strips_of_the_test()[number].text
 
 
 def test_a_masked_head_of_a_reader_is_walked_through_for_one_letter(strips, capsys):
@@ -164,9 +170,7 @@ def test_without_a_letter_it_is_the_least_sure_one_after_the_first(strips):
     for number in range(20):
         text = text_of(number)
         labels = transcriber.vocabulary.encode([text], 8)
-        x = transcriber.normalize(
-            Strips(minivit.load_digits().test, 20, seed=2)[number].image[None]
-        )
+        x = transcriber.normalize(strips_of_the_test()[number].image[None])
         logits, _ = transcriber.model.forward(
             transcriber.params, x.astype(np.float32), **transcriber.model.told(labels)
         )

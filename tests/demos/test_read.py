@@ -54,25 +54,36 @@ def test_leaves_a_complete_run_and_says_how_good_it_is(task, capsys):
     assert proposed(printed.splitlines()[-1], "read") == ["--run", f"runs/{task}", "PHOTO"]
 
 
-def test_no_digit_of_the_test_was_trained_on_and_answers_are_sums():
-    for task in read.TASKS:
-        data, _ = read.load(read.arguments([*SHORT, "--task", task]))
-        learned, validating = data.train, data.validation
-        assert (learned.images.shape, validating.images.shape) == (
-            (12, 28, 160, 1),
-            (3, 28, 160, 1),
-        )
-        assert learned.labels.shape == (12, read.TASKS[task].longest + 2)
-        strips = learned.images.scenes.digits.images
-        others = {image.tobytes() for image in strips}
-        test = read.load(read.arguments(["--task", task]))[0].test
-        assert len(others) >= 54_000 and len(test.labels) == 2000
-        if task == "answer":
-            assert all(20 <= int(text) <= 198 for text in test.labels)
-        if task == "working":
-            for text in test.labels:
-                one, other, total = map(int, text.replace("+", "=").split("="))
-                assert one + other == total
+def test_no_digit_of_the_test_was_trained_on(monkeypatch):
+    drawn = []  # the digits of which strips to learn from, to validate and to test are made
+    strips = read.Strips
+    monkeypatch.setattr(
+        read,
+        "Strips",
+        lambda digits, *rest, **given: drawn.append(digits) or strips(digits, *rest, **given),
+    )
+    read.load(read.arguments(SHORT))
+    learned, *others = ({image.tobytes() for image in digits.images} for digits in drawn)
+    assert [len(learned) >= 54_000, len(others)] == [True, 2]
+    assert not any(learned & some for some in others)
+
+
+@pytest.mark.parametrize("task", read.TASKS)
+def test_labels_have_room_for_every_text_and_answers_are_sums(task):
+    data, _ = read.load(read.arguments([*SHORT, "--task", task, "--test-strips=2000"]))
+    learned, validating = data.train, data.validation
+    assert (learned.images.shape, validating.images.shape) == (
+        (12, 28, 160, 1),
+        (1000, 28, 160, 1),
+    )
+    assert learned.labels.shape == (12, read.TASKS[task].longest + 2)
+    assert len(data.test.labels) == 2000 == read.arguments([]).test_strips
+    if task == "answer":
+        assert all(20 <= int(text) <= 198 for text in data.test.labels)
+    if task == "working":
+        for text in data.test.labels:
+            one, other, total = map(int, text.replace("+", "=").split("="))
+            assert one + other == total
 
 
 def test_ctrl_c_stops_and_saves_and_it_resumes_to_the_same_weights(monkeypatch, capsys):
