@@ -81,14 +81,16 @@ def checked(parser, options):
     """The options; ends as argparse does if they cannot work together."""
     if not (options.data or options.resume):
         parser.error("give CHECKPOINT and DATA, or --resume RUN to resume a run")
-    for name in ("augment", "patience"):
-        if getattr(options, name) and not options.body:
+    for name in ("augment", "patience", "mpi"):
+        if getattr(options, name) and not (options.body or options.resume):
             parser.error(f"--{name} needs --body; the features of a frozen body are computed once")
     for name in ("per_class", "test_per_class"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     if options.compare is not None and not (options.per_class and options.compare > 0):
         parser.error("--compare is a number of draws, at least 1, and needs --per-class")
+    if options.compare and options.mpi:
+        parser.error("--compare trains on one machine; give no --mpi")
     if options.json and not options.compare:
         parser.error("--json needs --compare")
     if options.image_size:
@@ -186,7 +188,7 @@ def start(options, data, classifier, device):
 def train_head(options):
     """Train a head on the features of a body that stays as it is; return the run's folder."""
     device = usable_device(options.device)
-    del options.device  # not a setting of a run
+    del options.device, options.mpi  # not settings of a run
     data, classifier = load(options)
     classifier = classifier.with_params(classifier.params.to(device))
     progress = head_progress(classifier, options.lr)

@@ -107,16 +107,21 @@ def status(demo, work, *arguments):
                     return work(*arguments) or 0
                 finally:
                     sys.stdout.flush()  # so that an error shows here, not as the interpreter exits
-        except BrokenPipeError:
-            return 141  # 128 + SIGPIPE, as shells have it
-        except Exception as error:
-            if not (isinstance(error, EXPECTED) or is_of_gpu(error)):
-                raise
-            print(f"{demo}: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt as stop:
-            print(f"\n{demo}: {str(stop) or 'stopped'}", file=sys.stderr)
-            return 130
+        except (Exception, KeyboardInterrupt) as error:
+            return explain(demo, error)
+
+
+def explain(demo, error):
+    """Say in a line what went wrong, and return the exit status; raise an error that is a bug."""
+    if isinstance(error, BrokenPipeError):
+        return 141  # 128 + SIGPIPE, as shells have it
+    if isinstance(error, KeyboardInterrupt):
+        print(f"\n{demo}: {str(error) or 'stopped'}", file=sys.stderr)
+        return 130
+    if not (isinstance(error, EXPECTED) or is_of_gpu(error)):
+        raise error
+    print(f"{demo}: {error}", file=sys.stderr)
+    return 2
 
 
 @contextlib.contextmanager

@@ -12,18 +12,19 @@ import numpy as np
 from tqdm import tqdm
 
 import minivit
-from minivit.backend import usable_device
+from minivit.backend import usable_device, use_gpu
 from minivit.checksums import write_summed
 from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, hold_out
 from minivit.data.normalize import Normalize
 from minivit.files import write_file, write_json
 from minivit.threads import cores, threads
-from minivit.training import Progress, Run, metrics
+from minivit.training import Progress, Run, fit, metrics, mpi
 from minivit.training.workers import processes_for
 
 from .options import command
 from .streams import unread
+from .together import last_words, together
 from .training_options import OPTIMIZERS, model_of
 
 MEASURED = 60_000  # training images, at most, of which mean and std are taken
@@ -51,27 +52,34 @@ def train(demo, options, load, start=None, **more):
     load(options) -> (Data, what `start` needs: for a new model the generator of its first weights)
     start(options, data, that, device) -> its Progress, at first; without it, `new_model`
     more: what is done instead of `test` in the end, and after each epoch, see `train_and_test`
-    The device is not a setting of a run, which may be resumed on another.
+    Neither the device nor the number of ranks is a setting of a run: it may be resumed on others.
+    All ranks of MPI call this; it returns on the first alone, as the others end here.
     """
-    with unread():
+    ranks = mpi.world() if options.mpi else mpi.Ranks()
+    with unread(), together(demo, ranks):
         device = usable_device(options.device)
-        del options.device
-        if options.resume is not None:
-            return resume(demo, options, load, device, start, **more)
-        data, progress, started = set_up(options, load, device, start)
-        with Run.start(options.run, started, progress) as run:
-            train_and_test(demo, options, run, progress, data, device, **more)
-        return run.folder
-
-
-def resume(demo, options, load, device, start, **more):
-    """Resume a run, train and test it; return its folder."""
-    with Run.open(options.resume) as run:
-        options = started_options(run, options)
-        data, progress, started = set_up(options, load, device, start)
-        for reason in run.resume(progress, started):
-            print(f"{demo}: not used: {reason}", file=sys.stderr)
-        train_and_test(demo, options, run, progress, data, device, **more)
+        if device == "cuda":
+            use_gpu(ranks.number_on_machine())
+        del options.device, options.mpi
+        with contextlib.ExitStack() as stack:
+            run = None
+            if options.resume is not None:
+                if ranks.first:
+                    run = stack.enter_context(Run.open(options.resume))
+                options = ranks.told(run and started_options(run, options))
+            options.shards = options.shards or ranks.count
+            ranks.share(options.shards)  # refuses too few, before there is a folder
+            data, progress, started = set_up(options, load, device, start)
+            ranks.expect_same({"version": minivit.__version__} | started)
+            if run:
+                for reason in run.resume(progress, started):
+                    print(f"{demo}: not used: {reason}", file=sys.stderr)
+            elif ranks.first:
+                run = stack.enter_context(Run.start(options.run, started, progress))
+            ranks.tell_progress(progress)
+            train_and_test(demo, options, run, progress, data, device, ranks, **more)
+    if run is None:
+        sys.exit()
     return run.folder
 
 
@@ -146,34 +154,56 @@ def of_folder(demo, folder, images):
     return Data(*splits.values(), images.classes, started)
 
 
-def train_and_test(demo, options, run, progress, data, device, finish=None, after_epoch=None):
+def train_and_test(
+    demo, options, run, progress, data, device, ranks, finish=None, after_epoch=None
+):
     """Train, and end with `test`, or `finish` of the same arguments.
 
-    after_epoch(folder, progress, data) is called after each epoch.
+    after_epoch(folder, progress, data) is called after each epoch. Where there is no run, as on all
+    ranks but the first, only the training is done.
     """
-    where = [] if device == "cpu" else ["--device", device]
-    resume = command(demo, "--resume", run.folder, *where)
-    shards = options.shards if device == "cpu" else 1
-    count = processes_for(shards, options.batch_size)
-    place = device if device != "cpu" else f"{count} process{'es' if count > 1 else ''}"
+    how = dict(
+        augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
+        batch_size=options.batch_size, shards=options.shards if device == "cpu" else ranks.count,
+        patience=options.patience, keep_tokens=getattr(options, "keep_tokens", None), ranks=ranks,
+    )  # fmt: skip
+    if run is None:
+        fit(progress, data.train, data.validation, **how)
+        return
+    resume = resuming(demo, run.folder, device, ranks)
     print(
         f"Training a Vision Transformer of {progress.params.flat.size:,} parameters: "
-        f"{len(data.train.labels):,} images, {options.epochs} times each, on {place}; "
+        f"{len(data.train.labels):,} images, {options.epochs} times each, on "
+        f"{place_of(how['shards'], options.batch_size, device, ranks)}; "
         f"{len(data.validation.labels):,} more validate it."
     )
     begins = f" It resumes at step {progress.steps}." if progress.steps else ""
     print(f"The run is kept in {run.folder}/; Ctrl-C stops and saves it.{begins}", flush=True)
-    with explained(run.folder, resume):
+    gone = f"{demo}: a process of this run was killed or failed, which ended the others"
+    alone = contextlib.nullcontext() if ranks.count == 1 else last_words(f"{gone}. {resume}")
+    with explained(run.folder, resume), alone:
         run.fit(
             progress, data.train, data.validation, checkpoint_every=options.checkpoint_every,
-            augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
-            batch_size=options.batch_size, shards=shards, patience=options.patience,
-            keep_tokens=getattr(options, "keep_tokens", None),
-            after_epoch=after_epoch and (lambda at: after_epoch(run.folder, at, data)),
+            after_epoch=after_epoch and (lambda at: after_epoch(run.folder, at, data)), **how,
         )  # fmt: skip
-        (finish or test)(
-            run.folder, options, progress.best_classifier(), progress, data, device, shards
-        )
+        best = progress.best_classifier()
+        (finish or test)(run.folder, options, best, progress, data, device, how["shards"])
+
+
+def resuming(demo, folder, device, ranks):
+    """A sentence that says how a run is resumed."""
+    where = [] if device == "cpu" else ["--device", device]
+    several = ranks.count > 1
+    start = f"mpiexec -n {ranks.count} " if several else ""
+    return f"To resume: {start}{command(demo, '--resume', folder, *where, *['--mpi'] * several)}"
+
+
+def place_of(shards, batch_size, device, ranks):
+    """Where a step is computed, in words."""
+    if ranks.count > 1:
+        return f"{ranks.count} ranks"
+    count = processes_for(shards, batch_size)
+    return device if device != "cpu" else f"{count} process{'es' if count > 1 else ''}"
 
 
 @contextlib.contextmanager
@@ -182,12 +212,12 @@ def explained(folder, resume):
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"{str(stop) or 'stopped'}. To resume: {resume}") from None
+        raise KeyboardInterrupt(f"{str(stop) or 'stopped'}. {resume}") from None
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}. What {folder} holds is still good") from error
     except (OSError, MemoryError) as error:
         kind = OSError if isinstance(error, OSError) else MemoryError
-        raise kind(f"{error}. What {folder} holds is still good. To resume: {resume}") from error
+        raise kind(f"{error}. What {folder} holds is still good. {resume}") from error
 
 
 @contextlib.contextmanager

@@ -49,8 +49,10 @@ def add_training(parser, lr_help):
     add("--epochs", type=int, help="times that every training image is seen")
     add("--batch-size", type=int, default=250, help="images in a step")
     add("--lr", type=float, help=lr_help)
-    shards_help = "parts of a step, which as many cores as there are share; on a GPU, one"
-    add("--shards", type=int, default=cores(), help=shards_help)
+    shards_help = "parts of a step; without it, one for each core, or on a GPU and with --mpi, one"
+    add("--shards", type=int, help=f"{shards_help} for each rank")
+    mpi_help = "share the shards among the ranks of MPI, which mpiexec starts (docs/scale.md)"
+    add("--mpi", action="store_true", help=mpi_help)
     add_device(parser)
     add("--seed", type=seed, default=0, help="of all random numbers")
     add("--run", help="name of the run's folder in runs/")
@@ -64,9 +66,10 @@ def add_training(parser, lr_help):
 def parsed(parser, argv):
     """Return the options; end as argparse does if they cannot work."""
     options = parser.parse_args(argv)
-    alone = ["--resume", options.resume, "--device", options.device]
+    alone = ["--resume", options.resume, "--device", options.device, *["--mpi"] * options.mpi]
     if options.resume is not None and options != parser.parse_args(alone):
-        parser.error("--resume takes the settings of the run; give no others but --device")
+        others = "--device and --mpi"
+        parser.error(f"--resume takes the settings of the run; give no others but {others}")
     try:
         Augmentation.of(options.augment)
     except ValueError as error:
@@ -78,6 +81,8 @@ def parsed(parser, argv):
     share = getattr(options, "keep_tokens", None)
     if share is not None and not 0 < share <= 1:
         parser.error(f"--keep-tokens is a share, more than 0 and at most 1, got {share}")
+    if not options.mpi:
+        options.shards = options.shards or cores()
     return options
 
 

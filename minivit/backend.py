@@ -93,6 +93,12 @@ def usable_device(name):
     return "cuda"
 
 
+def use_gpu(number):
+    """Compute on GPU `number` from now on, or again from the first, if there are not so many."""
+    cupy = cuda()
+    cupy.cuda.Device(number % cupy.cuda.runtime.getDeviceCount()).use()
+
+
 def cuda():
     """Return CuPy, once a small product has shown that it works.
 

@@ -78,7 +78,7 @@ class Classifier:
         Errors: ValueError for images of another shape, TypeError for anything but uint8,
         FloatingPointError for logits that are not finite.
         """
-        parts = list(mapper(self._logits, self._batches(images)))
+        parts = list(mapper(lambda job: self._logits(self._taken(images, job)), self._jobs(images)))
         if not parts:
             return np.empty((0, len(self.classes)), self.params.flat.dtype)
         logits = to_device(array_module(parts[0]).concatenate(parts), "cpu")
@@ -117,8 +117,7 @@ class Classifier:
 
         graded: takes a slice of as many images as the model takes at once; returns a few floats
         """
-        at_once = images_at_once(self.model, self.params)
-        jobs = [range(at, min(at + at_once, count)) for at in range(0, count, at_once)]
+        jobs = self._parts(count)
         results = mapper(lambda job: graded(slice(job.start, job.stop)), jobs)
         return np.array([len(job) for job in jobs]), np.array(list(results))
 
@@ -127,16 +126,26 @@ class Classifier:
         levels = np.array([0, 255], np.uint8)[None, None, :, None]
         return self.normalize(levels.repeat(self.model.config["channels"], axis=3))
 
-    def _batches(self, images):
+    def _parts(self, count):
+        """Ranges of as many images as the model takes at once, up to `count`."""
         at_once = images_at_once(self.model, self.params)
+        return [range(at, min(at + at_once, count)) for at in range(0, count, at_once)]
+
+    def _jobs(self, images):
+        """What a `mapper` shares out: ranges of an array, or lists of what an iterable yields."""
         if hasattr(images, "shape"):
-            for start in range(0, len(images), at_once):
-                batch = np.asarray(images[start : start + at_once])
-                yield batch.reshape(len(batch), *self._shape_of(batch[0]))
+            yield from self._parts(len(images))
         else:
-            images = map(np.asarray, images)
+            images, at_once = iter(images), images_at_once(self.model, self.params)
             while batch := list(itertools.islice(images, at_once)):
-                yield np.stack([image.reshape(self._shape_of(image)) for image in batch])
+                yield batch
+
+    def _taken(self, images, job):
+        """The raw images of a job, (b, H, W, C); those of a range are read only now."""
+        if isinstance(job, range):
+            batch = np.asarray(images[job.start : job.stop])
+            return batch.reshape(len(batch), *self._shape_of(batch[0]))
+        return np.stack([image.reshape(self._shape_of(image)) for image in map(np.asarray, job)])
 
     def _shape_of(self, image):
         """(H, W, C), if it is an image of that shape, or (H, W) with C = 1; else ValueError."""

@@ -55,8 +55,11 @@ class Transcriber(Classifier):
         Errors: those of `Classifier.logits`, and ValueError for a beam less than 1.
         """
         (beam,) = positive_integers("transcribe", beam=beam)
-        job = partial(self._readings, beam=beam)
-        return [each for some in mapper(job, self._batches(images)) for each in some]
+
+        def read(job):
+            return self._readings(self._taken(images, job), beam)
+
+        return [each for some in mapper(read, self._jobs(images)) for each in some]
 
     def _readings(self, pixels, beam):
         decoder, params = self.model.decoder, self.params["decoder"]

@@ -1,6 +1,7 @@
 import pytest
 
 from tests import killed_runs
+from tests.ranks import needs_mpi
 from tests.samples import sample
 
 
@@ -12,3 +13,11 @@ def test_a_run_that_is_killed_20_times_ends_like_one_that_was_left_alone(demo):
     assert len(reached) == 20
     assert reached == sorted(reached)
     assert len(set(reached)) > 10  # all over the run
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_random_ranks_are_killed_10_times():
+    needs_mpi()
+    reached = killed_runs.main(["--ranks", "2", "--kills", "10"])
+    assert len(reached) == 10
+    assert len(set(reached)) > 4

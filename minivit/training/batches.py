@@ -6,23 +6,32 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .step import shards_of
+
 
 class Batch(NamedTuple):
-    """Raw images (B, H, W) or (B, H, W, C) uint8, labels (B,), and the maps of their augmentation.
+    """The shards of a batch that are worked on here: all of them, or those of one rank (mpi.py).
 
-    The maps (B, 2, 3) are those that an Augmentation draws; None without one.
+    images, labels: raw images (b, H, W) or (b, H, W, C) uint8, and their labels (b,)
+    maps:   (b, 2, 3) of their augmentation, as an Augmentation draws them; None without one
+    bounds: where each shard starts and ends in them
+    size:   B, how many images the whole batch has
     """
 
     images: np.ndarray
     labels: np.ndarray
     maps: np.ndarray | None
+    bounds: list[tuple[int, int]]
+    size: int
 
 
-def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
+def batches(split, *, epochs, batch_size, seed, augment=None, first=0, shards=1, here=slice(None)):
     """Yield the Batch of every step; an epoch sees each image once.
 
     augment: an Augmentation, which draws the maps; or None
     first:   begin with the batch of that step, which is the same wherever one begins
+    shards:  how many a batch is cut into
+    here:    which of them are worked on here; no image of another is read
 
     The random numbers of a step come from default_rng([seed, step + 1]): at an epoch's first step
     its order of the images, then what `augment` draws. ([seed, 0] would be the stream of seed.)
@@ -37,9 +46,17 @@ def batches(split, *, epochs, batch_size, seed, augment=None, first=0):
         if step < first:
             continue  # only the epoch's order is needed
         chosen = order[start : start + batch_size]
-        images = split.images[chosen]
-        maps = augment.draw(rng, *images.shape[:3]) if augment else None
-        yield Batch(images, split.labels[chosen], maps)
+        maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if augment else None
+        bounds = shards_of(len(chosen), shards)[here]
+        own = slice(bounds[0][0], bounds[-1][1]) if bounds else slice(0)
+        its_own = chosen[own]
+        yield Batch(
+            images=split.images[its_own],
+            labels=split.labels[its_own],
+            maps=maps if maps is None else maps[own],
+            bounds=[(start - own.start, end - own.start) for start, end in bounds],
+            size=len(chosen),
+        )
 
 
 def ahead(items):

@@ -13,6 +13,7 @@ from ..optim import clip_by_global_norm, warmup_linear
 from ..threads import cores, threads
 from .batches import ahead, batches
 from .interrupt import ctrl_c_waits
+from .mpi import Ranks
 from .not_finite import first_not_finite, parameter_not_finite
 from .step import loss_and_gradients, ready
 from .workers import processes_for, workers
@@ -37,6 +38,7 @@ def fit(
     shards=None,
     patience=None,
     after_step=None,
+    ranks=None,
 ):
     """Train `progress.classifier` in place, from where it stands; return progress.rows.
 
@@ -54,10 +56,12 @@ def fit(
         seed:              of order and augmentation, see `batches`; what the layers draw in a
                            shard of a step comes from default_rng([seed, step + 1, shard + 1])
         shards:            parts into which a step is split, for `workers` on as many cores as
-                           there are; None for one on each core, or just one on a GPU. One seed and
-                           one number of shards give one result, to the last bit
+                           there are; None for one on each core, or just one on a GPU or for each
+                           rank. One seed and one number of shards give one result, to the last bit
         patience:          stop early, after so many epochs without a lower validation loss; or None
         after_step:        called with `progress` after every step, for example to save it
+        ranks:             Ranks of MPI, each of which calls `fit` with the same arguments, and
+                           takes its share of the shards (mpi.py); None for this process alone
     A row is a dict of step, epoch (from 1), loss, accuracy, learning_rate, gradient_norm, and at
     the end of each epoch validation_loss and validation_accuracy (else None). `progress.best` are
     the weights of the epoch with the lowest validation loss.
@@ -67,12 +71,15 @@ def fit(
     whole, so `progress` can then be saved.
     """
     on_gpu = device_of(progress.params.flat) == "cuda"
+    ranks = ranks or Ranks()
     if shards is None:
-        shards = 1 if on_gpu else cores()
+        shards = ranks.count if on_gpu or ranks.count > 1 else cores()
     epochs, batch_size, shards = positive_integers(
         "fit", epochs=epochs, batch_size=batch_size, shards=shards
     )
-    _check(train, validation, warmup_share, keep_tokens, patience, on_gpu and shards > 1)
+    here = ranks.share(shards)
+    own = range(shards)[here]
+    _check(train, validation, warmup_share, keep_tokens, patience, on_gpu and len(own) > 1)
     params, optimizer, first = progress.params, progress.optimizer, progress.steps
     count = len(train.labels)
     steps_per_epoch = math.ceil(count / batch_size)
@@ -80,26 +87,28 @@ def fit(
     warmup, peak = int(warmup_share * steps), optimizer.lr
     grads = params.zeros_like()
     options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
-    coming = ahead(batches(train, **options))
+    coming = ahead(batches(train, **options, shards=shards, here=here))
     seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
     look = dict(unit=" images", unit_scale=True, leave=False, disable=None)
     bar = tqdm(total=epochs * count, initial=seen, **look)
     began = time.perf_counter() - progress.seconds
     with (
-        workers(processes_for(shards, batch_size), progress.classifier.model, params) as run,
-        threads(min(shards, cores())) as mapper,
+        workers(processes_for(len(own), batch_size), progress.classifier.model, params) as run,
+        threads(min(len(own), cores())) as mapper,
         contextlib.closing(coming),
         ctrl_c_waits() as ctrl_c,
         bar,
     ):
+        run, mapper = ranks.adding(run, ctrl_c), ranks.mapping(mapper)
         for step, batch in enumerate(coming, first):
             if patience and progress.epochs_since_best() >= patience:
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
                 break
-            rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in range(shards)]
+            rngs = [np.random.default_rng([seed, step + 1, i + 1]) for i in own]
             early = step < steps_per_epoch * (2 * epochs // 3)
             how = dict(smoothing=smoothing, keep_tokens=keep_tokens if early else None)
-            loss, accuracy, norm = _gradients(progress, batch, grads, rngs, augment, how, clip, run)
+            how |= dict(augment=augment, rngs=rngs, run=run)
+            loss, accuracy, norm = _gradients(progress, batch, grads, how, clip, ranks)
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
             optimizer.lr = rate
             optimizer.step(grads)
@@ -114,8 +123,9 @@ def fit(
             )  # fmt: skip
             progress.rows.append(row)
             bar.set_postfix_str(f"loss {loss:.3f}, accuracy {accuracy:.1%}", refresh=False)
-            bar.update(len(batch.labels))
+            bar.update(batch.size)
             if place == steps_per_epoch - 1:
+                ranks.level(params)
                 _validate(progress, validation, mapper)
                 speed = (epoch + 1) * count / (time.perf_counter() - began)
                 epoch_rows = progress.rows[-steps_per_epoch:]
@@ -128,7 +138,7 @@ def fit(
                 tqdm.write(f"about {left / 60:.1f} minutes to go on this machine")
             if after_step:
                 after_step(progress)
-            if ctrl_c.is_set():
+            if ranks.stop(ctrl_c):
                 break
     return progress.rows
 
@@ -156,24 +166,32 @@ def _check(train, validation, warmup_share, keep_tokens, patience, split_on_gpu)
         )
 
 
-def _gradients(progress, batch, grads, rngs, augment, how, clip, run):
+def _gradients(progress, batch, grads, how, clip, ranks):
     """Fill `grads` with a step's clipped gradients; return loss, accuracy and norm as floats."""
     classifier = progress.classifier
     loss, accuracy = loss_and_gradients(
         classifier.model, progress.params, batch.images, batch.labels, grads, maps=batch.maps,
-        augment=augment, prepare=classifier.normalize, rngs=rngs, run=run, **how,
+        bounds=batch.bounds, batch=batch.size, prepare=classifier.normalize, **how,
     )  # fmt: skip
     norm = clip_by_global_norm(grads, clip)
     loss, accuracy, norm = floats(loss, accuracy, norm)  # the only wait for a GPU
     if not math.isfinite(loss + norm):
-        x = ready(batch.images, batch.maps, augment, classifier.normalize, progress.params.flat)
-        labels = beside(batch.labels, progress.params.flat)
-        culprit = first_not_finite(classifier.model, progress.params, x, labels)
+        found = filter(None, ranks.each(_not_finite(progress, batch, how["augment"])))
+        culprit = next(found, "the norm of the gradients, although each number is finite")
         raise FloatingPointError(
             f"at step {progress.steps} the loss is {loss} and the norm of the gradients {norm}; "
             f"not finite: {culprit}. Try a lower learning rate"
         )
     return loss, accuracy, norm
+
+
+def _not_finite(progress, batch, augment):
+    """The first array with inf or nan in a step on this batch, or None."""
+    if len(batch.labels) == 0:  # on one rank of several
+        return None
+    classifier, place = progress.classifier, progress.params.flat
+    x = ready(batch.images, batch.maps, augment, classifier.normalize, place)
+    return first_not_finite(classifier.model, progress.params, x, beside(batch.labels, place))
 
 
 def _validate(progress, validation, mapper):

@@ -22,7 +22,7 @@ def first_not_finite(model, params, images, labels):
     """Repeat a step, without dropout, and name the first array with inf or nan.
 
     Returns "the parameter blocks.0.attn.qkv.w", "cache blocks.0.attn.q" (what the forward keeps),
-    "the gradient of head.w" or the like.
+    "the gradient of head.w" or the like; None if there is none.
     """
     with np.errstate(all="ignore"):
         if not all_finite(images):
@@ -41,7 +41,7 @@ def first_not_finite(model, params, images, labels):
         for name, leaf in reversed(grads.named()):  # backward goes from the last to the first
             if not all_finite(leaf):
                 return f"the gradient of {name}"
-    return "the norm of the gradients, although each number is finite"
+    return None
 
 
 def _arrays(nest, prefix=""):

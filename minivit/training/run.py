@@ -26,6 +26,7 @@ from .fit import fit
 from .interrupt import AtOnce, ctrl_c_waits
 from .not_finite import parameter_not_finite
 from .rows import Rows, read_rows
+from .settings import differences
 
 
 class Run:
@@ -123,7 +124,7 @@ class Run:
         Errors: ValueError if the run was started with something else, has no good checkpoint, or
         lacks rows of metrics.csv.
         """
-        for name, then, now in _differences(self.started, json.loads(json.dumps(started))):
+        for name, then, now in differences(self.started, json.loads(json.dumps(started))):
             raise ValueError(
                 f"{self.folder} was started with {name} {then!s:.80}, which is now {now!s:.80}; "
                 "put back what it was started with, or start a new run"
@@ -208,13 +209,3 @@ class Run:
     def _mark(self):
         """The SHA-256 sum of how the run was started, which marks its checkpoints."""
         return hashlib.sha256(json.dumps(self.started, sort_keys=True).encode()).hexdigest()
-
-
-def _differences(then, now, name=""):
-    """Yield what differs in two nests of dicts: a dotted name, and the value in each."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in now | then:
-            inside = f"{name}.{key}" if name else key
-            yield from _differences(then.get(key, "nothing"), now.get(key, "nothing"), inside)
-    elif then != now:
-        yield name, then, now

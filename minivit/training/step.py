@@ -119,6 +119,8 @@ def loss_and_gradients(
     smoothing=0.0,
     keep_tokens=None,
     rngs=(None,),
+    bounds=None,
+    batch=None,
     run=one_by_one,
 ):
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
@@ -130,6 +132,8 @@ def loss_and_gradients(
              for all
     rngs:    one for each shard into which the batch is split: a generator for what the layers draw,
              or None to draw nothing
+    bounds, batch: where each shard starts and ends, and how many images the batch has in all, if
+             these are the shards of one rank of several (mpi.py); None for a whole batch
     run:     `one_by_one`, or the one of `workers`, which works on the shards side by side
     A model may grade its answers itself: model.grade(answer, images, truth, smoothing) returns the
     loss, its gradient, how many are right, and of how many. The truth is what it has drawn with the
@@ -139,19 +143,19 @@ def loss_and_gradients(
     Errors: ValueError if the numbers of images and labels differ, or for a label that is no class;
     MemoryError with a batch size to try.
     """
-    B = len(labels)
-    if not len(images) == B > 0:
+    B = len(labels) if batch is None else batch
+    if len(images) != len(labels) or B == 0:
         raise ValueError(
-            f"loss_and_gradients: {len(images)} images and {B} labels; expected a label for each "
-            "image, and at least one"
+            f"loss_and_gradients: {len(images)} images and {len(labels)} labels; expected a label "
+            "for each image, and at least one"
         )
-    if not hasattr(model, "grade"):
+    if len(labels) > 0 and not hasattr(model, "grade"):
         labels = checked_labels("loss_and_gradients", labels, model.config["classes"])
     grads.zero()
     how = dict(smoothing=smoothing, keep_tokens=keep_tokens)
     same = dict(batch=B, augment=augment, prepare=prepare, **how)
-    maps = [None] * B if maps is None else maps
-    bounds = parts(0, B, min(len(rngs), B))  # a batch may be smaller than the number of shards
+    maps = [None] * len(labels) if maps is None else maps
+    bounds = shards_of(B, len(rngs)) if bounds is None else bounds
     arguments = [
         dict(images=images[a:b], labels=labels[a:b], maps=maps[a:b], rng=rng, **same)
         for (a, b), rng in zip(bounds, rngs[: len(bounds)], strict=True)
@@ -163,6 +167,11 @@ def loss_and_gradients(
         advice = f"a batch of {fewer} images, or a smaller model" if fewer else "a smaller model"
         raise MemoryError(f"{text or 'out of memory'}. Try {advice}") from error
     return sum(losses), sum(right) / B
+
+
+def shards_of(images, count):
+    """Where each of `count` shards of so many images starts and ends; fewer, if images are few."""
+    return parts(0, images, min(count, images))
 
 
 def parts(first, last, count):

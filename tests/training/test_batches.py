@@ -23,12 +23,13 @@ def epochs_of(**options):
 
 def test_every_image_is_seen_once_an_epoch_in_a_new_order():
     epochs = epochs_of()
-    orders = [np.concatenate([labels for _, labels, _ in epoch]) for epoch in epochs]
+    orders = [np.concatenate([batch.labels for batch in epoch]) for epoch in epochs]
     for epoch, order in zip(epochs, orders, strict=True):
-        assert [len(labels) for _, labels, _ in epoch] == [7, 7, 7, 7, 2]
+        assert [len(batch.labels) for batch in epoch] == [7, 7, 7, 7, 2]
         assert sorted(order) == list(range(30))
-        for images, labels, maps in epoch:
+        for images, labels, maps, bounds, size in epoch:
             assert maps is None
+            assert bounds == [(0, size)] and size == len(labels)
             assert (images.shape, images.dtype) == ((len(labels), 4, 6), np.uint8)
             np.testing.assert_array_equal(images[:, 2, 3], labels)
     assert (orders[0] != orders[1]).any()
@@ -53,8 +54,34 @@ def test_draws_anew_in_every_step():
             return [rng.bit_generator.seed_seq.entropy] * count
 
     first, second = epochs_of(seed=3, augment=Drawn)
-    for step, (_, labels, maps) in enumerate(first + second, 1):
-        assert maps == [[3, step]] * len(labels)
+    for step, batch in enumerate(first + second, 1):
+        assert batch.maps == [[3, step]] * len(batch.labels)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_the_parts_of_all_ranks_make_up_the_batch_and_no_other_image_is_read(ranks):
+    options = dict(epochs=1, batch_size=7, seed=0, augment=Augmentation(shift=1), shards=5)
+    read = []
+
+    class Watched(np.ndarray):
+        def __getitem__(self, places):
+            read.append(np.size(places))
+            return np.asarray(self)[places]
+
+    images, labels = numbered()
+    watched = Split(images.view(Watched), labels)
+    whole = list(batches(numbered(), **options))
+    slices = [slice(5 * rank // ranks, 5 * (rank + 1) // ranks) for rank in range(ranks)]
+    parts = [list(batches(watched, **options, here=here)) for here in slices]
+    for batch, *own in zip(whole, *parts, strict=True):
+        for name in ("images", "labels", "maps"):
+            joined = np.concatenate([getattr(part, name) for part in own])
+            np.testing.assert_array_equal(joined, getattr(batch, name))
+        assert {part.size for part in own} == {batch.size}
+        sizes = [end - start for part in own for start, end in part.bounds]
+        assert sizes == [end - start for start, end in batch.bounds]
+        assert all(part.bounds[-1][1] == len(part.labels) for part in own if part.bounds)
+    assert sum(read) == 30  # the last batch has 2 images: some ranks have none of it
 
 
 def test_ahead_yields_the_same_items_made_one_ahead_in_another_thread():
