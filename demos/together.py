@@ -9,8 +9,9 @@ import traceback
 
 from .options import explain
 
-PATIENCE = 2.0  # seconds in which the first rank may tell of an error that all have met
-HEIR = "import sys; sys.stdin.read() or sys.exit(sys.argv[1])"
+PATIENCE = 2.0  # seconds in which the first rank may tell of an error that all have met, …
+APART = 0.5  # … and between any two others
+HEIR = "import sys; print(flush=True); sys.stdin.read() or sys.exit(sys.argv[1])"
 
 
 @contextlib.contextmanager
@@ -41,7 +42,7 @@ def end(demo, ranks, error, told):
     """Tell of an error that this rank has met, unless the first rank does, and end all ranks."""
     stopped = ranks.pressed and isinstance(error, KeyboardInterrupt)  # as all of them have agreed
     if not (ranks.first or stopped):
-        time.sleep(PATIENCE)
+        time.sleep(PATIENCE + APART * (ranks.number - 1))
     status = 130
     if ranks.first or not stopped:
         with contextlib.redirect_stderr(told):
@@ -66,9 +67,10 @@ def last_words(text):
     MPI kills all ranks of a run when one is gone, so none of them can say anything.
     """
     heir = subprocess.Popen(
-        [sys.executable, "-c", HEIR, text], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        [sys.executable, "-c", HEIR, text], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
+    heir.stdout.readline()  # it is ready
     try:
         yield
     finally:

@@ -104,6 +104,7 @@ def test_a_killed_rank_ends_the_others_with_a_line_and_another_number_goes_on(di
     process = started(["--epochs=400", "--run=killed"])
     reached("runs/killed", 10)
     (proxy,) = children(process.pid)
+    assert len(children(proxy)) == 3
     os.kill(children(proxy)[1], signal.SIGKILL)
     _, errors = process.communicate(timeout=10)
     (line,) = ours(errors)
