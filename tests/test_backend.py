@@ -9,7 +9,16 @@ import pytest
 import minivit
 from demos import evaluate, predict, train_images, train_mnist
 from demos.options import status
-from minivit.backend import array_module, beside, cuda, device_of, floats, to_device, usable_device
+from minivit.backend import (
+    array_module,
+    beside,
+    cuda,
+    device_of,
+    floats,
+    to_device,
+    usable_device,
+    use_gpu,
+)
 from tests.stand_in import installed
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +73,13 @@ def test_params_go_there_and_back(device):
     assert there.to(device) is there
     assert usable_device(device) == device
     assert usable_device("auto") in {device, "cuda"}
+
+
+def test_ranks_take_turns_at_the_gpus():
+    with installed() as cupy:
+        cupy.cuda.runtime.getDeviceCount = lambda: 3
+        used = [(use_gpu(number), cupy.used)[1] for number in range(5)]
+    assert used == [0, 1, 2, 0, 1]
 
 
 def not_installed(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ import numpy as np
 from ..backend import beside, floats, to_device
 from .settings import differences
 
-INSTALL = "pip install mpi4py mpich, or mpi4py alone beside an MPI that is there"
+INSTALL = "pip install 'minivit[mpi]', or mpi4py alone beside an MPI that is there"
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # how launchers say how many
 QUIET = "MPIR_CVAR_SUPPRESS_ABORT_MESSAGE"  # MPICH's own line, when a rank ends all others
 LOOK = 0.02  # seconds between two looks at whether all ranks have come

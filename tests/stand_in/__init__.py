@@ -18,6 +18,7 @@ take its library CUB two launches, counted as one.
 """
 
 import contextlib
+import functools
 import sys
 import types
 
@@ -180,6 +181,7 @@ class Module(types.ModuleType):
         self.cuda.memory = Part(OutOfMemoryError=OutOfMemoryError)
         self.cuda.runtime = Part(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError)
         self.cuda.is_available = self.is_available
+        self.cuda.Device, self.used = functools.partial(Device, self), 0
 
     def is_available(self):
         """cuda/__init__.py"""
@@ -192,6 +194,18 @@ class Module(types.ModuleType):
         if any(name in NAMES[kind] for kind in ("ufuncs", "functions", "others")):
             raise NotImplementedError(f"the stand-in for CuPy has no cupy.{name} yet")
         raise AttributeError(f"module 'cupy' has no attribute {name!r}")
+
+
+class Device:
+    """cuda/device.pyx; `used` of the stand-in says which one is in use."""
+
+    def __init__(self, cupy, number):
+        self.cupy, self.id = cupy, number
+
+    def use(self):
+        if not 0 <= self.id < self.cupy.cuda.runtime.getDeviceCount():
+            raise self.cupy.cuda.runtime.CUDARuntimeError(101)
+        self.cupy.used = self.id
 
 
 class Part(types.SimpleNamespace):

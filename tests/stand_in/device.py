@@ -62,6 +62,7 @@ class CUDARuntimeError(RuntimeError):
             35: "cudaErrorInsufficientDriver: "
             "CUDA driver version is insufficient for CUDA runtime version",
             100: "cudaErrorNoDevice: no CUDA-capable device is detected",
+            101: "cudaErrorInvalidDevice: invalid device ordinal",
         }
         self.status = status
         super().__init__(messages[status])

@@ -158,7 +158,7 @@ def test_without_mpi_it_says_what_to_install(monkeypatch, error):
         mpi.world()
     monkeypatch.undo()
     assert "needs mpi4py, which cannot be imported" in str(told.value)
-    assert "pip install mpi4py mpich" in str(told.value)
+    assert "pip install 'minivit[mpi]'" in str(told.value)
 
 
 def test_the_mpiexec_of_another_mpi_is_refused(monkeypatch):
