@@ -73,6 +73,7 @@ def efficiency(model, images, count, link):
 def tables(figures):
     """The tables of the page, by name."""
     return {
+        "machine": f"The machine: {figures['processor']}.",
         "models": models_table(figures), "sums": sums_table(figures), "steps": steps_table(figures),
         "machines": machines_table(figures), "overlap": overlap_table(figures),
     }  # fmt: skip
@@ -161,9 +162,13 @@ def overlap_table(figures):
     return rows(["64 machines", "micro-batch", "64 images each", "512 images each"], lines)
 
 
+def read_figures():
+    return json.loads(FIGURES.read_text())
+
+
 def show(write):
     """Print what the figures say, draw the picture, and with --write bring the page up to date."""
-    figures = json.loads(FIGURES.read_text())
+    figures = read_figures()
     text = PAGE.read_text(encoding="utf-8") if write else ""
     for name, table in tables(figures).items():
         print(f"\n{name}\n\n{table}")

@@ -29,7 +29,7 @@ from minivit.training import mpi
 from minivit.training.step import loss_and_gradients, one_by_one
 
 FIGURES = Path(__file__).with_name("scale.json")
-MODELS = {  # from the default model of train_mnist to that of a published network, ViT-S
+MODELS = {  # from the default model of train_mnist to a hundred times its parameters
     "default": dict(image_size=28, patch_size=7, channels=1, dim=64, depth=4, heads=2),
     "small": dict(image_size=32, patch_size=4, channels=3, dim=128, depth=6, heads=4),
     "medium": dict(image_size=64, patch_size=8, channels=3, dim=256, depth=8, heads=4),
