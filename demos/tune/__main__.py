@@ -13,7 +13,9 @@ import io
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from minivit.backend import usable_device
 from minivit.data.augment import Augmentation
@@ -32,6 +34,24 @@ from .study import open_study, optuna, readable, taken
 USUAL = dict(trials=40, data="mnist", seconds=60.0, epochs=None, batch_size=250, seed=0)
 TIMED = 20  # steps whose time says how many epochs a trial can afford
 POLL = 1.0  # seconds between two looks at what the other processes do
+
+
+class Task(NamedTuple):
+    """What all trials of a study share: its settings, its Data, and the `load` of a run.
+
+    shards, device: of this process alone
+    """
+
+    settings: dict
+    data: training.Data
+    load: Callable
+    shards: int
+    device: str
+
+    @property
+    def sizes(self):
+        """Height and width of an image."""
+        return self.data.train.images.shape[1:3]
 
 
 def arguments(argv=None):
@@ -84,9 +104,9 @@ def tune(options):
         search = open_study(options.study)
         try:
             with readable(search.place):
-                settings, data, load, sizes = agreed(search, options)
-                go_through(search, settings, data, load, sizes, options.shards, device)
-                best = report(search, settings, load, device)
+                task = agreed(search, options, device)
+                go_through(search, task)
+                best = report(search, task)
         except KeyboardInterrupt:
             where = ["--shards", options.shards] if options.shards != cores() else []
             where += ["--device", device] if device != "cpu" else []
@@ -95,10 +115,10 @@ def tune(options):
     propose("train the best one by itself", "train_mnist", *best)
 
 
-def agreed(search, options):
-    """The settings of a study, its Data, the `load` of its runs, and the size of its images.
+def agreed(search, options, device):
+    """The Task of a study. Who comes first chooses its settings.
 
-    Who comes first chooses the settings. Errors: ValueError if this process has others.
+    Errors: ValueError if this process was given others, or other data or parameters.
     """
     given = {name: getattr(options, name) for name in USUAL if getattr(options, name) is not None}
     if {"seconds", "epochs"} & given.keys():
@@ -108,10 +128,10 @@ def agreed(search, options):
         settings = USUAL | known | given
         first = train_mnist.arguments(["--data", settings["data"], "--seed", str(settings["seed"])])
         data, rng = train_mnist.load(first)
-        sizes = data.train.images.shape[1:3]
+        task = Task(settings, data, lambda _: (data, copy.deepcopy(rng)), options.shards, device)
         settings |= {"data": first.data, "images": training.sum_of(data.train, data.validation)}
-        settings |= {f"space of {name}": str(kind) for name, kind in space(*sizes).items()}
-        for name in sorted(known.keys() | settings.keys()) if known else ():
+        settings |= {f"space of {name}": str(kind) for name, kind in space(*task.sizes).items()}
+        for name in settings | known if known else ():
             then, now = (kept.get(name, "nothing") for kept in (known, settings))
             if then != now and name != "trials":
                 raise ValueError(
@@ -119,21 +139,21 @@ def agreed(search, options):
                     "was, or give another --study"
                 )
         search.study.set_user_attr("settings", settings)
-    return settings, data, lambda _: (data, copy.deepcopy(rng)), sizes
+    return task
 
 
-def go_through(search, settings, data, load, sizes, shards, device):
+def go_through(search, task):
     """Take a trial, train it, and so on, until all are done, by whichever process."""
     print(
-        f"{settings['trials']} trials of {length(settings)} each, in {search.place}; "
+        f"{task.settings['trials']} trials of {length(task.settings)} each, in {search.place}; "
         f"their runs are in {search.folder}/.\n{HEADER}",
         flush=True,
     )
     waits = False
     while True:
-        with taken(search, settings, space(*sizes), usual(*sizes)) as trial:
+        with taken(search, task.settings, space(*task.sizes), usual(*task.sizes)) as trial:
             if trial:
-                work(trial, search, settings, data, load, shards, device)
+                work(trial, search, task)
                 print(line(search.study.trials[trial.number]), flush=True)
                 continue
         others = sum(trial.state.name == "RUNNING" for trial in search.study.trials)
@@ -152,46 +172,46 @@ def length(settings):
     return f"{settings['seconds']:g} s"
 
 
-def work(trial, search, settings, data, load, shards, device):
+def work(trial, search, task):
     """Train a trial, from the start or from where its process was killed, and tell how it went."""
-    pruned, starts = optuna().TrialPruned, trial.user_attrs.get("starts", 0)
+    module, starts = optuna(), trial.user_attrs.get("starts", 0)
     trial.set_user_attr("starts", starts + 1)
     try:
-        folder = search.folder / f"trial-{trial.number}"
         with (
-            run_of(folder, trial, settings, data, load, shards, device) as (run, at, options),
+            run_of(trial, search, task) as (run, at, options),
             contextlib.redirect_stdout(io.StringIO()),
         ):
             training.train_and_test(
-                "train_mnist", options, run, at, data, device, finish=lambda *_: None,
+                "train_mnist", options, run, at, task.data, task.device, finish=lambda *_: None,
                 after_epoch=lambda *_: follow(trial, at, options.epochs),
             )  # fmt: skip
         trial.study.tell(trial, min(at.validation_losses))
-    except pruned as reason:
-        trial.set_user_attr("ended", str(reason))
-        trial.study.tell(trial, state=optuna().trial.TrialState.PRUNED)
-    except FloatingPointError:
-        trial.set_user_attr("ended", "not finite")
-        trial.study.tell(trial, state=optuna().trial.TrialState.PRUNED)
+    except (module.TrialPruned, FloatingPointError) as why:
+        ended = str(why) if isinstance(why, module.TrialPruned) else "not finite"
+        trial.set_user_attr("ended", ended)
+        trial.study.tell(trial, state=module.trial.TrialState.PRUNED)
+    except module.exceptions.UpdateFinishedTrialError:
+        pass  # this machine was away for so long that another began the trial anew
     except KeyboardInterrupt:
         trial.set_user_attr("starts", starts)  # nobody killed it
         raise
 
 
 @contextlib.contextmanager
-def run_of(folder, trial, settings, data, load, shards, device):
+def run_of(trial, search, task):
     """Yield the run of a trial, its Progress and its options: a new one, or one to go on with."""
-    options = train_mnist.arguments(asked(trial.params, settings, shards))
+    folder, settings = search.folder / f"trial-{trial.number}", task.settings
+    options = train_mnist.arguments(asked(trial.params, settings, task.shards))
     del options.device  # no setting of a run
     if folder.exists():
         with Run.open(folder) as run:
             options = training.started_options(run, options)
-            _, progress, started = training.set_up(options, load, device)
+            _, progress, started = training.set_up(options, task.load, task.device)
             for reason in run.resume(progress, started):
                 print(f"tune: not used: {reason}", file=sys.stderr)
             yield run, progress, options
         return
-    options.epochs = settings["epochs"] or affordable(options, settings, data, load, device)
+    options.epochs = settings["epochs"] or affordable(options, task)
     if options.epochs == 0:
         if trial.user_attrs.get("usual"):
             raise ValueError(
@@ -199,17 +219,18 @@ def run_of(folder, trial, settings, data, load, shards, device):
                 "begin another --study, with more --seconds"
             )
         raise optuna().TrialPruned("too slow")
-    trial.set_user_attr("shards", shards)
-    _, progress, started = training.set_up(options, load, device)
+    trial.set_user_attr("shards", task.shards)
+    _, progress, started = training.set_up(options, task.load, task.device)
     with Run.start(folder.name, started, progress, root=folder.parent) as run:
         yield run, progress, options
 
 
-def affordable(options, settings, data, load, device):
+def affordable(options, task):
     """How many epochs fit into a trial's seconds, by the time of the first steps of one.
 
     They are an epoch in small, of a twin that learns nothing: validated on as large a share.
     """
+    data, device = task.data, task.device
     count, batch = len(data.train.labels), options.batch_size
     few = min(count, (SLOW_STEPS + TIMED) * batch)
     share = math.ceil(len(data.validation.labels) * few / count)
@@ -217,7 +238,7 @@ def affordable(options, settings, data, load, device):
         Split(split.images[:number], split.labels[:number])
         for split, number in [(data.train, few), (data.validation, share)]
     )
-    twin = training.new_model(options, data, load(options)[1], device)
+    twin = training.new_model(options, data, task.load(options)[1], device)
     twin.optimizer.lr = 0.0
     seconds = []
     epochs = math.ceil((SLOW_STEPS + TIMED) / math.ceil(few / batch))
@@ -229,7 +250,7 @@ def affordable(options, settings, data, load, device):
             after_step=lambda at: seconds.append(at.seconds),
         )  # fmt: skip
     step = (seconds[-1] - seconds[SLOW_STEPS - 1]) / (len(seconds) - SLOW_STEPS)
-    return int(settings["seconds"] / (step * math.ceil(count / batch)))
+    return int(task.settings["seconds"] / (step * math.ceil(count / batch)))
 
 
 def follow(trial, progress, epochs):
@@ -238,9 +259,9 @@ def follow(trial, progress, epochs):
     Trials have different numbers of epochs, so they are compared at tenths of their length, at
     which their learning rates have come equally far down.
     """
-    losses, ends = progress.validation_losses, [row for row in progress.rows if ended(row)]
-    best = losses.index(min(losses))
-    trial.set_user_attr("accuracy", ends[best]["validation_accuracy"])
+    losses, rows = progress.validation_losses, progress.rows
+    accuracies = [row["validation_accuracy"] for row in rows if row["validation_loss"] is not None]
+    trial.set_user_attr("accuracy", accuracies[losses.index(min(losses))])
     trial.set_user_attr("epochs", len(losses))
     trial.set_user_attr("seconds", progress.seconds)
     done = 10 * len(losses) // epochs
@@ -250,11 +271,6 @@ def follow(trial, progress, epochs):
             trial.report(losses[-1], tenth)
     if done < 10 and not trial.user_attrs.get("usual") and trial.should_prune():
         raise optuna().TrialPruned("pruned")
-
-
-def ended(row):
-    """Whether it is the last row of an epoch."""
-    return row["validation_loss"] is not None
 
 
 if __name__ == "__main__":

@@ -23,15 +23,17 @@ PLOTS = {  # file: a function of optuna.visualization.matplotlib, and its option
 
 def line(trial):
     """A trial in a line, under HEADER."""
-    known, loss = trial.user_attrs, trial.value if trial.value is not None else float("nan")
-    return (
-        f"{trial.number:5}   {known.get('ended', ''):>10} {loss:7.4f}  "
-        f"{known.get('accuracy', float('nan')):8.2%}  {known.get('epochs', 0):6}  "
-        f"{known.get('seconds', 0):7.1f}   {told(trial.params)}"
-    )
+    known, measured = trial.user_attrs, ""
+    if trial.value is not None:
+        measured = (
+            f"{trial.value:.4f}  {known['accuracy']:8.2%}  {known['epochs']:6}  "
+            f"{known['seconds']:7.1f}"
+        )
+    ended = "given up" if trial.state.name == "FAIL" else known.get("ended", "")
+    return f"{trial.number:5}   {ended:>10} {measured:>33}   {told(trial.params)}"
 
 
-def report(search, settings, load, device):
+def report(search, task):
     """Print and draw what was found, and test it; return the options that train the best."""
     trials = search.study.trials
     done = sorted((trial for trial in trials if trial.state.name == "COMPLETE"), key=by_loss)
@@ -50,11 +52,9 @@ def report(search, settings, load, device):
     for trial in done:
         names = [" the best"] * (trial is done[0]) + [" the usual recipe"] * usual(trial)
         if names:
-            print(
-                f"  trial {trial.number},{','.join(names)}: {tested(search, trial, load, device)}"
-            )
+            print(f"  trial {trial.number},{','.join(names)}: {tested(search, trial, task)}")
     known = done[0].user_attrs
-    return [*asked(done[0].params, settings, known["shards"]), "--epochs", known["epochs"]]
+    return [*asked(done[0].params, task.settings, known["shards"]), "--epochs", known["epochs"]]
 
 
 def usual(trial):
@@ -90,7 +90,7 @@ def draw(search):
     return list(PLOTS)
 
 
-def tested(search, trial, load, device):
+def tested(search, trial, task):
     """How good a trial is on the test images, in words. It is tested once, whoever comes first."""
     folder = search.folder / f"trial-{trial.number}"
     if not folder.is_dir():
@@ -100,7 +100,7 @@ def tested(search, trial, load, device):
     with search.lock:
         if not (folder / "result.json").is_file():
             with contextlib.redirect_stdout(io.StringIO()):
-                training.resume("train_mnist", options, load, device, None)
+                training.resume("train_mnist", options, task.load, task.device, None)
     result = read_json(folder / "result.json")
     return (
         f"accuracy {result['test_accuracy']:.2%}, loss {result['test_loss']:.4f}, trained for "

@@ -14,6 +14,7 @@ trial every so often, and Optuna gives one that is no longer signed for to anoth
 import contextlib
 import json
 import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -28,7 +29,7 @@ from .space import recipe
 NAME = "minivit"  # of the study, in its file or database
 STARTS = 3  # of one trial; its process was killed each time
 SIGNS, GRACE = 20, 120  # seconds between two signs of life, and without one, in a database
-STARTUP, WARMUP = 5, 3  # trials that are never pruned, and tenths of a trial in which none is
+STARTUP, WARMUP = 5, 3  # trials that end before any is pruned; tenths in which none is
 
 
 class Study(NamedTuple):
@@ -181,6 +182,7 @@ def orphan(search, space, held):
             # Optuna has no public way to go on with a trial under its number.
             return module.Trial(search.study, trial._trial_id)
         search.study.tell(trial.number, state=state.FAIL)
+        print(f"tune: trial {trial.number} is given up, as its process was killed", file=sys.stderr)
     return None
 
 

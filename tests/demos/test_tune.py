@@ -141,7 +141,7 @@ def test_finds_a_recipe_and_its_command_trains_the_same_again(capsys):
 @pytest.mark.usefixtures("briefly")
 def test_seconds_decide_how_many_epochs_a_trial_has(monkeypatch, capsys):
     few = ["--data", "digits", "--batch-size", "40", "--shards", "1"]
-    monkeypatch.setattr(tune, "affordable", lambda _, settings, *more: int(2 * settings["seconds"]))
+    monkeypatch.setattr(tune, "affordable", lambda _, task: int(2 * task.settings["seconds"]))
     assert tune.main([*few, "--seconds", "1.5", "--trials", "1"]) == 0
     assert trials()[0].user_attrs["epochs"] == 3
     monkeypatch.setattr(tune, "affordable", lambda *_: 0)
@@ -162,7 +162,9 @@ def test_how_many_epochs_fit_is_measured_on_real_steps(monkeypatch):
             after_step(SimpleNamespace(seconds=9 + 0.5 * step))
 
     monkeypatch.setattr(tune, "fit", timed)
-    count = tune.affordable(options, {"seconds": 10.0}, data, lambda _: (data, rng), "cpu")
+    count = tune.affordable(
+        options, tune.Task({"seconds": 10.0}, data, lambda _: (data, rng), 1, "cpu")
+    )
     assert count == 3  # six steps are three seconds
 
 
@@ -284,9 +286,9 @@ def test_no_parameters_are_tried_twice(monkeypatch):
     "options, message",
     [
         (["--epochs", "3"], "searches with epochs 2, and not 3; leave that as it was, or give"),
-        (["--seconds", "3"], "searches with epochs 2, and not None"),
+        (["--seconds", "3"], "searches with seconds None, and not 3.0"),
         (["--batch-size", "20"], "searches with batch_size 40, and not 20"),
-        (["--seed", "1"], "searches with images "),
+        (["--seed", "1"], "searches with seed 0, and not 1"),
         (["--data", "mnist"], "and not mnist"),
     ],
 )
