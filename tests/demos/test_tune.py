@@ -360,8 +360,34 @@ def test_in_a_database_a_trial_nobody_signs_for_is_begun_anew(monkeypatch):
     assert states("sqlite:///tune.db") == ["FAIL", "COMPLETE", "RUNNING"]
 
 
+def test_a_study_that_is_damaged_or_gone_in_mid_search_is_named():
+    damaged = "a.journal is damaged, or no journal of Optuna"
+    with pytest.raises(ValueError, match=damaged), studies.readable("a.journal"):
+        json.loads("no line")
+    gone = "mysql://host/tune no longer answers: gone"
+    with pytest.raises(OSError, match=gone), studies.readable("mysql://host/tune"):
+        raise optuna.exceptions.StorageInternalError("gone")
+
+
+@pytest.mark.usefixtures("briefly")
+def test_a_trial_that_was_given_to_another_process_is_left_to_it(monkeypatch, capsys):
+    real = tune.training.train_and_test
+
+    def late(demo, options, run, *arguments, **more):
+        if run.folder.name == "trial-0":
+            study = studies.open_study(STUDY).study
+            study.tell(0, state=optuna.trial.TrialState.FAIL)
+            raise optuna.exceptions.UpdateFinishedTrialError
+        real(demo, options, run, *arguments, **more)
+
+    monkeypatch.setattr(tune.training, "train_and_test", late)
+    assert tune.main([*FEW, "--trials", "1"]) == 0
+    assert states() == ["FAIL", "COMPLETE"]
+    assert "given up" in capsys.readouterr().out
+
+
 def test_the_runs_of_a_database_lie_in_a_folder_of_its_name():
-    for url in ("sqlite:///runs/tune.db?timeout=9", "mysql://a:secret@host/tune"):
+    for url in ("sqlite:///runs/tune.db?timeout=9", "mysql://a:b@host/tune?charset=utf8"):
         assert studies.folder_of(url) == Path("runs/tune")
 
 
