@@ -61,26 +61,32 @@ def train(demo, options, load, start=None, **more):
         if device == "cuda":
             use_gpu(ranks.number_on_machine())
         del options.device, options.mpi
-        with contextlib.ExitStack() as stack:
-            run = None
-            if options.resume is not None:
-                if ranks.first:
-                    run = stack.enter_context(Run.open(options.resume))
-                options = ranks.told(run and started_options(run, options))
-            options.shards = options.shards or ranks.count
-            ranks.share(options.shards)  # refuses too few, before there is a folder
-            data, progress, started = set_up(options, load, device, start)
-            ranks.expect_same({"version": minivit.__version__} | started)
-            if run:
-                for reason in run.resume(progress, started):
-                    print(f"{demo}: not used: {reason}", file=sys.stderr)
-            elif ranks.first:
-                run = stack.enter_context(Run.start(options.run, started, progress))
-            ranks.tell_progress(progress)
-            train_and_test(demo, options, run, progress, data, device, ranks, **more)
-    if run is None:
+        folder = train_in_folder(demo, options, load, device, start, ranks, **more)
+    if folder is None:
         sys.exit()
-    return run.folder
+    return folder
+
+
+def train_in_folder(demo, options, load, device, start=None, ranks=None, **more):
+    """Start a run or resume one, train and test it; return its folder, None on all other ranks."""
+    ranks, run = ranks or mpi.Ranks(), None
+    with contextlib.ExitStack() as stack:
+        if options.resume is not None:
+            if ranks.first:
+                run = stack.enter_context(Run.open(options.resume))
+            options = ranks.told(run and started_options(run, options))
+        options.shards = options.shards or ranks.count
+        ranks.share(options.shards)  # refuses too few, before there is a folder
+        data, progress, started = set_up(options, load, device, start)
+        ranks.expect_same({"version": minivit.__version__} | started)
+        if run:
+            for reason in run.resume(progress, started):
+                print(f"{demo}: not used: {reason}", file=sys.stderr)
+        elif ranks.first:
+            run = stack.enter_context(Run.start(options.run, started, progress))
+        ranks.tell_progress(progress)
+        train_and_test(demo, options, run, progress, data, device, ranks, **more)
+    return run and run.folder
 
 
 def started_options(run, options):
@@ -155,13 +161,14 @@ def of_folder(demo, folder, images):
 
 
 def train_and_test(
-    demo, options, run, progress, data, device, ranks, finish=None, after_epoch=None
+    demo, options, run, progress, data, device, ranks=None, finish=None, after_epoch=None
 ):
     """Train, and end with `test`, or `finish` of the same arguments.
 
     after_epoch(folder, progress, data) is called after each epoch. Where there is no run, as on all
     ranks but the first, only the training is done.
     """
+    ranks = ranks or mpi.Ranks()
     how = dict(
         augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
         batch_size=options.batch_size, shards=options.shards if device == "cpu" else ranks.count,

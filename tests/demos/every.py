@@ -18,8 +18,10 @@ from tests.saved_runs import untrained
 
 ROOT = Path(__file__).parents[2]
 TINY = "--epochs 1 --shards 1 --dim 8 --depth 1 --heads 1 --mlp-dim 8"
+SEARCHES = importlib.util.find_spec("optuna") is not None
 DETECTS = importlib.util.find_spec("pycocotools") is not None  # which few need
 READ = f"--strips 8 --test-strips 2 {TINY} --decoder-depth 1 --run made"
+SEARCH = "--epochs 1 --batch-size 120 --shards 1"
 DETECT = f"--image-size 48 --scenes 8 --test-scenes 2 {TINY} --run made"
 WORK = {  # in the folder that `prepare` fills
     "attention_backprop": "run --data digits --digit 0",
@@ -41,6 +43,7 @@ WORK = {  # in the folder that `prepare` fills
     "sort": "--steps 1",
     "train_images": f"shapes --image-size 8 {TINY} --batch-size 4 --run made",
     "train_mnist": f"--data digits --patch-size 14 {TINY} --run made",
+    "tune": f"--data digits --trials 2 {SEARCH}" if SEARCHES else "--help",
     "write_backward": "softmax",
 }
 TRAINS = (*["detect"] * DETECTS, "finetune", "pretrain", "read", "train_images", "train_mnist")

@@ -48,4 +48,4 @@ def test_more_images_help_and_more_machines_cost(figures):
     assert by_images == sorted(by_images)
     assert by_machines == sorted(by_machines, reverse=True)
     assert by_machines[0] == 1
-    assert 0 < min(by_images + by_machines)
+    assert min(by_images + by_machines) > 0
