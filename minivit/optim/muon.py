@@ -2,11 +2,12 @@
 
 import math
 
-from ..backend import Array, array_module
+from ..backend import Array, array_module, device_of
 from ..params import Params
 from .adam import AdamW
 from .optimizer import Optimizer, is_matrix
 
+FEW = 4  # matrices that are orthogonalised together, so that they stay in the cache
 SIDE_BY_SIDE = {"qkv": 3, "kv": 2}  # matrices that are kept as one
 
 
@@ -70,12 +71,23 @@ class Muon(Optimizer):
         self.velocity += g
         xp.multiply(self.velocity, self.momentum, out=self.ahead.flat)
         self.ahead.flat += g
-        for (d_in, d_out), pairs in self.groups.items():
-            steps = orthogonalised(xp.stack([ahead for _, ahead in pairs]))  # (n, d_in, d_out)
-            size = self.lr * math.sqrt(max(1, d_out / d_in))
-            for (w, _), step in zip(pairs, steps, strict=True):
-                w *= 1 - self.lr * self.decay
-                w -= size * step
+        few = FEW if device_of(p) == "cpu" else len(self.velocity)
+        jobs = [
+            pairs[start : start + few]
+            for pairs in self.groups.values()
+            for start in range(0, len(pairs), few)
+        ]
+        list(self.mapper(self._turn, jobs))
+
+    def _turn(self, pairs):
+        """Take a step with a few matrices of one shape, (weights, ahead), …"""
+        xp = array_module(pairs[0][0])
+        d_in, d_out = pairs[0][0].shape
+        steps = orthogonalised(xp.stack([ahead for _, ahead in pairs]))  # (n, d_in, d_out)
+        size = self.lr * math.sqrt(max(1, d_out / d_in))
+        for (w, _), step in zip(pairs, steps, strict=True):
+            w *= 1 - self.lr * self.decay
+            w -= size * step
 
 
 def is_inner_matrix(name, leaf):

@@ -1,5 +1,7 @@
 """What all optimizers share."""
 
+from collections.abc import Callable
+
 from ..backend import Array, device_of
 from ..params import Params
 from .state import Stateful
@@ -12,12 +14,15 @@ class Optimizer(Stateful):
     and names in `lasting` what it keeps between steps (state.py).
     """
 
+    mapper: Callable = map  # on which an update may do things side by side
+
     def __init__(self, params: Params, lr: float) -> None:
         self.params, self.lr = params, lr
 
-    def step(self, grads: Params) -> None:
+    def step(self, grads: Params, mapper: Callable = map) -> None:
         """Change the parameters by one step against `grads` (Params of the same nest; not changed).
 
+        mapper: `map`, or that of `threads`; the result is the same
         Errors: TypeError for anything but Params; ValueError if a leaf of either was replaced and
         so left the flat vector, or if their sizes or devices differ.
         """
@@ -38,6 +43,7 @@ class Optimizer(Stateful):
                 f"gradients are on {device_of(grads.flat)}, the parameters on "
                 f"{device_of(self.params.flat)}; make them with params.zeros_like()"
             )
+        self.mapper = mapper
         self.update(self.params.flat, grads.flat)
 
     def update(self, p: Array, g: Array) -> None:

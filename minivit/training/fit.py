@@ -99,7 +99,7 @@ def fit(
         ctrl_c_waits() as ctrl_c,
         bar,
     ):
-        run, mapper = ranks.adding(run, ctrl_c), ranks.mapping(mapper)
+        run, evaluating = ranks.adding(run, ctrl_c), ranks.mapping(mapper)
         for step, batch in enumerate(coming, first):
             if patience and progress.epochs_since_best() >= patience:
                 tqdm.write(f"no lower validation loss in {patience} epochs: stopped early")
@@ -111,7 +111,7 @@ def fit(
             loss, accuracy, norm = _gradients(progress, batch, grads, how, clip, ranks)
             rate = schedule(step, steps=steps, warmup=warmup, peak=peak)
             optimizer.lr = rate
-            optimizer.step(grads)
+            optimizer.step(grads, mapper)
             optimizer.lr = peak
             if progress.ema:
                 progress.ema.update()
@@ -126,7 +126,7 @@ def fit(
             bar.update(batch.size)
             if place == steps_per_epoch - 1:
                 ranks.level(params)
-                _validate(progress, validation, mapper)
+                _validate(progress, validation, evaluating)
                 speed = (epoch + 1) * count / (time.perf_counter() - began)
                 epoch_rows = progress.rows[-steps_per_epoch:]
                 tqdm.write(f"{_summary(epoch_rows, epochs)}   {speed:,.0f} images/s")

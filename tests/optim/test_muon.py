@@ -3,6 +3,7 @@ import pytest
 
 import minivit
 from minivit.optim.muon import is_inner_matrix, orthogonalised
+from minivit.threads import threads
 
 SMALL = dict(
     image_size=4, patch_size=2, channels=1, dim=6, depth=2, heads=2, mlp_dim=9, classes=3,
@@ -31,6 +32,21 @@ def test_orthogonalised_keeps_directions_and_moves_every_singular_value(shape):
         u, s, vt = np.linalg.svd(matrix, full_matrices=False)
         expected = u @ np.diag(polynomial(s / np.linalg.norm(matrix))) @ vt
         np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_threads_change_nothing(count):
+    results = []
+    with threads(count) as mapper:
+        for how in ((), (mapper,)):
+            params, rng = case(np.float32)
+            optimizer, grads = minivit.Muon(params), params.zeros_like()
+            for _ in range(3):
+                grads.flat[...] = rng.standard_normal(grads.flat.shape)
+                optimizer.step(grads, *how)
+            results.append(params.flat)
+    np.testing.assert_array_equal(*results)
+    assert (results[0] != case(np.float32)[0].flat).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
