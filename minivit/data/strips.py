@@ -29,6 +29,7 @@ RISE = 0.05  # how far its line rises or falls, likewise
 GAPS = (0, 8)  # pixels between two digits: each strip has a mean gap between these, …
 UNEVEN = 1.5  # … from which its gaps differ by so many
 TURN, SHEAR, WIDER = 0.15, 0.2, 1.15  # in a varied strip, of each digit: radians, and as above
+REACH = 28  # pixels to each side of a digit's middle that hold all of its ink
 THICK = (1.6, 3.2)  # of a plus sign's strokes, in pixels of MNIST's digits
 SIGN = (8, 14)  # of a plus sign's sides, likewise
 SUMMANDS = (10, 99)
@@ -144,13 +145,10 @@ def written(glyphs: list[NDArray[np.uint8]], rng: Any, varied: bool = False) -> 
     room = (HEIGHT - heights) / 2 - MARGIN
     rows = rise * (middles - middles.mean()) + rng.uniform(-1, 1) * room.min()
     rows = HEIGHT / 2 + (rows + rng.uniform(-1, 1, len(glyphs))).clip(-room, room)
-    image = np.zeros((HEIGHT, WIDTH), np.uint8)
     forms = scales[:, None, None] * np.array([[1, -slant], [0, 1]])  # (n, 2, 2)
     if varied:
         forms = forms @ variations(len(glyphs), rng)
-    for glyph, form, column, row in zip(glyphs, forms, middles, rows, strict=True):
-        np.maximum(image, placed(glyph, form, column, row), out=image)
-    return image
+    return placed(glyphs, forms, middles, rows)
 
 
 def variations(count: int, rng: Any) -> NDArray[np.float64]:
@@ -165,16 +163,22 @@ def variations(count: int, rng: Any) -> NDArray[np.float64]:
     return turned @ slanted @ stretched
 
 
-def placed(glyph: Any, form: Any, column: float, row: float) -> Any:
-    """Return a strip (H, W) with one glyph (h, w), whose middle is at that column and row.
+def placed(glyphs: Any, forms: Any, columns: Any, rows: Any) -> NDArray[np.uint8]:
+    """Return a strip (H, W) of glyphs (h, w), whose middles are at those columns and rows (n,).
 
-    form: (2, 2), whose columns are a step to the right and a step down
+    forms: (n, 2, 2), whose columns are a step to the right and a step down
     """
-    height, width = glyph.shape
-    middle = np.array([width - 1, height - 1]) / 2
-    offset = np.array([column - 0.5, row - 0.5]) - form @ middle
-    matrix = np.concatenate([form, offset[:, None]], axis=1)  # (2, 3)
-    return cv2.warpAffine(glyph, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    inside = np.array([glyph.shape[::-1] for glyph in glyphs]) / 2 - 0.5  # (n, 2), the middles
+    offsets = np.stack([columns, rows], axis=1) - 0.5 - (forms @ inside[:, :, None])[:, :, 0]
+    lefts = (columns - REACH).clip(0, WIDTH - 2 * REACH).astype(int)  # of the part that it is in
+    offsets[:, 0] -= lefts
+    matrices = np.concatenate([forms, offsets[:, :, None]], axis=2)  # (n, 2, 3)
+    for glyph, matrix, left in zip(glyphs, matrices, lefts.tolist(), strict=True):
+        part = image[:, left : left + 2 * REACH]
+        ink = cv2.warpAffine(glyph, matrix, (2 * REACH, HEIGHT), flags=cv2.INTER_LINEAR)
+        np.maximum(part, ink, out=part)
+    return image
 
 
 def plus_sign(rng: Any) -> NDArray[np.uint8]:
