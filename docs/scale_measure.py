@@ -39,7 +39,7 @@ LINKS = {"100 Mbit/s": 100e6, "1 Gbit/s": 1e9}  # bits a second, of each link me
 RANKS = (2, 3, 4)
 SEEN = dict(default=250, small=64, medium=16, large=4)  # images of a rank, to time a step
 STEPS = ("default", "small")  # models whose whole steps are timed
-REPEATS = 7
+REPEATS, SUMS = 7, 5  # of what is timed, and of each sum
 NETWORK = "10.77.0"  # the machines are .1, .2, …; the launcher is .254
 
 
@@ -91,7 +91,7 @@ def rank(file):
             part = np.ones(size, np.float32)
             total = np.empty_like(part)
             seconds = []
-            for _ in range(REPEATS):
+            for _ in range(SUMS):
                 ranks.comm.Barrier()
                 began = time.perf_counter()
                 ranks.comm.Allreduce(part, total)
@@ -99,8 +99,32 @@ def rank(file):
             told["sums"][size] = median(seconds)
         for name in STEPS:
             told["steps"][name] = step_of(name, ranks)
+        told["overlap"] = overlap_of(ranks)
     if ranks.first:
         write_json(Path(file), told)
+
+
+def overlap_of(ranks):
+    """Seconds of a sum, of products that take about as long, and of both when they may overlap."""
+    part = np.ones(model_of("medium")[1].flat.size, np.float32)
+    total, square = np.empty_like(part), np.ones((256, 256), np.float32)
+
+    def adding():
+        ranks.comm.Allreduce(part, total)
+
+    def working():
+        for _ in range(rounds):
+            square @ square
+
+    def both():
+        coming = ranks.comm.Iallreduce(part, total)
+        working()
+        coming.Wait()
+
+    rounds = 1
+    alone = timed(adding, SUMS)
+    rounds = int(ranks.told(alone / timed(working, SUMS)))
+    return dict(sum=alone, work=timed(working, SUMS), both=timed(both, SUMS))
 
 
 def step_of(name, ranks):
@@ -157,6 +181,7 @@ def network(machines, speed):
             ip(f"netns add {name}")
             stack.callback(ip, f"netns del {name}")
             ip(f"link add {name} type veth peer name eth0 netns {name}")
+            stack.callback(ip, f"link del {name}")
             ip(f"link set {name} master scale up")
             ip(f"-n {name} addr add {NETWORK}.{number}/24 dev eth0")
             for device in ("eth0", "lo"):
