@@ -1,12 +1,15 @@
-"""How fast minivit trains, beside PyTorch and beside what the machine's matrix products allow."""
+"""How fast minivit trains, beside PyTorch, JAX and what the machine's matrix products allow."""
 
 import importlib.util
 import sys
 
-from ..options import parser_of, propose, status
-from .engines import ENGINES
+from minivit.files import write_json
+
+from ..options import new_file, parser_of, propose, status
+from .engines import ENGINES, RIVALS
 from .report import compare, machine
 
+TESTED = {"torch": "torch==2.13.0", "jax": "jax==0.10.2"}
 SAME = dict(image_size=[28, 28], channels=1, heads=4, classes=10)
 MODELS = {
     f"patch {patch}, dim {dim}, depth {depth}, mlp {mlp}": SAME
@@ -32,7 +35,10 @@ def arguments(argv=None):
     add("--batch-size", type=int, default=128, help="images in a step")
     add("--rounds", type=int, default=11, help="how often each engine has its turn")
     add("--seconds", type=float, default=0.5, help="length of a turn")
+    add("--json", type=new_file, metavar="FILE", help="write the rows of the comparison there too")
     options = parser.parse_args(argv)
+    if options.json and (options.profile or options.recipe):
+        parser.error("--json is for the comparison; give neither --profile nor --recipe")
     for name in ("batch_size", "rounds", "seconds"):
         if not getattr(options, name) > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0")
@@ -45,9 +51,10 @@ def main(argv=None):
 
 def measure(options):
     print(machine())
-    has_torch = importlib.util.find_spec("torch") is not None
-    if not has_torch and not options.profile:
-        print("PyTorch is not installed; to compare: python -m pip install torch==2.13.0")
+    missing = {name for name in RIVALS.values() if not importlib.util.find_spec(name)}
+    for name in sorted(missing):
+        if not (options.profile or (options.recipe and name == "jax")):
+            print(f"{name} is not installed; to compare: python -m pip install {TESTED[name]}")
     # A task's imports stand here, since the processes that are measured import this file too.
     if options.profile:
         if not importlib.util.find_spec("line_profiler"):
@@ -63,8 +70,10 @@ def measure(options):
 
         compare_recipes(recipe_options([]))
     else:
-        names = [name for name in ENGINES if has_torch or "torch" not in name]
-        compare(MODELS | READERS, names, options)
+        names = [name for name in ENGINES if RIVALS.get(name) not in missing]
+        rows = compare(MODELS | READERS, names, options)
+        if options.json:
+            write_json(options.json, rows)
     propose("see where a training step spends its time", "benchmark", "--profile")
 
 

@@ -91,6 +91,27 @@ def torch_engine(config, batch_size, compiled=False):
 
 
 @contextlib.contextmanager
+def jax_engine(config, batch_size):
+    import jax.numpy as jnp
+
+    from .jax_vit import started, step_of
+
+    if "words" in config:
+        raise NotImplementedError("there is no such reader in JAX here")
+    images, labels = map(jnp.asarray, batch_of(config, batch_size))
+    mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
+    compiled = step_of(config, lambda raw: (raw - mean) / std, LR, BETAS, DECAY)
+    p, state = started(start(config)[1].nest)
+
+    def step():
+        nonlocal p, state
+        p, state, loss = compiled(p, state, images, labels)
+        return float(loss)
+
+    yield step, batch_size
+
+
+@contextlib.contextmanager
 def matrix_products(config, batch_size, count=None):
     """The peak: one large product on each core, counted in floating-point operations."""
     size, count = 1024, count or cores()
@@ -137,5 +158,7 @@ ENGINES = {
     "minivit": minivit_engine,
     "torch-eager": torch_engine,
     "torch-compile": functools.partial(torch_engine, compiled=True),
+    "jax-jit": jax_engine,
     "matrix products": matrix_products,
 }
+RIVALS = {"torch-eager": "torch", "torch-compile": "torch", "jax-jit": "jax"}  # and what they need

@@ -18,18 +18,27 @@ of the peak: of the speed of large matrix products. MB: peak memory of all proce
 
 def machine():
     """The processor, its cores and the libraries in one line: every figure depends on them."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = cpuinfo.is_file() and re.search(r"model name\s*: (.*)", cpuinfo.read_text())
-    parts = [model[1] if model else platform.processor() or platform.machine(), f"{cores()} cores"]
-    parts.append(f"Python {platform.python_version()}")
-    for package in ("numpy", "torch"):
+    parts = [processor(), f"{cores()} cores", f"Python {platform.python_version()}"]
+    for package in ("numpy", "torch", "jax"):
         if importlib.util.find_spec(package):
             parts.append(f"{package} {importlib.metadata.version(package)}")
-    for blas in threadpool_info():
-        if blas["user_api"] == "blas":
-            kernels = blas.get("architecture", "unknown architecture")
-            parts.append(f"{blas['internal_api']} {blas['version']} ({kernels})")
-    return ", ".join(parts)
+    return ", ".join([*parts, blas()])
+
+
+def processor():
+    """The name that the processor gives itself."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = cpuinfo.is_file() and re.search(r"model name\s*: (.*)", cpuinfo.read_text())
+    return model[1] if model else platform.processor() or platform.machine()
+
+
+def blas():
+    """The BLAS of NumPy and the kernels that it has chosen for this processor."""
+    return ", ".join(
+        f"{one['internal_api']} {one['version']} ({one.get('architecture', 'unknown kernels')})"
+        for one in threadpool_info()
+        if one["user_api"] == "blas"
+    )
 
 
 def print_row(first, *cells):
@@ -42,14 +51,21 @@ def print_title(first, *cells):
 
 
 def compare(models, names, options):
-    """Race engines on each model, and print how near they come to the peak of matrix products."""
+    """Race engines on each model, and print how near they come to the peak of matrix products.
+
+    Returns a row for each model and engine, a dict that JSON can write.
+    """
+    rows, same = [], dict(processor=processor(), blas=blas(), cores=cores())
     for model, config in models.items():
         results = race(names, config, options.batch_size, options)
         peak, _ = results.pop("matrix products")
         title = f"{model} ({operations(config) / 1e6:,.1f} MFLOP)"
         print_title(title, "images/s", "minivit is", "of the peak", "MB")
         for name, (speed, memory) in results.items():
-            ratio = f"{results['minivit'][0] / speed:.2f} ×"
-            share = f"{speed * operations(config) / peak:.1%}"
-            print_row(name, f"{speed:,.0f}", ratio, share, f"{memory:.0f}")
+            ratio, share = results["minivit"][0] / speed, speed * operations(config) / peak
+            print_row(name, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{share:.1%}", f"{memory:.0f}")
+            measured = dict(images_per_second=speed, minivit_is=ratio, of_the_peak=share)
+            row = dict(model=model, engine=name, batch_size=options.batch_size)
+            rows.append(row | measured | dict(megabytes=memory) | same)
     print(LEGEND)
+    return rows

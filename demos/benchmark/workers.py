@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minivit.training.workers import ctrl_c_blocked
 
-from .engines import ENGINES
+from .engines import ENGINES, RIVALS
 
 
 class Worker:
@@ -89,7 +89,7 @@ def run_engine(turn, name, config, batch_size):
 def race(names, config, batch_size, options):
     """Measure engines in turns; return {name: (median amount per second, peak memory in MB)}.
 
-    A PyTorch engine that cannot run here is left out, and a line says why.
+    A rival that cannot run here is left out, and a line says why.
     """
     workers, speeds = {}, {}
     with contextlib.ExitStack() as stack:
@@ -97,7 +97,7 @@ def race(names, config, batch_size, options):
             try:
                 workers[name] = Worker(run_engine, name, config, batch_size)
             except ChildProcessError as error:
-                if "torch" not in name:
+                if name not in RIVALS:
                     raise
                 print(f"{name}: not measured, {error}")
             else:

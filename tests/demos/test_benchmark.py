@@ -1,4 +1,5 @@
 import importlib
+import json
 import os
 import re
 import signal
@@ -87,6 +88,40 @@ def test_the_optimizers_take_the_same_steps():
         torch_loss(torch, twin, images, labels).backward()
         twin_optimizer.step()
     assert_same_parameters(params, twin, 1e-9)
+
+
+def test_the_jax_model_and_its_optimizer_are_ours():
+    jax = pytest.importorskip("jax")
+    from demos.benchmark import jax_vit
+
+    rng, model = np.random.default_rng(0), minivit.ViT(**TINY)
+    params = random_params(model, rng)
+    images, labels = rng.standard_normal((5, 6, 4, 3)), rng.integers(0, 7, 5)
+    how = dict(lr=0.01, betas=(0.8, 0.9), decay=0.5)
+    optimizer, grads = minivit.AdamW(params, **how), params.zeros_like()
+    with jax.enable_x64(True):
+        p, state = jax_vit.started(params.nest)
+        step = jax_vit.step_of(TINY, lambda images: images, **how)
+        for _ in range(4):
+            logits, cache = model.forward(params, images)
+            loss, dlogits = minivit.cross_entropy(logits, labels)
+            model.backward(params, dlogits, cache, grads.zero())
+            optimizer.step(grads)
+            p, state, theirs = step(p, state, images, labels)
+            assert float(theirs) == pytest.approx(loss, rel=1e-12)
+        theirs = dict(minivit.Params(to_numpy(p)).named())
+    for name, leaf in params.named():
+        both = leaf, theirs[name]
+        if name.endswith("qkv.b"):  # the keys' have no gradient but rounding, which Adam enlarges
+            both = (np.delete(one, range(6, 12)) for one in both)
+        np.testing.assert_allclose(*both, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def to_numpy(nest):
+    """A nest of JAX's arrays as one of NumPy's."""
+    if isinstance(nest, dict):
+        return {name: to_numpy(each) for name, each in nest.items()}
+    return [to_numpy(each) for each in nest] if isinstance(nest, list) else np.asarray(nest)
 
 
 def test_the_pytorch_reader_is_ours():
@@ -224,6 +259,20 @@ def test_a_race_gives_speed_and_memory_and_leaves_out_a_rival_that_cannot_run(mo
     assert np.isnan(memory) or 20 < memory < 200 * (1 + engines.cores())
 
 
+def test_rows_say_where_they_were_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "race", fake_race)
+    assert benchmark.main(["--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert {row["model"] for row in rows} == set(benchmark.MODELS | benchmark.READERS)
+    assert all(row["processor"] == report.processor() != "" for row in rows)
+    assert all(row["blas"] == report.blas() for row in rows)
+    ours = [row for row in rows if row["engine"] == "minivit"]
+    assert [row["images_per_second"] for row in ours] == [200.0] * 4
+    assert {row["minivit_is"] for row in ours} == {1.0}
+    with pytest.raises(SystemExit):
+        benchmark.arguments(["--json", str(tmp_path / "rows.json"), "--profile"])
+
+
 def fake_race(names, config, batch_size, options):
     """100 images/s of each engine, and a machine whose peak is four times as fast as training."""
     speeds = {"minivit": 200.0, "matrix products": 800.0 * engines.operations(config)}
@@ -241,9 +290,11 @@ def test_prints_the_machine_and_a_row_for_each_engine(monkeypatch, capsys, torch
     printed = capsys.readouterr().out
     assert printed.startswith(f"{report.machine()}\n")
     assert printed.endswith(f": {command('benchmark', '--profile')}\n")
-    assert ("pip install torch" in printed) == (not torch)
+    assert ("pip install torch" in printed) == ("pip install jax" in printed) == (not torch)
     assert len(re.findall("^minivit +200 +1.00 × +25.0% +50$", printed, re.M)) == 4  # models
-    assert len(re.findall("^torch-(eager|compile) +100 +2.00 × ", printed, re.M)) == 8 * torch
+    assert len(re.findall("^(torch-eager|torch-compile|jax-jit) +100 +2.00 × ", printed, re.M)) == (
+        12 * torch
+    )
 
 
 def test_an_engine_of_ours_that_fails_ends_in_one_line(monkeypatch, capsys):
