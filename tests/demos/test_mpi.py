@@ -131,12 +131,9 @@ def newest(run):
         ([["--shards=2"]], "train_mnist: 3 ranks and 2 shards of a step; expected at least one"),
         ([[], ["--data=nowhere"]], "no data set at 'nowhere'"),
         ([["--lr=1e30"]], "not finite: cache blocks."),
-        ([["--device=cuda"]], "cuda needs CuPy"),
     ],
 )
 def test_an_error_of_any_rank_is_told_once_and_ends_all(sets, expected, digits):
-    if "--device=cuda" in sets[0] and "cupy" in sys.modules:
-        pytest.skip("CuPy is installed")
     status, output, (line,) = done(*[["--epochs=2", "--run=bad", *options] for options in sets])
     assert status == 2
     assert expected in line
