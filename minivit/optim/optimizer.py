@@ -14,10 +14,9 @@ class Optimizer(Stateful):
     and names in `lasting` what it keeps between steps (state.py).
     """
 
-    mapper: Callable = map  # on which an update may do things side by side
-
     def __init__(self, params: Params, lr: float) -> None:
         self.params, self.lr = params, lr
+        self.mapper: Callable = map  # on which an update may do things side by side
 
     def step(self, grads: Params, mapper: Callable = map) -> None:
         """Change the parameters by one step against `grads` (Params of the same nest; not changed).

@@ -55,8 +55,8 @@ BROKEN = [  # check, place, lines, the first property that fails
      "-p -= (self.lr * self.decay * self.rates) * (self.decays * p)\n"
      "+p -= self.decay * (self.decays * p)",
      "eight steps"),
-    ("muon", "optim.Muon.update", "-w -= size * step\n+w += size * step", "a step goes downhill"),
-    ("muon", "optim.Muon.update",
+    ("muon", "optim.Muon._turn", "-w -= size * step\n+w += size * step", "a step goes downhill"),
+    ("muon", "optim.Muon._turn",
      "-size = self.lr * math.sqrt(max(1, d_out / d_in))\n+size = 2 * self.lr", "a step of qkv"),
     ("clipping", "optim.clip_by_global_norm", CLIP + "+grads.flat *= 0.5", "a large gradient"),
     ("clipping", "optim.clip_by_global_norm", CLIP + "+grads.flat *= max_norm / norm / unit",
@@ -89,9 +89,9 @@ BROKEN = [  # check, place, lines, the first property that fails
     ("training_step", "layers.positions.Positions.backward",
      '-grads["pos"] += dy.sum(axis=0)', "every parameter learns"),
     ("batches", "training.batches.batches",
-     "-maps = augment.draw(rng, *images.shape[:3]) if augment else None\n"
+     "-maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if augment else None\n"
      "+rng = np.random.default_rng(seed)\n"
-     "+maps = augment.draw(rng, *images.shape[:3]) if augment else None",
+     "+maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if augment else None",
      "every image is augmented"),
     ("batches", "training.batches.batches",
      "-rng = np.random.default_rng([seed, step + 1])\n"
