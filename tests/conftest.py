@@ -1,6 +1,9 @@
 """The backends: NumPy, a stand-in for CuPy (stand_in/), and CuPy itself where it works."""
 
+import os
 import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: tests run side by side
 
 import hypothesis
 import numpy as np

@@ -1,6 +1,7 @@
 """The checker is checked: it passes what is right and fails what is wrong, for the right reason."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -33,6 +34,9 @@ def verdicts(report):
     return {row.name: row.verdict for row in report.rows}
 
 
+LARGE = {"cnn", "decoder", "detector", "masked", "permutation", "reader"}  # models
+
+
 class Function:
     """A layer without parameters, from a function and its derivative."""
 
@@ -46,16 +50,20 @@ class Function:
         return dy * self.df(cache["x"])
 
 
-@pytest.mark.parametrize(
-    "mode, method",
-    [
-        ("full", "complex"),
-        ("directional", "central"),
-        pytest.param("directional", "complex", marks=pytest.mark.slow),
-        pytest.param("full", "central", marks=[pytest.mark.slow, pytest.mark.thorough]),
-    ],
-)
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"vit"}))  # slow; see below
+def ways():
+    """Each layer, by the complex step in full and along a direction by differences; and the rest.
+
+    tests/models go through every number of whole models as well.
+    """
+    for name in sorted(CASES.keys() - {"vit"}):  # slow; see below
+        for mode, method in itertools.product(["full", "directional"], ["complex", "central"]):
+            quick = (mode == "full") == (method == "complex")
+            rare = not quick or (mode == "full" and name in LARGE)
+            marks = [pytest.mark.slow, pytest.mark.thorough] if rare else []
+            yield pytest.param(name, mode, method, marks=marks)
+
+
+@pytest.mark.parametrize("name, mode, method", ways())
 def test_every_layer_is_right(name, mode, method):
     for seed in range(2):
         report = check(name, method=method, mode=mode, seed=seed)
@@ -109,7 +117,7 @@ def test_the_table_names_the_place_and_both_values():
 
 
 @pytest.mark.parametrize("method", ["complex", "central"])
-@pytest.mark.parametrize("name", sample(FAULTS, 3))
+@pytest.mark.parametrize("name", sample(FAULTS, 6))
 def test_a_wrong_gradient_is_seen_along_random_directions_too(name, method):
     with planted(faults()[name]):
         assert not check(faults()[name].check, method=method, mode="directional").ok
@@ -331,7 +339,7 @@ def test_refuses_a_loss_without_a_gradient(loss, message):
         minivit.gradcheck(Softmax(), X[0], loss=loss)
 
 
-@pytest.mark.parametrize("seed", sample(range(20), 6))
+@pytest.mark.parametrize("seed", sample(range(20), 20))
 def test_random_shapes_raise_no_false_alarm(seed):
     rng = np.random.default_rng(seed)
     B, T, heads, width, F = (int(n) for n in rng.integers((1, 1, 1, 2, 1), (4, 7, 4, 5, 9)))

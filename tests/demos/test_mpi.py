@@ -16,6 +16,7 @@ from tests.data.idx import few_digits
 from tests.demos.every import ROOT
 from tests.demos.resumed import same
 from tests.ranks import children, mpiexec, needs_mpi
+from tests.samples import sample
 
 SIZES = "--dim 8 --depth 2 --heads 2 --mlp-dim 8 --patch-size 14 --batch-size 10"
 TINY = [*SIZES.split(), "--data=digits", "--checkpoint-every=2", "--mpi"]
@@ -65,6 +66,7 @@ def reached(run, step):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_only_the_first_rank_speaks_and_any_number_of_ranks_learns_the_same(digits):
     for count in (1, 2, 3):
         how = ["--epochs=2", "--shards=3", f"--run={count}"]
@@ -123,16 +125,16 @@ def newest(run):
     return max(int(path.stem[5:]) for path in Path(run).glob("checkpoints/step-*"))
 
 
+ERRORS = [
+    ([[], ["--lr=0.5"]], "ranks were not started alike: options.lr is None on the first, 0.5"),
+    ([["--shards=2"]], "train_mnist: 3 ranks and 2 shards of a step; expected at least one"),
+    ([[], ["--data=nowhere"]], "no data set at 'nowhere'"),
+    ([["--lr=1e30"]], "not finite: cache blocks."),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "sets, expected",
-    [
-        ([[], ["--lr=0.5"]], "ranks were not started alike: options.lr is None on the first, 0.5"),
-        ([["--shards=2"]], "train_mnist: 3 ranks and 2 shards of a step; expected at least one"),
-        ([[], ["--data=nowhere"]], "no data set at 'nowhere'"),
-        ([["--lr=1e30"]], "not finite: cache blocks."),
-    ],
-)
+@pytest.mark.parametrize("sets, expected", sample(ERRORS, 2))
 def test_an_error_of_any_rank_is_told_once_and_ends_all(sets, expected, digits):
     status, output, (line,) = done(*[["--epochs=2", "--run=bad", *options] for options in sets])
     assert status == 2

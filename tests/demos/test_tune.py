@@ -430,6 +430,7 @@ def works_on(process):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux shows what is open")
 def test_two_processes_share_twenty_trials_and_a_kill_loses_none():
     few = ["--data", "digits", "--epochs", "10", "--batch-size", "40", "--shards", "1"]

@@ -8,6 +8,7 @@ from docs.other_checks import accused, bugs, case_of, own_row, row_of, seeds_of
 from docs.other_rules import RULES, Function
 from minivit.checks.cases import CASES
 from minivit.checks.faults import faults, planted
+from tests.samples import sample
 
 BY_NAME = {rule.name: rule for rule in RULES}
 QUICK = ["CMU 11-785", "Stanford CS336", "chainer's check_backward", "autograd's check_grads"]
@@ -17,7 +18,7 @@ def page():
     return other_checks.PAGE.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", sample(QUICK, 4))
 def test_the_page_shows_the_row_of_a_rule_and_what_it_misses(name):
     row, reasons = row_of(BY_NAME[name], *bugs())
     assert row in page()
@@ -39,6 +40,8 @@ def test_the_page_shows_how_many_causes_minivit_names():
     assert own_row(*bugs()) in page()
 
 
+@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_right_layer_is_accused_where_its_gradient_is_zero():
     assert "attention" in accused(BY_NAME["CS231n, error ≤ 1e-6"], seeds=[0])
     assert accused(BY_NAME["the same, fast_mode=True"], seeds=[0]) == []

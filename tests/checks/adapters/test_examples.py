@@ -42,13 +42,13 @@ def wrong(form, name, old, new):
     return changed(first, old, new), second, *rest
 
 
-@pytest.mark.parametrize("form, name", sample(RIGHT, 2))
+@pytest.mark.parametrize("form, name", sample(RIGHT, 4))
 def test_what_is_right_is_not_accused(form, name):
     report = minivit.gradcheck(*call(form, name))
     assert report.ok, report
 
 
-@pytest.mark.parametrize("form, name, old, new, says", sample(WRONG, 4))
+@pytest.mark.parametrize("form, name, old, new, says", sample(WRONG, 8))
 def test_what_is_wrong_is_caught_and_its_cause_is_named(form, name, old, new, says):
     report = minivit.gradcheck(*wrong(form, name, old, new))
     assert not report.ok, report
