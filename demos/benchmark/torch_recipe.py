@@ -80,8 +80,11 @@ def train(model, train, validation, prepare, *, epochs, batch_size, seed=0, augm
     steps = epochs * steps_per_epoch
     raw = batches(train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
     coming = ahead(
-        (ready(images, maps, augment, prepare, images), labels.astype(np.int64))
-        for images, labels, maps in raw
+        (
+            ready(batch.images, batch.maps, augment, prepare, batch.images),
+            batch.labels.astype(np.int64),
+        )
+        for batch in raw
     )
     for _ in range(epochs):
         model.train()

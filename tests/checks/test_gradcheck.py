@@ -63,7 +63,7 @@ def ways():
             yield pytest.param(name, mode, method, marks=marks)
 
 
-@pytest.mark.parametrize("name, mode, method", ways())
+@pytest.mark.parametrize("name, mode, method", list(ways()))
 def test_every_layer_is_right(name, mode, method):
     for seed in range(2):
         report = check(name, method=method, mode=mode, seed=seed)

@@ -10,7 +10,7 @@ from tests.study.lessons.answers import body_of, graded_here, written, wrong_ans
 ANSWERS = [(name, wrong) for name in COURSE for wrong in wrong_answers(name)]
 
 
-@pytest.mark.parametrize("name, wrong", sample(ANSWERS, 4))
+@pytest.mark.parametrize("name, wrong", sample(ANSWERS, 8))
 def test_a_wrong_answer_is_refused_and_its_cause_is_named(name, wrong, tmp_path):
     about = wrong_answers(name)[wrong]
     graded = graded_here(written(tmp_path, name, body_of(name, about["change"])), name)
