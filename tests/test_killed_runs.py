@@ -7,12 +7,11 @@ from tests.samples import sample
 
 @pytest.mark.slow
 @pytest.mark.parametrize("demo", sample(killed_runs.DEMOS, 2))
-def test_a_run_that_is_killed_20_times_ends_like_one_that_was_left_alone(demo):
-    """Half a minute on two quiet cores."""
-    reached = killed_runs.main(["--demo", demo, "--kills", "20"])
-    assert len(reached) == 20
+def test_a_run_that_is_killed_10_times_ends_like_one_that_was_left_alone(demo):
+    reached = killed_runs.main(["--demo", demo, "--kills", "10"])
+    assert len(reached) == 10
     assert reached == sorted(reached)
-    assert len(set(reached)) > 10  # all over the run
+    assert len(set(reached)) > 4  # all over the run
 
 
 @pytest.mark.slow

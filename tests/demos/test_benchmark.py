@@ -162,6 +162,7 @@ def test_both_engines_start_at_the_same_loss_and_learn(config):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_the_compiled_model_takes_the_same_steps():
     pytest.importorskip("torch")

@@ -119,13 +119,13 @@ def random_letter(seed):
     return record, dict(tokens=tokens[0].tolist(), place=place)
 
 
-@pytest.mark.parametrize("seed", sample(range(50), 3))
+@pytest.mark.parametrize("seed", sample(range(50), 10))
 def test_every_array_and_gradient_is_that_of_the_engine_in_numpy(run, seed):
     record = random_trace(seed)
     expect_twin(record, *run(record))
 
 
-@pytest.mark.parametrize("seed", sample(range(50), 3))
+@pytest.mark.parametrize("seed", sample(range(50), 10))
 def test_so_it_is_for_one_letter_of_a_reader(run, seed):
     record, told = random_letter(seed)
     expect_twin(record, *run(record, told))
