@@ -113,6 +113,8 @@ def status(demo, work, *arguments):
 
 def explain(demo, error):
     """Say in a line what went wrong, and return the exit status; raise an error that is a bug."""
+    if isinstance(error.__cause__, KeyboardInterrupt) and isinstance(error, RuntimeError):
+        error = error.__cause__  # Python 3.11 says so of one that comes while a class is made
     if isinstance(error, BrokenPipeError):
         return 141  # 128 + SIGPIPE, as shells have it
     if isinstance(error, KeyboardInterrupt):

@@ -143,3 +143,11 @@ def test_a_mistyped_name_is_answered_with_those_that_look_alike():
         options.unknown("tow", ["one", "two"], "ask") == "there is no 'tow'. Did you mean two? ask"
     )
     assert options.unknown("xyz", ["one", "two"], "ask") == "there is no 'xyz'. ask"
+
+
+def test_ctrl_c_while_a_class_is_made_is_ctrl_c(capsys):
+    def work():
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    assert options.status("demo", work) == 130
+    assert capsys.readouterr().err == "\ndemo: stopped\n"

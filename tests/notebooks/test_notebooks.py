@@ -192,8 +192,13 @@ def pictures(cell):
     return sum("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
+# In a report on right gradients, the number whose rounding is worst: processors differ.
+WORST = re.compile(r"<td>\d\.\d+e-1[3-9]</td><td>\[[^]]*\]</td><td>[^<]*</td><td>[^<]*</td>")
+
+
 def same_text(text, before):
-    """Equal but for rounding, and the sign of what is rounded to zero."""
+    """Equal but for rounding, the sign of what is rounded to zero, and where rounding is worst."""
+    text, before = (WORST.sub("", each) for each in (text, before))
     number = re.compile(r"[ -]?\d+\.?\d*(?:e[+-]\d+)?")
     assert number.sub("#", text) == number.sub("#", before)
     found, expected = ([float(x) for x in number.findall(each)] for each in (text, before))
