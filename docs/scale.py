@@ -27,35 +27,38 @@ WIRE = 1e-4  # seconds of a message, at least, between machines that stand apart
 BACKWARD = 2 / 3  # its share of a step: two products for each of the forward's
 
 
-def sum_seconds(count, size, link):
-    """Seconds in which `count` ranks add up vectors of `size` bytes.
+def traffic(count, size):
+    """Messages that a rank sends, one after the other, and the bytes in them.
 
     Each sends and receives its vector twice, but for the part that it keeps itself, in messages
     between pairs of ranks (Thakur, Rabenseifner and Gropp 2005, "Optimization of collective
     communication operations in MPICH", section 4.5).
+    """
+    return 2 * math.ceil(math.log2(count)), 2 * (count - 1) / count * size
+
+
+def sum_seconds(count, size, link):
+    """Seconds in which `count` ranks add up vectors of `size` bytes.
 
     link: (seconds of a message, bytes a second)
     """
-    latency, speed = link
-    rounds = 2 * math.ceil(math.log2(count))
-    return rounds * latency + 2 * (count - 1) / count * size / speed
+    (messages, moved), (latency, speed) = traffic(count, size), link
+    return messages * latency + moved / speed
 
 
 def fitted(figures, link):
     """The (seconds of a message, bytes a second) with which `sum_seconds` is closest to a link."""
     points = [
-        (count, 4 * int(size), seconds)
-        for count, told in ((int(c), t) for c, t in figures["links"][link].items())
+        (*traffic(int(count), 4 * int(size)), int(size), seconds)
+        for count, told in figures["links"][link].items()
+        if int(count) in (2, 4)  # of three ranks one goes through another, which takes longer
         for size, seconds in told["sums"].items()
-        if count in (2, 4)  # of three ranks one goes through another, which takes longer
     ]
-    latency = median(
-        seconds / (2 * math.ceil(math.log2(count))) for count, size, seconds in points if size == 4
-    )
+    latency = median(seconds / messages for messages, _, size, seconds in points if size == 1)
     speed = median(
-        2 * (count - 1) / count * size / (seconds - 2 * math.ceil(math.log2(count)) * latency)
-        for count, size, seconds in points
-        if size > 2**20
+        moved / (seconds - messages * latency)
+        for messages, moved, size, seconds in points
+        if size > 2**18
     )
     return latency, speed
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..backend import beside, floats, to_device
 from .settings import differences
+from .step import parts
 
 INSTALL = "pip install 'minivit[mpi]', or mpi4py alone beside an MPI that is there"
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # how launchers say how many
@@ -55,8 +56,7 @@ class Ranks:
                 f"{self.count} ranks and {shards} shards of a step; expected at least one for each "
                 f"rank. Start at most {shards}, or a run with more shards"
             )
-        start, end = (shards * number // self.count for number in (self.number, self.number + 1))
-        return slice(start, end)
+        return slice(*parts(0, shards, self.count)[self.number])
 
     def adding(self, run, ctrl_c):
         """Return a `run` of `loss_and_gradients` that adds up what those of all ranks return.
