@@ -15,3 +15,21 @@ def test_a_step_sends_its_batch_alone_and_waits_once(monkeypatch, capsys):
     device_calls.main(["--batch-size", "3"])
     *_, last = capsys.readouterr().out.splitlines()
     assert last.split()[:3] == ["all", str(total["calls"]), str(batch)]
+
+
+def test_a_step_on_the_gpu_is_timed(monkeypatch, capsys):
+    monkeypatch.setattr(device_calls, "MODELS", {"tiny": TINY})
+    monkeypatch.setattr(device_calls, "time_of_step", lambda config, batch_size: 0.5)
+    device_calls.main(["--time"])
+    *_, of_all, last = capsys.readouterr().out.splitlines()
+    calls = int(of_all.split()[1]) - calls_of_clipping()
+    assert last == f"500.00 ms a step on the GPU, {5e5 / calls:.1f} µs a call"
+
+
+def calls_of_clipping():
+    return device_calls.calls_by_layer(TINY, 128)["clipping"]["calls"]
+
+
+def test_the_step_that_is_timed_runs_on_the_gpu(device):
+    if device == "cuda":
+        assert device_calls.time_of_step(TINY, 3) > 0

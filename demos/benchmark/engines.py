@@ -1,7 +1,7 @@
-"""The engines that are measured: each is a context that yields `step` and how much one step does.
+"""The engines that train: each is a context that yields `step` and how much one step does.
 
 All train the same model, from the same parameters, on the same batch of raw images, with AdamW, on
-all cores that this process may use.
+all cores that this process may use, or on a GPU, to which the raw images are sent in each step.
 """
 
 import contextlib
@@ -10,8 +10,9 @@ import functools
 import numpy as np
 
 import minivit
+from minivit.backend import floats, to_device
 from minivit.data.normalize import Normalize
-from minivit.models import Reader
+from minivit.models import Reader, micro_batch
 from minivit.threads import cores, threads
 from minivit.training.step import loss_and_gradients
 from minivit.training.workers import workers
@@ -44,11 +45,14 @@ def adamw(params):
 
 
 @contextlib.contextmanager
-def minivit_engine(config, batch_size, shards=None):
+def minivit_engine(config, batch_size, shards=None, device="cpu", gpu_batch=None):
+    """shards, gpu_batch: None for one on each core, or one on a GPU, and for GPU_BATCH as it is"""
     images, labels = batch_of(config, batch_size)
     model, params = start(config)
+    params = params.to(device)
     optimizer, grads = adamw(params), params.zeros_like()
-    rngs = [None] * (shards or cores())
+    micro_batch.GPU_BATCH = gpu_batch or micro_batch.GPU_BATCH  # of this process, which ends soon
+    rngs = [None] * (shards or (cores() if device == "cpu" else 1))
     with workers(len(rngs), model, params) as run:
 
         def step():
@@ -56,13 +60,13 @@ def minivit_engine(config, batch_size, shards=None):
                 model, params, images, labels, grads, prepare=NORMALIZE, rngs=rngs, run=run
             )
             optimizer.step(grads)
-            return loss
+            return floats(loss)[0]  # waits for a GPU
 
         yield step, batch_size
 
 
 @contextlib.contextmanager
-def torch_engine(config, batch_size, compiled=False):
+def torch_engine(config, batch_size, compiled=False, device="cpu"):
     import torch
 
     from .torch_reader import TorchReader, loss_of
@@ -72,17 +76,17 @@ def torch_engine(config, batch_size, compiled=False):
     images, labels = map(torch.from_numpy, batch_of(config, batch_size))
     mean, std = 255 * NORMALIZE.mean, 255 * NORMALIZE.std
     writes = "words" in config
-    model = twin(config, start(config)[1], TorchReader if writes else TorchViT)
+    model = twin(config, start(config)[1], TorchReader if writes else TorchViT).to(device)
     optimizer = adamw(model.named_parameters(), LR, BETAS, DECAY)
     forward = torch.compile(model) if compiled else model
 
     def step():
         optimizer.zero_grad()
-        prepared = (images.float() - mean) / std
+        prepared, true = (images.to(device).float() - mean) / std, labels.to(device)
         if writes:
-            loss = loss_of(forward, prepared, labels)
+            loss = loss_of(forward, prepared, true)
         else:
-            loss = torch.nn.functional.cross_entropy(forward(prepared), labels)
+            loss = torch.nn.functional.cross_entropy(forward(prepared), true)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -118,6 +122,13 @@ def matrix_products(config, batch_size, count=None):
     factors = np.random.default_rng(0).standard_normal((count, size, size)).astype(np.float32)
     with threads(count) as mapper:
         yield lambda: mapper(lambda factor: factor @ factor, factors), count * 2 * size**3
+
+
+@contextlib.contextmanager
+def matrix_products_on_gpu(config, batch_size, size=8192):
+    """The peak of a GPU: a large product, in float32."""
+    factor = to_device(np.ones((size, size), np.float32), "cuda")
+    yield lambda: floats((factor @ factor)[0, 0]), 2 * size**3
 
 
 def forward_operations(config):
@@ -161,4 +172,19 @@ ENGINES = {
     "jax-jit": jax_engine,
     "matrix products": matrix_products,
 }
-RIVALS = {"torch-eager": "torch", "torch-compile": "torch", "jax-jit": "jax"}  # and what they need
+ON_GPU = {
+    "minivit": functools.partial(minivit_engine, device="cuda"),
+    **{
+        f"minivit, 2^{power} at once": functools.partial(
+            minivit_engine, device="cuda", gpu_batch=2**power
+        )
+        for power in (20, 24, 26)
+    },
+    "torch-eager": functools.partial(torch_engine, device="cuda"),
+    "torch-compile": functools.partial(torch_engine, compiled=True, device="cuda"),
+    "matrix products": matrix_products_on_gpu,
+}
+RIVALS = {  # and the packages that they need
+    "torch-eager": "torch", "torch-compile": "torch", "jax-jit": "jax",
+    "onnxruntime": "onnxruntime",
+}  # fmt: skip

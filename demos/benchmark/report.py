@@ -8,12 +8,18 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
+from minivit.backend import cuda
+
 from .engines import cores, operations
 from .workers import race
 
 LEGEND = """
 MFLOP: million operations on each image. minivit is: its images/s divided by those of this engine.
-of the peak: of the speed of large matrix products. MB: peak memory of all processes together."""
+of the peak: of the speed of large matrix products. MB: peak memory of all processes together, on
+the CPU."""
+CLASSIFYING = """
+From raw images to logits. minivit is: its images/s divided by those of this engine. MB: peak memory
+of all processes together."""
 
 
 def machine():
@@ -42,7 +48,7 @@ def blas():
 
 
 def print_row(first, *cells):
-    print(f"{first:<50}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
+    print(f"{first:<60}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
 
 
 def print_title(first, *cells):
@@ -50,22 +56,49 @@ def print_title(first, *cells):
     print_row(first, *cells)
 
 
-def compare(models, names, options):
+def compare(models, engines, options):
     """Race engines on each model, and print how near they come to the peak of matrix products.
 
     Returns a row for each model and engine, a dict that JSON can write.
     """
-    rows, same = [], dict(processor=processor(), blas=blas(), cores=cores())
-    for model, config in models.items():
-        results = race(names, config, options.batch_size, options)
-        peak, _ = results.pop("matrix products")
-        title = f"{model} ({operations(config) / 1e6:,.1f} MFLOP)"
-        print_title(title, "images/s", "minivit is", "of the peak", "MB")
-        for name, (speed, memory) in results.items():
-            ratio, share = results["minivit"][0] / speed, speed * operations(config) / peak
-            print_row(name, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{share:.1%}", f"{memory:.0f}")
-            measured = dict(images_per_second=speed, minivit_is=ratio, of_the_peak=share)
-            row = dict(model=model, engine=name, batch_size=options.batch_size)
-            rows.append(row | measured | dict(megabytes=memory) | same)
+    rows, same = [], where_measured(options.device)
+    for batch_size in options.batch_size:
+        for model, config in models.items():
+            results = race(engines, config, batch_size, options)
+            peak, _ = results.pop("matrix products")
+            title = f"{model} ({operations(config) / 1e6:,.1f} MFLOP), batch {batch_size}"
+            print_title(title, "images/s", "minivit is", "of the peak", "MB")
+            for name, (speed, memory) in results.items():
+                ratio, share = results["minivit"][0] / speed, speed * operations(config) / peak
+                print_row(name, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{share:.1%}", f"{memory:.0f}")
+                measured = dict(images_per_second=speed, minivit_is=ratio, of_the_peak=share)
+                row = dict(model=model, engine=name, batch_size=batch_size)
+                rows.append(row | measured | dict(megabytes=memory) | same)
     print(LEGEND)
     return rows
+
+
+def compare_classifiers(models, engines, options):
+    """Race engines that classify one image, and many at once; return rows as `compare` does."""
+    rows, same = [], where_measured("cpu")
+    for batch_size in options.batch_size:
+        for model, config in models.items():
+            results = race(engines, config, batch_size, options)
+            print_title(f"{model}, {batch_size} at once", "", "images/s", "minivit is", "MB")
+            for name, (speed, memory) in results.items():
+                ratio, seconds = results["minivit"][0] / speed, batch_size / speed
+                took = f"{1e3 * seconds:.2f} ms"
+                print_row(name, took, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{memory:.0f}")
+                row = dict(model=model, engine=name, batch_size=batch_size, seconds=seconds)
+                measured = dict(images_per_second=speed, minivit_is=ratio, megabytes=memory)
+                rows.append(row | measured | same)
+    print(CLASSIFYING)
+    return rows
+
+
+def where_measured(device):
+    """What each row says of the machine."""
+    where = dict(processor=processor(), blas=blas(), cores=cores(), device=device)
+    if device == "cuda":
+        where["gpu"] = cuda().cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return where

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minivit.training.workers import ctrl_c_blocked
 
-from .engines import ENGINES, RIVALS
+from .engines import RIVALS
 
 
 class Worker:
@@ -68,12 +68,12 @@ def serve(pipe, function, arguments):
         pipe.send((ChildProcessError(text), time.perf_counter() - began))
 
 
-def run_engine(turn, name, config, batch_size):
+def run_engine(turn, engine, config, batch_size):
     """Asked with seconds, run the engine about so long and answer with the amount that it did.
 
     Asked with None, answer with the peak memory in MB.
     """
-    with ENGINES[name](config, batch_size) as (step, amount):
+    with engine(config, batch_size) as (step, amount):
         for _ in range(3):
             step()
         seconds = turn()
@@ -86,16 +86,17 @@ def run_engine(turn, name, config, batch_size):
         return peak_memory()
 
 
-def race(names, config, batch_size, options):
+def race(engines, config, batch_size, options):
     """Measure engines in turns; return {name: (median amount per second, peak memory in MB)}.
 
+    engines: functions by their names
     A rival that cannot run here is left out, and a line says why.
     """
     workers, speeds = {}, {}
     with contextlib.ExitStack() as stack:
-        for name in names:
+        for name, engine in engines.items():
             try:
-                workers[name] = Worker(run_engine, name, config, batch_size)
+                workers[name] = Worker(run_engine, engine, config, batch_size)
             except ChildProcessError as error:
                 if name not in RIVALS:
                     raise

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import minivit
-from demos.benchmark import engines, report, workers
+from demos.benchmark import classifying, engines, report, workers
 from demos.benchmark.workers import Worker, race
 from demos.options import command
 from minivit.checks.numeric import random_params
 from minivit.models import Reader
 from tests.numeric import passes, relative_error
+from tests.stand_in import installed
 
 benchmark = importlib.import_module("demos.benchmark.__main__")
 TINY = dict(
@@ -151,6 +152,61 @@ def losses_of(engine, steps, config=TINY):
         return [step() for _ in range(steps)]
 
 
+def test_the_engines_for_a_gpu_take_the_same_steps_there(device):
+    if device == "cpu":
+        pytest.skip("only on a GPU, or the stand-in")
+    ours = losses_of(engines.ENGINES["minivit"], 5)
+    for name in ("minivit", "minivit, 2^20 at once"):
+        np.testing.assert_allclose(losses_of(engines.ON_GPU[name], 5), ours, rtol=1e-5)
+    with engines.matrix_products_on_gpu(TINY, 9, size=24) as (step, operations):
+        assert step() == [24.0]
+    assert operations == 2 * 24**3
+
+
+def test_classifiers_give_the_same_logits(monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    model = minivit.ViT(**TINY)
+    params = random_params(model, np.random.default_rng(0)).astype(np.float32)
+    for module in (classifying, engines):
+        monkeypatch.setattr(module, "start", lambda config: (model, params))
+    logits = {}
+    for name in ("minivit", "torch-eager", "onnxruntime"):
+        with classifying.CLASSIFIERS[name](TINY, 9) as (step, amount):
+            logits[name] = step()
+        assert amount == 9 == len(logits[name])
+    for name in ("torch-eager", "onnxruntime"):
+        assert relative_error(logits[name], logits["minivit"]) <= 1e-5
+
+
+def test_rows_of_classifiers_have_seconds_and_speed(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(report, "race", fake_race)
+    file = tmp_path / "rows.json"
+    assert benchmark.main(["--classify", "--json", str(file), "--batch-size", "1", "50"]) == 0
+    rows = json.loads(file.read_text())
+    assert {row["batch_size"] for row in rows} == {1, 50}
+    ours = [row for row in rows if row["engine"] == "minivit"]
+    assert [row["seconds"] for row in ours] == [1 / 200] * 3 + [50 / 200] * 3
+    assert all(row["processor"] == report.processor() for row in rows)
+    assert (
+        len(re.findall(r"^minivit +250\.00 ms +200 +1\.00 × +50$", capsys.readouterr().out, re.M))
+        == 3
+    )
+
+
+def test_a_gpu_is_compared_with_its_own_batches_and_models(monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "race", fake_race)
+    file = tmp_path / "gpu.json"
+    with installed():
+        assert benchmark.main(["--device", "cuda", "--json", str(file)]) == 0
+    rows = json.loads(file.read_text())
+    assert {row["batch_size"] for row in rows} == {128, 1024}
+    assert {row["model"] for row in rows} == set(benchmark.MODELS | benchmark.VIT_S)
+    assert {(row["device"], row["gpu"]) for row in rows} == {("cuda", "stand-in")}
+    with pytest.raises(SystemExit):
+        benchmark.arguments(["--device", "cuda", "--classify"])
+
+
 @pytest.mark.parametrize("config", [TINY, READER])
 def test_both_engines_start_at_the_same_loss_and_learn(config):
     pytest.importorskip("torch")
@@ -233,7 +289,7 @@ def test_the_seconds_of_a_turn_leave_out_the_wait_for_it(monkeypatch):
 
 def test_a_worker_that_fails_or_is_killed_says_why():
     with pytest.raises(ChildProcessError, match="^ValueError: .*image of 6 x 4 pixels"):
-        Worker(workers.run_engine, "minivit", TINY | dict(patch_size=5), 5)
+        Worker(workers.run_engine, engines.minivit_engine, TINY | dict(patch_size=5), 5)
     with pytest.raises(ChildProcessError, match="^TypeError: "):
         Worker(multiply, None).ask(1)
     with pytest.raises(ChildProcessError, match="its process ended unexpectedly"):
@@ -246,13 +302,14 @@ def kill_itself(turn):
 
 def test_a_race_gives_speed_and_memory_and_leaves_out_a_rival_that_cannot_run(monkeypatch, capsys):
     class Failing(Worker):
-        def __init__(self, function, name, config, batch_size):
-            wrong = dict(patch_size=5) if name == "torch-eager" else {}
-            super().__init__(function, name, config | wrong, batch_size)
+        def __init__(self, function, engine, config, batch_size):
+            wrong = dict(patch_size=5) if engine is engines.torch_engine else {}
+            super().__init__(function, engine, config | wrong, batch_size)
 
     monkeypatch.setattr(workers, "Worker", Failing)
     options = benchmark.arguments(["--rounds", "2", "--seconds", "0.02"])
-    results = race(["minivit", "torch-eager", "matrix products"], TINY, 9, options)
+    names = ("minivit", "torch-eager", "matrix products")
+    results = race({name: engines.ENGINES[name] for name in names}, TINY, 9, options)
     assert list(results) == ["minivit", "matrix products"]
     assert "torch-eager: not measured, " in capsys.readouterr().out
     speed, memory = results["minivit"]
@@ -274,10 +331,10 @@ def test_rows_say_where_they_were_measured(monkeypatch, tmp_path):
         benchmark.arguments(["--json", str(tmp_path / "rows.json"), "--profile"])
 
 
-def fake_race(names, config, batch_size, options):
+def fake_race(raced, config, batch_size, options):
     """100 images/s of each engine, and a machine whose peak is four times as fast as training."""
     speeds = {"minivit": 200.0, "matrix products": 800.0 * engines.operations(config)}
-    return {name: (speeds.get(name, 100.0), 50) for name in names}
+    return {name: (speeds.get(name, 100.0), 50) for name in raced}
 
 
 @pytest.mark.parametrize("torch", [True, False])

@@ -179,7 +179,11 @@ class Module(types.ModuleType):
             setattr(self, name, bound(name, NAMES["functions"][name], implementation))
         self.cuda = Part()
         self.cuda.memory = Part(OutOfMemoryError=OutOfMemoryError)
-        self.cuda.runtime = Part(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError)
+        self.cuda.runtime = Part(
+            getDeviceCount=lambda: 1,
+            getDeviceProperties=lambda device: {"name": b"stand-in"},  # and much more
+            CUDARuntimeError=CUDARuntimeError,
+        )
         self.cuda.is_available = self.is_available
         self.cuda.Device, self.used = functools.partial(Device, self), 0
 
