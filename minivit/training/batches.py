@@ -13,7 +13,7 @@ class Batch(NamedTuple):
     """The shards of a batch that are worked on here: all of them, or those of one rank (mpi.py).
 
     images, labels: raw images (b, H, W) or (b, H, W, C) uint8, and their labels (b,)
-    maps:   (b, 2, 3) of their augmentation, as an Augmentation draws them; None without one
+    maps:   (b, 2, …) of their augmentation, as an Augmentation draws them; None without one
     bounds: where each shard starts and ends in them
     size:   B, how many images the whole batch has
     """

@@ -126,7 +126,7 @@ def loss_and_gradients(
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
     grads:   Params, overwritten
-    augment: an Augmentation, and the `maps` (B, 2, 3) that it drew for the images; or None
+    augment: an Augmentation, and the `maps` (B, 2, …) that it drew for the images; or None
     prepare: raw images -> float images (B, H, W, C), if they are not that yet
     keep_tokens: share of each image's tokens that go through the model, drawn with the rng; None
              for all

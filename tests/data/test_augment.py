@@ -75,15 +75,43 @@ def test_turns_and_grows_about_the_middle(augmentation, largest_turn, sizes):
 
 
 def test_an_image_is_resampled_once(monkeypatch):
-    calls, warp = [], cv2.warpAffine
+    calls = []
+    for name in ("warpAffine", "remap"):
+        warp = getattr(cv2, name)
 
-    def counted(*arguments, **options):
-        calls.append(1)
-        return warp(*arguments, **options)
+        def counted(*arguments, warp=warp, **options):
+            calls.append(1)
+            return warp(*arguments, **options)
 
-    monkeypatch.setattr("cv2.warpAffine", counted)
-    changed(Augmentation(2, 10, 0.1, True), pixels(0, (7, 9, 8, 3)))
-    assert len(calls) == 7
+        monkeypatch.setattr(cv2, name, counted)
+    for elastic in (0, 2):
+        changed(Augmentation(2, 10, 0.1, True, elastic), pixels(0, (7, 9, 8, 3)))
+        assert len(calls) == 7
+        calls.clear()
+
+
+def test_warping_a_little_is_the_affine_map_alone():
+    images, augment = pixels(3, (20, 13, 11)), Augmentation(2, 10, 0.1, True, elastic=1e-9)
+    maps = augment.draw(np.random.default_rng(0), 20, 13, 11)
+    bent, straight = (augment.apply(images, some).astype(int) for some in (maps, maps[:, :, :3]))
+    # OpenCV rounds places to 1/32 of a pixel, in the middle between two either way
+    assert np.mean(np.abs(bent - straight) > 8) < 0.02
+
+
+def test_warping_moves_each_part_of_an_image_by_its_own_amount():
+    rows, columns = np.mgrid[:41, :41]
+    images = np.stack([np.stack([6 * rows, 6 * columns], axis=2)] * 200).astype(np.uint8)
+    bent = changed(Augmentation(elastic=3), images) / 6.0  # each pixel says where it comes from
+    inside = (slice(None), slice(5, -5), slice(5, -5))
+    moves = (bent - images / 6.0)[inside]  # (200, 31, 31, 2)
+    assert np.abs(moves).max() < 6  # a cubic may go beyond its points
+    assert np.percentile(np.abs(moves), 99) > 2
+    assert np.abs(moves.mean(axis=0)).max() < 0.5  # neither way more often
+    assert moves.std(axis=0).min() > 0.5  # everywhere
+    assert np.abs(np.diff(moves, axis=1)).max() < 2  # smoothly
+    corners = moves[:, [0, 0, -1, -1], [0, -1, 0, -1]].reshape(200, 8)
+    others = np.corrcoef(corners.T)[~np.eye(8, dtype=bool)]
+    assert np.abs(others).max() < 0.35  # the parts do not move together
 
 
 def test_the_seed_decides_and_the_input_is_not_changed():
@@ -103,6 +131,7 @@ def test_the_seed_decides_and_the_input_is_not_changed():
         (dict(shift=-1), "shift is a number of pixels"),
         (dict(rotation=-5), "rotation is from 0 to 180 degrees, got -5"),
         (dict(scale=1), "scale is a share, at least 0 and less than 1, got 1"),
+        (dict(elastic=-1), "elastic is a number of pixels, 0 or more, got -1"),
     ],
 )
 def test_refuses_amounts_out_of_range(options, message):
@@ -123,8 +152,9 @@ def test_refuses_other_images(images, error, message):
         Augmentation().apply(images, np.zeros((2, 2, 3)))
 
 
-def test_the_parts_of_a_batch_are_changed_like_the_whole():
-    images, augment = pixels(2, (9, 6, 7)), Augmentation(2, 10, 0.1, True)
+@pytest.mark.parametrize("elastic", [0, 1])
+def test_the_parts_of_a_batch_are_changed_like_the_whole(elastic):
+    images, augment = pixels(2, (9, 6, 7)), Augmentation(2, 10, 0.1, True, elastic)
     maps = augment.draw(np.random.default_rng(0), 9, 6, 7)
     parts = [augment.apply(images[a:b], maps[a:b]) for a, b in [(0, 4), (4, 9)]]
     np.testing.assert_array_equal(np.concatenate(parts), augment.apply(images, maps))
