@@ -11,11 +11,14 @@ from . import training, training_options
 from .options import parser_of, propose, sides, status
 
 AUGMENT = ["shift=4", "scale=0.1", "flip"]
-RECIPE = dict(run="images", patch_size=8, epochs=30, quick=8, batch_size=50, augment=AUGMENT)
+DEFAULT = dict(run="images", patch_size=8, epochs=30, batch_size=50, augment=AUGMENT)
+RECIPES = {"default": DEFAULT, "quick": DEFAULT | dict(epochs=8)}
 
 
 def arguments(argv=None):
-    parser = parser_of("train_images", __doc__)
+    first = parser_of("train_images", None, add_help=False)
+    recipe = training_options.chosen(first, RECIPES, argv)
+    parser = parser_of("train_images", __doc__, parents=[first])
     data_help = (
         "a folder for each class, or train/, val/ and test/ with such folders; what is missing of "
         "val and test is held out, a tenth of each class"
@@ -24,7 +27,7 @@ def arguments(argv=None):
     size_help = "to which the middle of each image is resized: side, or height and width"
     size = dict(type=int, nargs="+", metavar="PIXELS", default=[64])
     parser.add_argument("--image-size", **size, help=size_help)
-    training_options.add_options(parser, **RECIPE)
+    training_options.add_options(parser, **recipe)
     options = training_options.parsed(parser, argv)
     if not (options.data or options.resume):
         parser.error("give the FOLDER, or --resume RUN to resume a run")

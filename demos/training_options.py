@@ -7,15 +7,28 @@ from minivit.threads import cores
 from .options import add_device, run_folder, seed
 
 OPTIMIZERS = {
-    "muon": lambda params, lr: minivit.Muon(params, lr or 0.02),
+    # Its usual momentum, 0.95, looks back too far in a short training: docs/performance.md.
+    "muon": lambda params, lr: minivit.Muon(params, lr or 0.03, momentum=0.8),
     "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
     "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
     "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
 }
 
 
-def add_options(parser, quick, **defaults):
-    """The options of a model and its training; quick: the epochs of a first, short look."""
+def chosen(parser, recipes, argv):
+    """Add the option --recipe; return the settings of the one that argv asks for.
+
+    recipes: settings by their names; "default" is the first
+    """
+    names = {"quick": "a first look", "small": "few parameters", "record": "the best that we know"}
+    known = "; ".join(f"{name}: {names[name]}" for name in recipes if name in names)
+    recipe_help = f"settings of the options below. {known}"
+    parser.add_argument("--recipe", choices=recipes, default="default", help=recipe_help)
+    return recipes[parser.parse_known_args(argv)[0].recipe]
+
+
+def add_options(parser, **defaults):
+    """The options of a model and its training."""
     add = parser.add_argument
     add("--patch-size", type=int, default=7, help="side of a patch in pixels")
     add("--dim", type=int, default=64, help="width of the model")
@@ -25,8 +38,6 @@ def add_options(parser, quick, **defaults):
     add("--pool", choices=["mean", "cls"], default="mean", help="what the head reads")
     add("--dropout", type=float, default=0.0, help="share of activations dropped in training")
     add("--drop-path", type=float, default=0.0, help="share of branches dropped in the last block")
-    quick_help = f"{quick} epochs: less accurate, in about a quarter of the time"
-    add("--quick", dest="epochs", action="store_const", const=quick, help=quick_help)
     keep_help = "share of the tokens kept in the first two thirds of the epochs, to be faster"
     add("--keep-tokens", type=float, metavar="SHARE", help=keep_help)
     add_optimizer(parser)
@@ -37,7 +48,7 @@ def add_optimizer(parser):
     """The options of the training of a new model."""
     optimizer_help = "rule that updates the weights"
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="muon", help=optimizer_help)
-    lr_help = "peak learning rate; without one, muon 0.02, adamw and adam 6e-3, sgd 0.2"
+    lr_help = "peak learning rate; without one, muon 0.03, adamw and adam 6e-3, sgd 0.2"
     add_training(parser, lr_help)
 
 

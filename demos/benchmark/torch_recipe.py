@@ -17,7 +17,7 @@ from minivit.training.step import ready
 from .torch_vit import adamw
 
 
-def muon(model, momentum=0.95, decay=0.05, rest_share=0.15):
+def muon(model, momentum=0.8, decay=0.05, rest_share=0.1):
     """Muon for the matrices of the blocks, fused AdamW for the rest; return step(lr).
 
     Matrices of one shape are stacked and orthogonalised together; q, k and v are three matrices.
@@ -94,7 +94,7 @@ def train(model, train, validation, prepare, *, epochs, batch_size, seed=0, augm
             loss = F.cross_entropy(model(images), labels)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimize(warmup_linear(step, steps=steps, warmup=int(0.05 * steps), peak=0.02))
+            optimize(warmup_linear(step, steps=steps, warmup=int(0.05 * steps), peak=0.03))
             model.zero_grad()
             losses.append(loss.item())
             step += 1

@@ -2,7 +2,7 @@
 
 from ..train_mnist import RECIPES
 
-RATES = {"muon": 0.02, "adamw": 6e-3}  # the usual learning rates; a trial has a multiple of one
+RATES = {"muon": 0.03, "adamw": 6e-3}  # the usual learning rates; a trial has a multiple of one
 FEWEST, MOST = 4, 64  # patches of an image
 
 
@@ -77,7 +77,7 @@ def changes(strength, data):
     if strength == 0:
         return []
     strong = []
-    for change in RECIPES.get(data, RECIPES["mnist"])["augment"]:
+    for change in RECIPES.get(data, RECIPES["mnist"])["default"]["augment"]:
         name, _, amount = change.partition("=")
         if not amount:  # flip: all or nothing
             strong.append(name)

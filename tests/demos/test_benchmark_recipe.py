@@ -6,6 +6,7 @@ import pytest
 import minivit
 from demos import train_mnist
 from demos.benchmark import recipe
+from demos.training_options import OPTIMIZERS
 from minivit.checks.numeric import random_params
 from minivit.data.digits import Split
 from minivit.training import Progress, fit
@@ -38,7 +39,7 @@ def test_the_pytorch_recipe_takes_the_same_steps(monkeypatch):
     train, validation = digits(72), digits(11)
     model, params, torch_recipe, twin = random_pair()
     classifier = minivit.Classifier(model, params, prepare, [*"abcdefg"])
-    ours = Progress(classifier, minivit.Muon(params))
+    ours = Progress(classifier, OPTIMIZERS["muon"](params, None))
     fit(ours, train, validation, shards=1, **SETTINGS)
     losses, accuracies = [], []
     for steps, accuracy in torch_recipe.train(twin, train, validation, prepare, **SETTINGS):

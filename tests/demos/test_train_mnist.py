@@ -346,7 +346,7 @@ def test_refuses_to_resume_what_another_demo_started(folder, capsys):
         assert message == f"train_mnist: {run} was started by another demo, or another version"
 
 
-@pytest.mark.parametrize("more", [["--epochs", "20"], ["--quick"], ["--seed", "1"]])
+@pytest.mark.parametrize("more", [["--epochs", "20"], ["--recipe", "quick"], ["--seed", "1"]])
 def test_a_run_that_is_resumed_takes_no_other_settings(capsys, more):
     with pytest.raises(SystemExit) as stop:
         train_mnist.arguments([*RESUME, *more])
@@ -356,16 +356,27 @@ def test_a_run_that_is_resumed_takes_no_other_settings(capsys, more):
     assert train_mnist.arguments([*RESUME, "--device", "auto"]).resume == str(RUN)
 
 
-def test_quick_sets_the_epochs():
-    for demo, options, epochs in [
-        (train_mnist, [], (12, 3)),
-        (train_mnist, ["--data", "fashion-mnist"], (20, 5)),
-        (train_images, ["shapes"], (30, 8)),
-    ]:
-        usual, quick = (demo.arguments([*options, *more]) for more in ([], ["--quick"]))
-        assert (usual.epochs, quick.epochs) == epochs
-        usual.epochs = quick.epochs
-        assert usual == quick
+RECIPES = [
+    (demo, data, recipe)
+    for demo, data, recipes in [
+        (train_mnist, ["--data", "mnist"], train_mnist.RECIPES["mnist"]),
+        (train_mnist, ["--data", "fashion-mnist"], train_mnist.RECIPES["fashion-mnist"]),
+        (train_images, ["shapes"], train_images.RECIPES),
+    ]
+    for recipe in recipes
+]
+
+
+@pytest.mark.parametrize("demo, data, recipe", RECIPES)
+def test_a_recipe_sets_options_which_others_override(demo, data, recipe):
+    recipes = demo.RECIPES if demo is train_images else demo.RECIPES[data[1]]
+    options = demo.arguments([*data, "--recipe", recipe])
+    usual = demo.arguments(data)
+    assert vars(options).items() >= (recipes[recipe] | dict(recipe=recipe)).items()
+    differ = {name for name, value in vars(usual).items() if getattr(options, name) != value}
+    assert differ <= {"recipe", *recipes[recipe]}
+    assert demo.arguments([*data, "--recipe", recipe, "--epochs", "99"]).epochs == 99
+    training_options.model_of(options, [56, 56], 1, 10)  # of sides that are divisible
 
 
 @pytest.mark.parametrize(
@@ -412,8 +423,8 @@ def test_refuses_options_out_of_range(capsys, option):
 @pytest.mark.slow
 @pytest.mark.thorough
 def test_the_quick_run_reaches_the_accuracy_that_the_readme_promises(tmp_path):
-    """Full MNIST, as a newcomer runs it, for a quarter of the epochs."""
-    command = [sys.executable, "-m", "demos.train_mnist", "--quick"]
+    """Full MNIST, as a newcomer runs it who has little time."""
+    command = [sys.executable, "-m", "demos.train_mnist", "--recipe", "quick"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     result = json.loads((tmp_path / "runs" / "mnist" / "result.json").read_text())
