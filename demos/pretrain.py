@@ -93,7 +93,7 @@ def start(options, data, rng, device):
     _, H, W, *channels = data.train.images.shape
     model = model_of(options, (H, W), *(channels or [1]))
     params = minivit.Params(model.init(rng)).to(device)
-    optimizer = training_options.OPTIMIZERS[options.optimizer](params, options.lr)
+    optimizer = training_options.optimizer_of(options, params)
     return Progress(Pretrainer(model, params, normalize, []), optimizer)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from . import training, training_options
 from .options import parser_of, propose, status
 
-MNIST = dict(run="mnist", epochs=12, augment=["shift=2", "rotation=10", "scale=0.1"])
+MNIST = dict(run="mnist", epochs=12, momentum=0.8, augment=["shift=2", "rotation=10", "scale=0.1"])
 FASHION = dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1)
 COARSE = dict(patch_size=14, depth=3, heads=4)  # four tokens: a step in a quarter of the time
 RECIPES = {  # tuned to each data set, on its validation images alone

@@ -25,7 +25,7 @@ from minivit.training.workers import processes_for
 from .options import command
 from .streams import unread
 from .together import last_words, together
-from .training_options import OPTIMIZERS, model_of
+from .training_options import model_of, optimizer_of
 
 MEASURED = 60_000  # training images, at most, of which mean and std are taken
 AT_ONCE = 1000  # images in memory while they are summed
@@ -133,7 +133,7 @@ def new_model(options, data, rng, device):
     model = model_of(options, (H, W), *(channels or [1]), len(data.classes))
     params = minivit.Params(model.init(rng)).to(device)
     classifier = minivit.Classifier(model, params, normalize, data.classes)
-    return Progress(classifier, OPTIMIZERS[options.optimizer](params, options.lr))
+    return Progress(classifier, optimizer_of(options, params))
 
 
 def of_digits(source, rng):

@@ -6,13 +6,11 @@ from minivit.threads import cores
 
 from .options import add_device, run_folder, seed
 
-OPTIMIZERS = {
-    # Its usual momentum, 0.95, looks back too far in a short training: docs/performance.md.
-    "muon": lambda params, lr: minivit.Muon(params, lr or 0.03, momentum=0.8),
-    "adamw": lambda params, lr: minivit.AdamW(params, lr or 6e-3, betas=(0.9, 0.98)),
-    "adam": lambda params, lr: minivit.Adam(params, lr or 6e-3, betas=(0.9, 0.98)),
-    "sgd": lambda params, lr: minivit.SGD(params, lr or 0.2, momentum=0.9),
-}
+KINDS = {
+    "muon": minivit.Muon, "adamw": minivit.AdamW, "adam": minivit.Adam, "sgd": minivit.SGD,
+}  # fmt: skip
+RATES = {"muon": 0.02, "adamw": 6e-3, "adam": 6e-3, "sgd": 0.2}  # the usual learning rates
+MOMENTA = {"muon": 0.95, "sgd": 0.9}
 
 
 def chosen(parser, recipes, argv):
@@ -46,10 +44,25 @@ def add_options(parser, **defaults):
 
 def add_optimizer(parser):
     """The options of the training of a new model."""
-    optimizer_help = "rule that updates the weights"
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="muon", help=optimizer_help)
-    lr_help = "peak learning rate; without one, muon 0.03, adamw and adam 6e-3, sgd 0.2"
-    add_training(parser, lr_help)
+    add = parser.add_argument
+    add("--optimizer", choices=KINDS, default="muon", help="rule that updates the weights")
+    add("--momentum", type=float, help=f"of muon or sgd; without one, {listed(MOMENTA)}")
+    add_training(parser, f"peak learning rate; without one, {listed(RATES)}")
+
+
+def listed(numbers):
+    """A {name: number} in words."""
+    return ", ".join(f"{name} {number:g}" for name, number in numbers.items())
+
+
+def optimizer_of(options, params):
+    """The optimizer that was asked for."""
+    name = options.optimizer
+    if name in MOMENTA:
+        how = dict(momentum=MOMENTA[name] if options.momentum is None else options.momentum)
+    else:
+        how = dict(betas=(0.9, 0.98))
+    return KINDS[name](params, options.lr or RATES[name], **how)
 
 
 def add_training(parser, lr_help):
@@ -89,6 +102,11 @@ def parsed(parser, argv):
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
+    momentum = getattr(options, "momentum", None)
+    if momentum is not None and not 0 <= momentum < 1:
+        parser.error(f"--momentum must be at least 0 and less than 1, got {momentum}")
+    if momentum != parser.get_default("momentum") and options.optimizer not in MOMENTA:
+        parser.error(f"--momentum is for {' and '.join(MOMENTA)}, not for {options.optimizer}")
     share = getattr(options, "keep_tokens", None)
     if share is not None and not 0 < share <= 1:
         parser.error(f"--keep-tokens is a share, more than 0 and at most 1, got {share}")

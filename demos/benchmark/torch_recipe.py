@@ -17,7 +17,7 @@ from minivit.training.step import ready
 from .torch_vit import adamw
 
 
-def muon(model, momentum=0.8, decay=0.05, rest_share=0.1):
+def muon(model, momentum, rest_share, decay=0.05):
     """Muon for the matrices of the blocks, fused AdamW for the rest; return step(lr).
 
     Matrices of one shape are stacked and orthogonalised together; q, k and v are three matrices.
@@ -65,16 +65,19 @@ def orthogonalised(g, steps=5):
     return x
 
 
-def train(model, train, validation, prepare, *, epochs, batch_size, seed=0, augment=None):
+def train(
+    model, train, validation, prepare, *, peak, momentum, epochs, batch_size, seed=0, augment=None
+):
     """Yield (losses of the steps, validation accuracy) after each epoch; end with the best weights.
 
     train, validation: Splits of raw images and labels
     prepare:           raw images -> float images
+    peak, momentum:    of Muon; AdamW's rate for the rest is 3e-3 at the peak
 
     A thread augments and prepares the next batch during a step: measured, that is faster here than
     a DataLoader's process, and than no thread.
     """
-    optimize, lowest, step = muon(model), math.inf, 0
+    optimize, lowest, step = muon(model, momentum, 3e-3 / peak), math.inf, 0
     parameters = list(model.parameters())
     steps_per_epoch = math.ceil(len(train.labels) / batch_size)
     steps = epochs * steps_per_epoch
@@ -94,7 +97,7 @@ def train(model, train, validation, prepare, *, epochs, batch_size, seed=0, augm
             loss = F.cross_entropy(model(images), labels)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimize(warmup_linear(step, steps=steps, warmup=int(0.05 * steps), peak=0.03))
+            optimize(warmup_linear(step, steps=steps, warmup=int(0.05 * steps), peak=peak))
             model.zero_grad()
             losses.append(loss.item())
             step += 1

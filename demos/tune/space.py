@@ -1,8 +1,9 @@
 """What is searched: the parameters of a trial, and the command line of train_mnist they make."""
 
 from ..train_mnist import RECIPES
+from ..training_options import RATES
 
-RATES = {"muon": 0.03, "adamw": 6e-3}  # the usual learning rates; a trial has a multiple of one
+OPTIMIZERS = ["muon", "adamw"]
 FEWEST, MOST = 4, 64  # patches of an image
 
 
@@ -16,8 +17,8 @@ def space(height, width):
     from optuna.distributions import IntDistribution as Int
 
     return dict(
-        optimizer=OneOf(list(RATES)),
-        rate=Float(0.1, 4.0, log=True),  # learning rate, as a multiple of the usual one
+        optimizer=OneOf(OPTIMIZERS),
+        rate=Float(0.1, 4.0, log=True),  # learning rate, as a multiple of RATES
         dim=Int(32, 128, step=32),
         depth=Int(2, 8),
         heads=OneOf([1, 2, 4]),

@@ -6,7 +6,6 @@ import pytest
 import minivit
 from demos import train_mnist
 from demos.benchmark import recipe
-from demos.training_options import OPTIMIZERS
 from minivit.checks.numeric import random_params
 from minivit.data.digits import Split
 from minivit.training import Progress, fit
@@ -14,6 +13,7 @@ from tests.data.idx import few_digits
 from tests.demos.test_benchmark import TINY, assert_same_parameters
 
 SETTINGS = dict(epochs=2, batch_size=16, seed=3)
+RIVAL = SETTINGS | dict(peak=0.03, momentum=0.7)
 
 
 def prepare(images):
@@ -39,10 +39,10 @@ def test_the_pytorch_recipe_takes_the_same_steps(monkeypatch):
     train, validation = digits(72), digits(11)
     model, params, torch_recipe, twin = random_pair()
     classifier = minivit.Classifier(model, params, prepare, [*"abcdefg"])
-    ours = Progress(classifier, OPTIMIZERS["muon"](params, None))
+    ours = Progress(classifier, minivit.Muon(params, 0.03, momentum=0.7))
     fit(ours, train, validation, shards=1, **SETTINGS)
     losses, accuracies = [], []
-    for steps, accuracy in torch_recipe.train(twin, train, validation, prepare, **SETTINGS):
+    for steps, accuracy in torch_recipe.train(twin, train, validation, prepare, **RIVAL):
         losses += steps
         accuracies.append(accuracy)
         if len(accuracies) == 2:
@@ -58,7 +58,7 @@ def test_the_pytorch_recipe_ends_with_its_best_weights(monkeypatch):
     monkeypatch.setattr(torch_recipe, "evaluate", lambda *arguments: (next(losses), 0.5))
     copies = [
         {name: leaf.clone() for name, leaf in twin.state_dict().items()}
-        for _ in torch_recipe.train(twin, digits(72), digits(11), prepare, **SETTINGS)
+        for _ in torch_recipe.train(twin, digits(72), digits(11), prepare, **RIVAL)
     ]
     for name, leaf in twin.state_dict().items():
         assert (leaf == copies[0][name]).all()

@@ -113,7 +113,7 @@ def test_trains_on_one_part_and_validates_on_the_other(folder, fits):
 
 def test_trains_as_asked(folder, fits):
     asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
-    for optimizer in training_options.OPTIMIZERS:
+    for optimizer in training_options.KINDS:
         few = ["--keep-tokens", "0.5", "--shards", "3"]
         assert demo(folder, *TINY, *asked, *few, "--optimizer", optimizer) == 0
         progress, _, _, options = fits.pop()
@@ -408,6 +408,7 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--seed=-1",
         "--checkpoint-every=0",
         "--augment=zoom=2",
+        "--momentum=1",
         "--keep-tokens=0",
         "--keep-tokens=1.5",
         "--resume=",
@@ -418,6 +419,26 @@ def test_refuses_options_out_of_range(capsys, option):
         train_mnist.arguments([option])
     assert stop.value.code == 2
     assert option.partition("=")[0] in capsys.readouterr().err
+
+
+def test_each_optimizer_has_its_own_rate_and_momentum():
+    params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
+
+    def made(*argv):
+        return training_options.optimizer_of(train_mnist.arguments(argv), params)
+
+    for name, rate in training_options.RATES.items():
+        optimizer = made("--optimizer", name)
+        assert type(optimizer) is training_options.KINDS[name]
+        assert optimizer.lr == rate
+        assert made("--optimizer", name, "--lr", "0.5").lr == 0.5
+    assert made().momentum == 0.8  # the recipe's
+    assert made("--momentum", "0.3").momentum == 0.3
+    assert made("--momentum", "0", "--optimizer", "sgd").momentum == 0
+    images = train_images.arguments(["shapes", "--optimizer", "sgd"])
+    assert training_options.optimizer_of(images, params).momentum == 0.9
+    with pytest.raises(SystemExit):
+        made("--momentum", "0.5", "--optimizer", "adam")
 
 
 @pytest.mark.slow
