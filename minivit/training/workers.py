@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import warnings
 from multiprocessing import resource_tracker
 
@@ -110,6 +111,8 @@ def _serve(pipe, number, model, dtype, parameters, gradients):
         while True:
             with _waking_on_core(number):
                 shard = pipe.recv()
+            if opencv := sys.modules.get("cv2"):  # which the first shard's augmentation imports
+                opencv.setNumThreads(1)  # its threads would wait for each other on others' cores
             try:
                 answer = shard_pass(model, params, grads.zero(), **shard), None
             except Exception as error:

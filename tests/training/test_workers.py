@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 
@@ -222,6 +223,17 @@ def test_an_error_that_cannot_be_sent_is_reported(crew):
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"Unsendable\(1\)"):
             list(both(crew, shards=2, prepare=complain))
+
+
+def tell_opencv_threads(images):
+    raise ValueError(f"{cv2.getNumThreads()} threads of OpenCV")
+
+
+def test_opencv_has_one_thread_in_a_worker_and_its_own_here(crew):
+    before = cv2.getNumThreads()
+    with pytest.raises(ValueError, match="^1 threads of OpenCV"):
+        list(both(crew, shards=2, prepare=tell_opencv_threads))
+    assert cv2.getNumThreads() == before
 
 
 def test_a_script_without_its_main_guard_is_told_what_it_lacks(tmp_path):
