@@ -6,11 +6,12 @@ from minivit.threads import cores
 
 from .options import add_device, run_folder, seed
 
-KINDS = {
-    "muon": minivit.Muon, "adamw": minivit.AdamW, "adam": minivit.Adam, "sgd": minivit.SGD,
-}  # fmt: skip
-RATES = {"muon": 0.02, "adamw": 6e-3, "adam": 6e-3, "sgd": 0.2}  # the usual learning rates
-MOMENTA = {"muon": 0.95, "sgd": 0.9}
+OPTIMIZERS = {  # of params; their usual learning rates
+    "muon": lambda params, lr=0.02, momentum=0.95: minivit.Muon(params, lr, momentum=momentum),
+    "adamw": lambda params, lr=6e-3: minivit.AdamW(params, lr, betas=(0.9, 0.98)),
+    "adam": lambda params, lr=6e-3: minivit.Adam(params, lr, betas=(0.9, 0.98)),
+    "sgd": lambda params, lr=0.2: minivit.SGD(params, lr, momentum=0.9),
+}
 
 
 def chosen(parser, recipes, argv):
@@ -43,26 +44,22 @@ def add_options(parser, **defaults):
 
 
 def add_optimizer(parser):
-    """The options of the training of a new model."""
-    add = parser.add_argument
-    add("--optimizer", choices=KINDS, default="muon", help="rule that updates the weights")
-    add("--momentum", type=float, help=f"of muon or sgd; without one, {listed(MOMENTA)}")
-    add_training(parser, f"peak learning rate; without one, {listed(RATES)}")
-
-
-def listed(numbers):
-    """A {name: number} in words."""
-    return ", ".join(f"{name} {number:g}" for name, number in numbers.items())
+    """The options of the training of a new model; a recipe may say more of Muon than its rate."""
+    optimizer_help = "rule that updates the weights"
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="muon", help=optimizer_help)
+    parser.set_defaults(muon={})
+    lr_help = (
+        "peak learning rate; without one, muon the recipe's or 0.02, adamw and adam 6e-3, sgd 0.2"
+    )
+    add_training(parser, lr_help)
 
 
 def optimizer_of(options, params):
     """The optimizer that was asked for."""
-    name = options.optimizer
-    if name in MOMENTA:
-        how = dict(momentum=MOMENTA[name] if options.momentum is None else options.momentum)
-    else:
-        how = dict(betas=(0.9, 0.98))
-    return KINDS[name](params, options.lr or RATES[name], **how)
+    how = dict(options.muon) if options.optimizer == "muon" else {}
+    if options.lr is not None:
+        how["lr"] = options.lr
+    return OPTIMIZERS[options.optimizer](params, **how)
 
 
 def add_training(parser, lr_help):
@@ -102,11 +99,6 @@ def parsed(parser, argv):
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {value}")
-    momentum = getattr(options, "momentum", None)
-    if momentum is not None and not 0 <= momentum < 1:
-        parser.error(f"--momentum must be at least 0 and less than 1, got {momentum}")
-    if momentum != parser.get_default("momentum") and options.optimizer not in MOMENTA:
-        parser.error(f"--momentum is for {' and '.join(MOMENTA)}, not for {options.optimizer}")
     share = getattr(options, "keep_tokens", None)
     if share is not None and not 0 < share <= 1:
         parser.error(f"--keep-tokens is a share, more than 0 and at most 1, got {share}")

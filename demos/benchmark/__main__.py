@@ -41,7 +41,7 @@ def arguments(argv=None):
     task = parser.add_mutually_exclusive_group()
     profile_help = "where the time of a training step goes, by source line and by kind of work"
     task.add_argument("--profile", action="store_true", help=profile_help)
-    recipe_help = "the default training of train_mnist and the same in PyTorch"
+    recipe_help = "two recipes of train_mnist, and the default one in PyTorch"
     task.add_argument("--recipe", action="store_true", help=recipe_help)
     classify_help = "how fast one image is classified, and many at once"
     task.add_argument("--classify", action="store_true", help=classify_help)
@@ -82,11 +82,10 @@ def measure(options):
         propose("see what the lines compute", "explore")
         return
     if options.recipe:
-        from ..train_mnist import arguments as recipe_options
         from .recipe import compare_recipes
 
         installed({"torch-eager": None})
-        compare_recipes(recipe_options([]))
+        compare_recipes()
     else:
         rows = compared(options)
         if options.json:

@@ -1,7 +1,7 @@
-"""The default recipe of `demos.train_mnist`, start to finish, beside the same in PyTorch eager.
+"""Recipes of `demos.train_mnist`, start to finish: two, and the default one in PyTorch eager.
 
 Each trains in a process of its own. They take turns, epoch by epoch, so that other work on the
-machine slows down both.
+machine slows all of them down.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from minivit.data.augment import Augmentation
 from minivit.threads import threads
 from minivit.training import fit
 
-from ..train_mnist import load
+from ..train_mnist import arguments, load
 from ..training import set_up
 from .report import print_row, print_title
 from .workers import Worker
@@ -61,29 +61,47 @@ def train_torch(turn, options):
     return torch_recipe.evaluate(rival, data.test, ours.normalize)[1]
 
 
-SIDES = {"minivit": train_minivit, "PyTorch": train_torch}
+SIDES = {  # what trains, and the options of train_mnist
+    "quick": (train_minivit, ["--recipe", "quick"]),
+    "minivit": (train_minivit, []),
+    "PyTorch": (train_torch, []),
+}
 
 
-def compare_recipes(options):
-    """Train both, and print each epoch and the sums; options: those of `demos.train_mnist`."""
+def compare_recipes():
+    """Train all of SIDES; print each epoch, the sums and what they say."""
+    settings = {name: arguments(argv) for name, (_, argv) in SIDES.items()}
     with contextlib.ExitStack() as stack:
-        workers = [Worker(side, options) for side in SIDES.values()]
-        for worker in workers:
+        workers = {name: Worker(side, settings[name]) for name, (side, _) in SIDES.items()}
+        for worker in workers.values():
             stack.callback(worker.end)
-        turns = take_turns(workers, options.epochs)
-    median = [statistics.median(seconds) for seconds in zip(*turns[:-1], strict=True)]
-    whole = [sum(seconds) for seconds in zip(*turns, strict=True)]
-    for title, sums in [("median epoch", median), ("in all", whole)]:
-        print_row(title, *(cell for seconds in sums for cell in (f"{seconds:.2f}", "")))
-        print(f"minivit is {sums[1] / sums[0]:.2f} × as fast")
+        epochs = {name: options.epochs for name, options in settings.items()}
+        turns = take_turns(workers, epochs)
+    for title, of in [("median epoch", statistics.median), ("in all", sum)]:
+        print_row(title, *(cell for spent in turns.values() for cell in (f"{of(spent):.2f}", "")))
+    ours, theirs = (sum(turns[name]) for name in ("minivit", "PyTorch"))
+    print(f"minivit is {theirs / ours:.2f} × as fast as the same in PyTorch")
+    print(
+        f"quick takes {sum(turns['quick']) / theirs:.1%} of PyTorch's time for the default recipe"
+    )
 
 
 def take_turns(workers, epochs):
-    """Print each epoch and the test; return the seconds of each: [minivit's, PyTorch's]."""
-    print_title("", *(title for name in SIDES for title in (f"{name}, s", "accuracy")))
-    turns = []
-    for title in [*(f"epoch {epoch + 1}" for epoch in range(epochs)), "test"]:
-        answers = [worker.ask() for worker in workers]
-        print_row(title, *(cell for share, s in answers for cell in (f"{s:.2f}", f"{share:.2%}")))
-        turns.append([seconds for _, seconds in answers])
+    """Print each epoch and the test; return the seconds of the epochs: {name: […]}."""
+    print_title("", *(title for name in workers for title in (f"{name}, s", "accuracy")))
+    turns = {name: [] for name in workers}
+    for number in range(1, max(epochs.values()) + 1):
+        answers = {name: worker.ask() for name, worker in workers.items() if number <= epochs[name]}
+        for name, (_, seconds) in answers.items():
+            turns[name].append(seconds)
+        print_answers(f"epoch {number}", workers, answers)
+    print_answers("test", workers, {name: worker.ask() for name, worker in workers.items()})
     return turns
+
+
+def print_answers(title, names, answers):
+    cells = []
+    for name in names:
+        share, seconds = answers.get(name, (None, None))
+        cells += ["", ""] if share is None else [f"{seconds:.2f}", f"{share:.2%}"]
+    print_row(title, *cells)

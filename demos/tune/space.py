@@ -1,9 +1,8 @@
 """What is searched: the parameters of a trial, and the command line of train_mnist they make."""
 
 from ..train_mnist import RECIPES
-from ..training_options import RATES
 
-OPTIMIZERS = ["muon", "adamw"]
+RATES = {"muon": 0.02, "adamw": 6e-3}  # the usual learning rates; a trial has a multiple of one
 FEWEST, MOST = 4, 64  # patches of an image
 
 
@@ -17,8 +16,8 @@ def space(height, width):
     from optuna.distributions import IntDistribution as Int
 
     return dict(
-        optimizer=OneOf(OPTIMIZERS),
-        rate=Float(0.1, 4.0, log=True),  # learning rate, as a multiple of RATES
+        optimizer=OneOf(list(RATES)),
+        rate=Float(0.1, 4.0, log=True),  # learning rate, as a multiple of the usual one
         dim=Int(32, 128, step=32),
         depth=Int(2, 8),
         heads=OneOf([1, 2, 4]),

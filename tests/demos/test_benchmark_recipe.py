@@ -71,7 +71,7 @@ def test_both_sides_train_on_the_same_data_and_take_a_turn_for_each_epoch(tmp_pa
     small = "--epochs 2 --dim 8 --depth 1 --batch-size 40 --shards 1"
     options = train_mnist.arguments(["--data", str(folder), *small.split()])
     sides = []
-    for side in recipe.SIDES.values():
+    for side in (recipe.train_minivit, recipe.train_torch):
         answers = []
         test = side(lambda answer=None, answers=answers: answers.append(answer), options)
         assert answers[0] is None  # it waits before it trains
@@ -80,25 +80,33 @@ def test_both_sides_train_on_the_same_data_and_take_a_turn_for_each_epoch(tmp_pa
     np.testing.assert_allclose(*sides, atol=0.06)  # in float32: one image of 20, 3 of 50
 
 
-def test_prints_epochs_test_and_ratio(monkeypatch, capsys):
+def test_prints_epochs_tests_and_ratios(monkeypatch, capsys):
+    times = {
+        ("train_minivit", "quick"): [1.0, 1.2, 0.5],
+        ("train_minivit", "default"): [1.0, 5.0, 1.2, 0.5],
+        ("train_torch", "default"): [3.0, 3.0, 4.0, 1.0],
+    }
+
     class Scripted:
         def __init__(self, side, options):
-            times = [1.0, 5.0, 1.2, 0.5] if side is recipe.train_minivit else [3.0, 3.0, 3.6, 1.0]
-            self.answers = iter([(0.9, seconds) for seconds in times])
+            options.epochs = 2 if options.recipe == "quick" else 3
+            spent = times[side.__name__, options.recipe]
+            self.answers = iter([(0.9, seconds) for seconds in spent])
 
         def ask(self):
             return next(self.answers)
 
         def end(self):
-            ended.append(self)
+            ended.append(next(self.answers, None))
 
     ended = []
     monkeypatch.setattr(recipe, "Worker", Scripted)
-    recipe.compare_recipes(train_mnist.arguments(["--epochs", "3"]))
+    recipe.compare_recipes()
     printed = capsys.readouterr().out
-    assert len(ended) == 2
-    assert re.search(r"^test +0\.50 +90\.00%", printed, re.M)
-    assert re.search(r"^median epoch +1\.20 ", printed, re.M)
-    assert re.search(r"^in all +7\.70 ", printed, re.M)
-    ratios = re.findall(r"^minivit is (.*) × as fast$", printed, re.M)
-    assert ratios == ["2.50", "1.38"]
+    assert ended == [None] * 3  # all was asked
+    assert re.search(r"^epoch 3 +1\.20 +90\.00% +4\.00 ", printed, re.M)
+    assert re.search(r"^test +0\.50 +90\.00% +0\.50 ", printed, re.M)
+    assert re.search(r"^median epoch +1\.10 +1\.20 +3\.00", printed, re.M)
+    assert re.search(r"^in all +2\.20 +7\.20 +10\.00", printed, re.M)
+    assert re.search(r"^minivit is 1\.39 × as fast", printed, re.M)
+    assert re.search(r"^quick takes 22\.0% of PyTorch's time", printed, re.M)

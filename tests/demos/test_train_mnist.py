@@ -113,7 +113,7 @@ def test_trains_on_one_part_and_validates_on_the_other(folder, fits):
 
 def test_trains_as_asked(folder, fits):
     asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
-    for optimizer in training_options.KINDS:
+    for optimizer in training_options.OPTIMIZERS:
         few = ["--keep-tokens", "0.5", "--shards", "3"]
         assert demo(folder, *TINY, *asked, *few, "--optimizer", optimizer) == 0
         progress, _, _, options = fits.pop()
@@ -408,7 +408,6 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--seed=-1",
         "--checkpoint-every=0",
         "--augment=zoom=2",
-        "--momentum=1",
         "--keep-tokens=0",
         "--keep-tokens=1.5",
         "--resume=",
@@ -421,24 +420,19 @@ def test_refuses_options_out_of_range(capsys, option):
     assert option.partition("=")[0] in capsys.readouterr().err
 
 
-def test_each_optimizer_has_its_own_rate_and_momentum():
+def test_a_recipe_sets_the_rate_and_momentum_of_muon_alone():
     params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
 
     def made(*argv):
         return training_options.optimizer_of(train_mnist.arguments(argv), params)
 
-    for name, rate in training_options.RATES.items():
-        optimizer = made("--optimizer", name)
-        assert type(optimizer) is training_options.KINDS[name]
-        assert optimizer.lr == rate
-        assert made("--optimizer", name, "--lr", "0.5").lr == 0.5
-    assert made().momentum == 0.8  # the recipe's
-    assert made("--momentum", "0.3").momentum == 0.3
-    assert made("--momentum", "0", "--optimizer", "sgd").momentum == 0
-    images = train_images.arguments(["shapes", "--optimizer", "sgd"])
-    assert training_options.optimizer_of(images, params).momentum == 0.9
-    with pytest.raises(SystemExit):
-        made("--momentum", "0.5", "--optimizer", "adam")
+    assert (made().lr, made().momentum) == (0.02, 0.95)
+    quick = ["--recipe", "quick"]
+    assert (made(*quick).lr, made(*quick).momentum) == (0.03, 0.8)
+    assert (made(*quick, "--lr", "0.5").lr, made(*quick, "--lr", "0.5").momentum) == (0.5, 0.8)
+    for name, rate in dict(adamw=6e-3, adam=6e-3, sgd=0.2).items():
+        assert made(*quick, "--optimizer", name).lr == rate
+        assert made(*quick, "--optimizer", name, "--lr", "0.5").lr == 0.5
 
 
 @pytest.mark.slow

@@ -10,13 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pytest
 
+import minivit
 from demos import train_mnist
-from demos.training_options import model_of
+from demos.training_options import OPTIMIZERS, model_of
 from demos.tune import study as studies
 from demos.tune.report import PLOTS
-from demos.tune.space import asked, changes, patch_sizes, recipe, space, usual
+from demos.tune.space import RATES, asked, changes, patch_sizes, recipe, space, usual
 from tests.data.idx import few_digits
 from tests.demos.every import ROOT
 from tests.demos.test_train_mnist import last_error, press_ctrl_c_at, proposed
@@ -69,6 +71,9 @@ def test_the_usual_parameters_are_the_defaults_of_train_mnist():
         ours = train_mnist.arguments(recipe(usual(28, 28), data))
         defaults = train_mnist.arguments(["--data", data])
         assert vars(ours) | {"lr": None} == vars(defaults)
+    params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
+    for name, rate in RATES.items():
+        assert OPTIMIZERS[name](params).lr == rate
     assert usual(28, 28).keys() == space(28, 28).keys()
 
 
