@@ -11,7 +11,7 @@ from .options import parser_of, propose, status
 MNIST = dict(run="mnist", epochs=12, augment=["shift=2", "rotation=10", "scale=0.1"])
 FASHION = dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1)
 COARSE = dict(  # four tokens: a quarter of the work
-    patch_size=14, depth=3, heads=4, batch_size=500, epochs=10, muon=dict(lr=0.03, momentum=0.8)
+    patch_size=14, depth=3, heads=4, batch_size=500, epochs=9, muon=dict(lr=0.03, momentum=0.8)
 )
 RECIPES = {  # tuned to each data set, on its validation images alone
     "mnist": {"default": MNIST, "quick": MNIST | COARSE},

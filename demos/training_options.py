@@ -17,11 +17,9 @@ OPTIMIZERS = {  # of params; their usual learning rates
 def chosen(parser, recipes, argv):
     """Add the option --recipe; return the settings of the one that argv asks for.
 
-    recipes: settings by their names; "default" is the first
+    recipes: settings by their names, "default" and others
     """
-    names = {"quick": "a first look", "small": "few parameters", "record": "the best that we know"}
-    known = "; ".join(f"{name}: {names[name]}" for name in recipes if name in names)
-    recipe_help = f"settings of the options below. {known}"
+    recipe_help = "settings of the options below; quick: for a first look"
     parser.add_argument("--recipe", choices=recipes, default="default", help=recipe_help)
     return recipes[parser.parse_known_args(argv)[0].recipe]
 

@@ -39,7 +39,7 @@ CHANGES = {  # options of the demo, arguments of `fit`, or what else differs
         options=f"{SEVEN} --epochs 4 --keep-tokens 0.5"
     ),
     "2 heads": dict(options="--heads 2"),
-    "steps of 250, 8 epochs": dict(options="--batch-size 250 --epochs 8"),
+    "steps of 250, 7 epochs": dict(options="--batch-size 250 --epochs 7"),
     "momentum 0.95": dict(momentum=0.95),
     "3 rounds of Newton–Schulz": dict(rounds=3),
     "a rate that falls as a cosine": dict(fit=dict(schedule=warmup_cosine)),

@@ -51,9 +51,8 @@ def minivit_engine(config, batch_size, shards=None, device="cpu", gpu_batch=None
     model, params = start(config)
     params = params.to(device)
     optimizer, grads = adamw(params), params.zeros_like()
-    micro_batch.GPU_BATCH = gpu_batch or micro_batch.GPU_BATCH  # of this process, which ends soon
     rngs = [None] * (shards or (cores() if device == "cpu" else 1))
-    with workers(len(rngs), model, params) as run:
+    with workers(len(rngs), model, params) as run, going_at_once(gpu_batch):
 
         def step():
             loss, _ = loss_and_gradients(
@@ -63,6 +62,17 @@ def minivit_engine(config, batch_size, shards=None, device="cpu", gpu_batch=None
             return floats(loss)[0]  # waits for a GPU
 
         yield step, batch_size
+
+
+@contextlib.contextmanager
+def going_at_once(numbers):
+    """Inside the `with`, so many numbers go through a model on a GPU at once, or GPU_BATCH."""
+    usual = micro_batch.GPU_BATCH
+    micro_batch.GPU_BATCH = numbers or usual
+    try:
+        yield
+    finally:
+        micro_batch.GPU_BATCH = usual
 
 
 @contextlib.contextmanager

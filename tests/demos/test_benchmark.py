@@ -13,7 +13,7 @@ from demos.benchmark import classifying, engines, report, workers
 from demos.benchmark.workers import Worker, race
 from demos.options import command
 from minivit.checks.numeric import random_params
-from minivit.models import Reader
+from minivit.models import Reader, micro_batch
 from tests.numeric import passes, relative_error
 from tests.stand_in import installed
 
@@ -158,6 +158,10 @@ def test_the_engines_for_a_gpu_take_the_same_steps_there(device):
     ours = losses_of(engines.ENGINES["minivit"], 5)
     for name in ("minivit", "minivit, 2^20 at once"):
         np.testing.assert_allclose(losses_of(engines.ON_GPU[name], 5), ours, rtol=1e-5)
+    usual = micro_batch.GPU_BATCH
+    with engines.ON_GPU["minivit, 2^20 at once"](TINY, 9):
+        assert micro_batch.GPU_BATCH == 2**20 != usual
+    assert usual == micro_batch.GPU_BATCH
     with engines.matrix_products_on_gpu(TINY, 9, size=24) as (step, operations):
         assert step() == [24.0]
     assert operations == 2 * 24**3
