@@ -61,7 +61,7 @@ def arguments(argv=None):
     if options.device != "cpu" and (options.profile or options.recipe or options.classify):
         parser.error("--device is for the comparison of training; give no other task")
     for name in ("batch_size", "rounds", "seconds"):
-        if (value := getattr(options, name)) and not np.min(value) > 0:
+        if (value := getattr(options, name)) is not None and not np.min(value) > 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0")
     return options
 
