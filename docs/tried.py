@@ -20,16 +20,15 @@ from unittest import mock
 from tqdm import tqdm
 
 import minivit
-from demos import train_mnist, training
+from demos import train_mnist
+from demos.benchmark.recipe import start
 from demos.benchmark.report import machine
-from minivit.data.augment import Augmentation
 from minivit.files import write_json
 from minivit.optim import muon, warmup_cosine
 from minivit.training import Progress, fit
 
 from .other_checks import written
 
-SETTINGS = ("epochs", "batch_size", "seed", "shards", "keep_tokens")
 PAGE, ROWS = (Path(__file__).with_name(name) for name in ("performance.md", "tried.json"))
 SEVEN = "--patch-size 7 --depth 4 --heads 2 --batch-size 250"
 CHANGES = {  # options of the demo, arguments of `fit`, or what else differs
@@ -53,13 +52,13 @@ def train(seed, change):
     """Train once with a change of CHANGES; return accuracy, loss and seconds."""
     more = change.get("options", "").split()
     options = train_mnist.arguments(["--recipe", "quick", "--seed", str(seed), *more])
-    data, at_first, _ = training.set_up(options, train_mnist.load, "cpu")
+    data, at_first, settings = start(options)
     at_first.optimizer.momentum = change.get("momentum", at_first.optimizer.momentum)
     decay = change.get("average")
     average = minivit.EMA(at_first.params, decay) if decay else None
     progress = Progress(at_first.classifier, at_first.optimizer, average)
-    settings = {name: getattr(options, name) for name in SETTINGS} | change.get("fit", {})
-    settings["augment"] = Augmentation.of(options.augment)
+    settings |= dict(shards=options.shards, keep_tokens=options.keep_tokens)
+    settings |= change.get("fit", {})
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         last = fit(progress, data.train, data.validation, **settings)[-1]
     return last["validation_accuracy"], last["validation_loss"], progress.seconds

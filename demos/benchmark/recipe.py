@@ -19,7 +19,7 @@ from .workers import Worker
 
 
 def start(options):
-    """What both begin with: the data, the Progress of a new model, and the settings."""
+    """What all begin with: the data, the Progress of a new model, and the settings."""
     data, progress, _ = set_up(options, load, "cpu")
     settings = {name: getattr(options, name) for name in ("epochs", "batch_size", "seed")}
     settings["augment"] = Augmentation.of(options.augment)

@@ -61,39 +61,42 @@ def compare(models, engines, options):
 
     Returns a row for each model and engine, a dict that JSON can write.
     """
-    rows, same = [], where_measured(options.device)
-    for batch_size in options.batch_size:
-        for model, config in models.items():
-            results = race(engines, config, batch_size, options)
-            peak, _ = results.pop("matrix products")
-            title = f"{model} ({operations(config) / 1e6:,.1f} MFLOP), batch {batch_size}"
-            print_title(title, "images/s", "minivit is", "of the peak", "MB")
-            for name, (speed, memory) in results.items():
-                ratio, share = results["minivit"][0] / speed, speed * operations(config) / peak
-                print_row(name, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{share:.1%}", f"{memory:.0f}")
-                measured = dict(images_per_second=speed, minivit_is=ratio, of_the_peak=share)
-                row = dict(model=model, engine=name, batch_size=batch_size)
-                rows.append(row | measured | dict(megabytes=memory) | same)
+    rows, where = [], where_measured(options.device)
+    for model, config, batch_size, results in races(models, engines, options):
+        peak, _ = results.pop("matrix products")
+        title = f"{model} ({operations(config) / 1e6:,.1f} MFLOP), batch {batch_size}"
+        print_title(title, "images/s", "minivit is", "of the peak", "MB")
+        for name, (speed, memory) in results.items():
+            ratio, share = results["minivit"][0] / speed, speed * operations(config) / peak
+            print_row(name, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{share:.1%}", f"{memory:.0f}")
+            measured = dict(images_per_second=speed, minivit_is=ratio, of_the_peak=share)
+            row = dict(model=model, engine=name, batch_size=batch_size)
+            rows.append(row | measured | dict(megabytes=memory) | where)
     print(LEGEND)
     return rows
 
 
 def compare_classifiers(models, engines, options):
     """Race engines that classify one image, and many at once; return rows as `compare` does."""
-    rows, same = [], where_measured("cpu")
-    for batch_size in options.batch_size:
-        for model, config in models.items():
-            results = race(engines, config, batch_size, options)
-            print_title(f"{model}, {batch_size} at once", "", "images/s", "minivit is", "MB")
-            for name, (speed, memory) in results.items():
-                ratio, seconds = results["minivit"][0] / speed, batch_size / speed
-                took = f"{1e3 * seconds:.2f} ms"
-                print_row(name, took, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{memory:.0f}")
-                row = dict(model=model, engine=name, batch_size=batch_size, seconds=seconds)
-                measured = dict(images_per_second=speed, minivit_is=ratio, megabytes=memory)
-                rows.append(row | measured | same)
+    rows, where = [], where_measured(options.device)
+    for model, _, batch_size, results in races(models, engines, options):
+        print_title(f"{model}, {batch_size} at once", "", "images/s", "minivit is", "MB")
+        for name, (speed, memory) in results.items():
+            ratio, seconds = results["minivit"][0] / speed, batch_size / speed
+            took = f"{1e3 * seconds:.2f} ms"
+            print_row(name, took, f"{speed:,.0f}", f"{ratio:.2f} ×", f"{memory:.0f}")
+            measured = dict(seconds=seconds, images_per_second=speed, minivit_is=ratio)
+            row = dict(model=model, engine=name, batch_size=batch_size)
+            rows.append(row | measured | dict(megabytes=memory) | where)
     print(CLASSIFYING)
     return rows
+
+
+def races(models, engines, options):
+    """Yield (model, its config, batch size, what `race` found) for all models in all batches."""
+    for batch_size in options.batch_size:
+        for model, config in models.items():
+            yield model, config, batch_size, race(engines, config, batch_size, options)
 
 
 def where_measured(device):
