@@ -12,6 +12,7 @@ import minivit
 from demos.benchmark import classifying, engines, report, workers
 from demos.benchmark.workers import Worker, race
 from demos.options import command
+from minivit.backend import device_of
 from minivit.checks.numeric import random_params
 from minivit.models import Reader, micro_batch
 from tests.numeric import passes, relative_error
@@ -152,12 +153,16 @@ def losses_of(engine, steps, config=TINY):
         return [step() for _ in range(steps)]
 
 
-def test_the_engines_for_a_gpu_take_the_same_steps_there(device):
+def test_the_engines_for_a_gpu_take_the_same_steps_there(device, monkeypatch):
     if device == "cpu":
         pytest.skip("only on a GPU, or the stand-in")
-    ours = losses_of(engines.ENGINES["minivit"], 5)
+    ours, places, adamw = losses_of(engines.ENGINES["minivit"], 5), [], engines.adamw
+    monkeypatch.setattr(
+        engines, "adamw", lambda params: places.append(device_of(params.flat)) or adamw(params)
+    )
     for name in ("minivit", "minivit, 2^20 at once"):
         np.testing.assert_allclose(losses_of(engines.ON_GPU[name], 5), ours, rtol=1e-5)
+    assert places == ["cuda", "cuda"]
     usual = micro_batch.GPU_BATCH
     with engines.ON_GPU["minivit, 2^20 at once"](TINY, 9):
         assert micro_batch.GPU_BATCH == 2**20 != usual
@@ -172,8 +177,7 @@ def test_classifiers_give_the_same_logits(monkeypatch):
     pytest.importorskip("onnxruntime")
     model = minivit.ViT(**TINY)
     params = random_params(model, np.random.default_rng(0)).astype(np.float32)
-    for module in (classifying, engines):
-        monkeypatch.setattr(module, "start", lambda config: (model, params))
+    monkeypatch.setattr(classifying, "start", lambda config: (model, params))
     logits = {}
     for name in ("minivit", "torch-eager", "onnxruntime"):
         with classifying.CLASSIFIERS[name](TINY, 9) as (step, amount):
@@ -192,10 +196,8 @@ def test_rows_of_classifiers_have_seconds_and_speed(monkeypatch, tmp_path, capsy
     ours = [row for row in rows if row["engine"] == "minivit"]
     assert [row["seconds"] for row in ours] == [1 / 200] * 3 + [50 / 200] * 3
     assert all(row["processor"] == report.processor() for row in rows)
-    assert (
-        len(re.findall(r"^minivit +250\.00 ms +200 +1\.00 × +50$", capsys.readouterr().out, re.M))
-        == 3
-    )
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"^minivit +250\.00 ms +200 +1\.00 × +50$", printed, re.M)) == 3
 
 
 def test_a_gpu_is_compared_with_its_own_batches_and_models(monkeypatch, tmp_path):

@@ -80,6 +80,18 @@ def test_both_sides_train_on_the_same_data_and_take_a_turn_for_each_epoch(tmp_pa
     np.testing.assert_allclose(*sides, atol=0.06)  # in float32: one image of 20, 3 of 50
 
 
+def test_pytorch_is_given_the_rate_and_momentum_of_the_recipe(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from demos.benchmark import torch_recipe
+
+    given = []
+    monkeypatch.setattr(torch_recipe, "train", lambda *sides, **how: given.append(how) or [])
+    data = ["--data", str(few_digits(tmp_path / "digits")), "--shards", "1"]
+    for more in ([], ["--recipe", "quick"]):
+        recipe.train_torch(lambda answer=None: None, train_mnist.arguments([*data, *more]))
+    assert [(how["peak"], how["momentum"]) for how in given] == [(0.02, 0.95), (0.03, 0.8)]
+
+
 def test_prints_epochs_tests_and_ratios(monkeypatch, capsys):
     times = {
         ("train_minivit", "quick"): [1.0, 1.2, 0.5],

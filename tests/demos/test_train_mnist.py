@@ -420,6 +420,17 @@ def test_refuses_options_out_of_range(capsys, option):
     assert option.partition("=")[0] in capsys.readouterr().err
 
 
+def test_a_quick_recipe_has_fewer_epochs():
+    for demo, options, epochs in [
+        (train_mnist, [], (12, 9)),
+        (train_mnist, ["--data", "fashion-mnist"], (20, 5)),
+        (train_images, ["shapes"], (30, 8)),
+    ]:
+        recipes = ([], ["--recipe", "quick"])
+        usual, quick = (demo.arguments([*options, *more]) for more in recipes)
+        assert (usual.epochs, quick.epochs) == epochs
+
+
 def test_a_recipe_sets_the_rate_and_momentum_of_muon_alone():
     params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
 
@@ -443,4 +454,4 @@ def test_the_quick_run_reaches_the_accuracy_that_the_readme_promises(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     result = json.loads((tmp_path / "runs" / "mnist" / "result.json").read_text())
-    assert result["test_accuracy"] >= 0.982
+    assert result["test_accuracy"] >= 0.987
