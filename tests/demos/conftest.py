@@ -4,6 +4,14 @@ import pytest
 
 from demos import training
 from minivit.training import Run
+from tests.data.idx import few_digits
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a few digits in the four files of MNIST, beside which the demos run."""
+    monkeypatch.chdir(tmp_path)
+    return few_digits(tmp_path / "digits")
 
 
 @pytest.fixture

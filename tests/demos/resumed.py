@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.demos.digit_runs import last_error, press_ctrl_c_at
 from tests.demos.every import ROOT
-from tests.demos.test_train_mnist import last_error, press_ctrl_c_at
 
 
 def names(run):

@@ -11,8 +11,8 @@ from minivit.data.scenes import Scenes
 from minivit.finder import Finder
 from minivit.training import Run
 from tests.data.test_coco import content, write
+from tests.demos.digit_runs import last_error, proposed
 from tests.demos.resumed import expect_the_same_after_a_kill, expect_the_same_after_ctrl_c, names
-from tests.demos.test_train_mnist import last_error, proposed
 from tests.test_finder import untrained
 
 MODEL = ["--dim=12", "--depth=1", "--heads=3", "--mlp-dim=8"]

@@ -16,8 +16,8 @@ from minivit.data.normalize import Normalize
 from minivit.optim.layer_rates import layer_rates
 from tests.data.idx import few_digits
 from tests.data.shapes import CLASSES, write_shapes
+from tests.demos.digit_runs import assert_same, proposed
 from tests.demos.test_train_images import press_ctrl_c_at
-from tests.demos.test_train_mnist import assert_same, proposed
 from tests.saved_runs import DIGITS
 
 RUN = Path("runs/finetuned")

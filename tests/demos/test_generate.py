@@ -7,7 +7,7 @@ import pytest
 import minivit
 from demos import generate
 from minivit.models import Decoder
-from tests.demos.test_train_mnist import last_error, proposed
+from tests.demos.digit_runs import last_error, proposed
 
 TEXT = "The quick brown fox jumps over the lazy dog. " * 60
 

@@ -10,8 +10,8 @@ from demos import few_labels, finetune, pretrain
 from minivit.pretrainer import Pretrainer
 from tests.data.idx import few_digits
 from tests.data.shapes import write_shapes
+from tests.demos.digit_runs import assert_same, proposed
 from tests.demos.test_train_images import press_ctrl_c_at
-from tests.demos.test_train_mnist import assert_same, proposed
 
 TINY = [
     "--dim", "8", "--depth", "1", "--heads", "2", "--mlp-dim", "6", "--decoder-dim", "8",

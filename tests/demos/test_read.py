@@ -8,13 +8,13 @@ import pytest
 from demos import read
 from demos.read import digits_right, examples
 from minivit.transcriber import Reading, Transcriber
+from tests.demos.digit_runs import last_error, proposed
 from tests.demos.resumed import (
     expect_the_same_after_a_kill,
     expect_the_same_after_ctrl_c,
     names,
     same,
 )
-from tests.demos.test_train_mnist import last_error, proposed
 from tests.test_transcriber import untrained
 
 SHORT = [

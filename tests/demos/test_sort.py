@@ -7,7 +7,7 @@ import pytest
 
 from demos import sort
 from minivit.models.vocabulary import BEGIN, END, SPECIAL
-from tests.demos.test_train_mnist import last_error, proposed
+from tests.demos.digit_runs import last_error, proposed
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from minivit.data.folders import split_files
 from minivit.data.images import load_pixels
 from minivit.training import Run
 from tests.data.shapes import CLASSES, write_shapes
-from tests.demos.test_train_mnist import (
+from tests.demos.digit_runs import (
     assert_complete,
     assert_same,
     last_error,

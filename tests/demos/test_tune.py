@@ -20,8 +20,8 @@ from demos.tune import study as studies
 from demos.tune.report import PLOTS
 from demos.tune.space import RATES, asked, changes, patch_sizes, recipe, space, usual
 from tests.data.idx import few_digits
+from tests.demos.digit_runs import last_error, press_ctrl_c_at, proposed
 from tests.demos.every import ROOT
-from tests.demos.test_train_mnist import last_error, press_ctrl_c_at, proposed
 
 optuna = pytest.importorskip("optuna")
 tune = importlib.import_module("demos.tune.__main__")
