@@ -1,6 +1,7 @@
 """The backends: NumPy, a stand-in for CuPy (stand_in/), and CuPy itself where it works."""
 
 import os
+import signal
 import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: tests run side by side
@@ -16,6 +17,7 @@ from tests.stand_in import installed
 
 hypothesis.settings.register_profile("minivit", deadline=None)  # CuPy's first calls compile
 hypothesis.settings.load_profile("minivit")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores Ctrl-C
 BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
 
 
@@ -27,9 +29,11 @@ def pytest_collection_modifyitems(items):
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        if params.get("device") == "stand-in" and item.get_closest_marker("numeric"):
-            item.add_marker("slow")
+        if params.get("device") == "stand-in":
+            if item.get_closest_marker("numeric"):
+                item.add_marker("slow")
             if params.get("differentiate") is central_differences:
+                item.add_marker("slow")
                 item.add_marker("thorough")
 
 

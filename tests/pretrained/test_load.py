@@ -13,6 +13,7 @@ from minivit.pretrained.layout import instances
 from minivit.pretrained.load import LAYOUTS
 from minivit.pretrained.positions import resize_positions
 from tests.numeric import relative_error
+from tests.samples import sample
 
 from .cases import NAMES, Case, hugging_face, write_folder
 
@@ -260,7 +261,7 @@ def test_what_was_read_works_on_every_backend(tmp_path, device):
     assert grads.to("cpu").flat.any()
 
 
-@pytest.mark.parametrize("name", NAMES[::3])
+@pytest.mark.parametrize("name", sample(NAMES, 6))
 def test_structure_and_gradcheck_hold_for_what_was_read(name, tmp_path):
     model, _, _ = load(Case(name), tmp_path, classes=3)
     findings = structure(model)
