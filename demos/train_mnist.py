@@ -13,8 +13,12 @@ FASHION = dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=
 COARSE = dict(  # four tokens: a quarter of the work
     patch_size=14, depth=3, heads=4, batch_size=500, epochs=9, muon=dict(lr=0.03, momentum=0.8)
 )
+RECORD = dict(  # four tokens that have met their neighbours, of warped images, for long
+    stem=[[4, 2, 16], [3, 2, 32]], patch_size=3, depth=3, heads=4, batch_size=500, epochs=90,
+    augment=[*MNIST["augment"], "elastic=1.5"], muon=dict(lr=0.03, momentum=0.85),
+)  # fmt: skip
 RECIPES = {  # tuned to each data set, on its validation images alone
-    "mnist": {"default": MNIST, "quick": MNIST | COARSE},
+    "mnist": {"default": MNIST, "quick": MNIST | COARSE, "record": MNIST | RECORD},
     "fashion-mnist": {"default": FASHION, "quick": FASHION | dict(epochs=5)},
 }
 
@@ -36,8 +40,16 @@ def main(argv=None):
 
 
 def train(options):
-    folder = training.train("train_mnist", options, load)
-    propose("see backprop through it, number by number", "explore", folder)
+    training.train("train_mnist", options, load, finish=finish)
+
+
+def finish(folder, options, classifier, *rest):
+    """Test, and propose what to do next."""
+    training.test(folder, options, classifier, *rest)
+    if classifier.model.config["stem"]:  # which the explorer does not compute
+        propose("see what it reads in a photo", "predict", folder, "demos/samples/five-photo.jpg")
+    else:
+        propose("see backprop through it, number by number", "explore", folder)
 
 
 def load(options):

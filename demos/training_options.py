@@ -19,13 +19,13 @@ def chosen(parser, recipes, argv):
 
     recipes: settings by their names, "default" and others
     """
-    recipe_help = "settings of the options below; quick: for a first look"
+    recipe_help = "settings of the options below; quick is for a first look, record for the best"
     parser.add_argument("--recipe", choices=recipes, default="default", help=recipe_help)
     return recipes[parser.parse_known_args(argv)[0].recipe]
 
 
 def add_options(parser, **defaults):
-    """The options of a model and its training."""
+    """The options of a model and its training; a recipe may give the model a stem."""
     add = parser.add_argument
     add("--patch-size", type=int, default=7, help="side of a patch in pixels")
     add("--dim", type=int, default=64, help="width of the model")
@@ -38,7 +38,7 @@ def add_options(parser, **defaults):
     keep_help = "share of the tokens kept in the first two thirds of the epochs, to be faster"
     add("--keep-tokens", type=float, metavar="SHARE", help=keep_help)
     add_optimizer(parser)
-    parser.set_defaults(**defaults)
+    parser.set_defaults(**dict(stem=[]) | defaults)
 
 
 def add_optimizer(parser):
@@ -107,6 +107,8 @@ def parsed(parser, argv):
 
 def model_of(options, image_size, channels, classes):
     """The model that was asked for. Errors: those of ViT."""
-    names = ("patch_size", "dim", "depth", "heads", "mlp_dim", "pool", "dropout", "drop_path")
+    names = (
+        "patch_size", "dim", "depth", "heads", "mlp_dim", "pool", "dropout", "drop_path", "stem",
+    )  # fmt: skip
     chosen = {name: getattr(options, name) for name in names}
     return minivit.ViT(image_size=image_size, channels=channels, classes=classes, **chosen)

@@ -22,7 +22,7 @@ from .data.digits import Split
 from .data.framing import MIDDLE, Framing
 from .data.normalize import Normalize
 from .files import read_json, write_json
-from .layers import Softmax
+from .layers import Softmax, Stem
 from .layers.refusals import pair, positive_integers
 from .losses import cross_entropy
 from .models import ViT
@@ -289,14 +289,18 @@ def expect_no_larger(sizes, weights):
     height, width = positive_integers("ViT", height=height, width=width)
     if sizes.get("pre_logits") is not None:
         positive_integers("ViT", pre_logits=sizes["pre_logits"])
-    arrays = len(weights.named())
-    if fewest_parameters(sizes) > weights.flat.size or depth > arrays:
+    stem = Stem(height, width, channels, sizes.get("stem", []))
+    of_stem = sum(conv.linear.d_in * conv.linear.d_out for conv in stem.convs)
+    rest, arrays = sizes | {"channels": stem.dim}, len(weights.named())
+    if of_stem + fewest_parameters(rest) > weights.flat.size or depth > arrays:
         raise ValueError(
             f"it has more parameters than the {weights.flat.size:,} in {arrays:,} arrays that "
             "weights.safetensors holds"
         )
-    tokens = height * width // (P * Q)
-    if max(height * width * channels, tokens * dim, tokens**2 * heads) > MOST_NUMBERS:
+    tokens = stem.rows * stem.columns // (P * Q)
+    squares = (conv.rows * conv.columns * conv.linear.d_in for conv in stem.convs)
+    of_image = height * width * channels
+    if max(of_image, *squares, stem.numbers, tokens * dim, tokens**2 * heads) > MOST_NUMBERS:
         raise ValueError(
             f"images of {height:,} x {width:,} pixels, {tokens:,} patches, are too large"
         )

@@ -148,6 +148,19 @@ def convolution(p, x, kernel=3):
     return F.conv2d(x.permute(0, 3, 1, 2), w, p["b"], padding="same").permute(0, 2, 3, 1)
 
 
+def strided(p, x, kernel, stride):
+    channels, dim = x.shape[-1], p["w"].shape[1]
+    w = p["w"].reshape(kernel, kernel, channels, dim).permute(3, 2, 0, 1)  # (D, C, K, K)
+    seen = F.conv2d(x.permute(0, 3, 1, 2), w, p["b"], stride=stride).permute(0, 2, 3, 1)
+    return gelu({}, seen)
+
+
+def stem(p, x, sizes):
+    for conv_params, (kernel, stride, _) in zip(p["convs"], sizes, strict=True):
+        x = strided(conv_params, x, kernel, stride)
+    return x
+
+
 def halve(x):
     return F.avg_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
 
@@ -243,7 +256,8 @@ def all_positions(p, config, dim):
 
 
 def vit(p, images, config):
-    x = patches(p["patches"], images, config["patch_size"])
+    seen = stem(p["stem"], images, config["stem"]) if config["stem"] else images
+    x = patches(p["patches"], seen, config["patch_size"])
     if config["pool"] != "mean":
         x = class_token(p, x)
     x = x + all_positions(p, config, x.shape[-1])

@@ -106,6 +106,7 @@ POST: dict[str, Any] = TALL | dict(
     image_size=(4, 4), norm="post", layer_scale=None, positions="sincos1d", pool="mean",
     norm_pooled=False, pre_logits=None,
 )  # fmt: skip
+STEMMED: dict[str, Any] = POST | dict(image_size=(9, 5), stem=[(3, 2, 4)])
 WIDE: dict[str, Any] = dict(dim=64, depth=3, mlp_dim=96, layer_scale=0.1)
 CNN_SIZES: dict[str, Any] = dict(image_size=(4, 8), channels=2, classes=3, dims=(5, 7, 6))
 ENCODER: dict[str, Any] = dict(
@@ -174,6 +175,8 @@ CASES = {
     "convolution": Case(partial(layers.Convolution, 3, 7), (2, 4, 5, 3)),
     "halve": Case(partial(layers.Halve), (3, 4, 6, 5)),
     "stage": Case(partial(layers.Stage, 3, 7), (2, 4, 5, 3)),
+    "strided": Case(partial(layers.StridedConvolution, 7, 5, 3, 3, 2, 4), (2, 7, 5, 3)),
+    "stem": Case(partial(layers.Stem, 9, 7, 2, [(3, 2, 5), (2, 1, 4)]), (2, 9, 7, 2)),
     "cnn": Case(partial(CNN, **CNN_SIZES), (5, 4, 8, 2), smoothed_loss),
     "permutation": Case(partial(Permutation, **ENCODER, shown=0.3), (5, 4, 6, 3)),
     "masked": Case(partial(Masked, **ENCODER, seen=0.4, decoder_dim=4), (5, 4, 6, 3)),
@@ -250,6 +253,8 @@ OTHERS = {
     "convolution": [Case(partial(layers.Convolution, 2, 4, 5), (3, 6, 3, 2))],
     "halve": [Case(partial(layers.Halve), (2, 6, 4, 3))],
     "stage": [Case(partial(layers.Stage, 2, 4), (3, 6, 3, 2))],
+    "strided": [Case(partial(layers.StridedConvolution, 4, 6, 2, 2, 1, 3), (3, 4, 6, 2))],
+    "stem": [Case(partial(layers.Stem, 5, 8, 3, [(2, 3, 4)]), (3, 5, 8, 3))],
     "cnn": [Case(partial(CNN, **CNN_SIZES | dict(image_size=(6, 2), dims=(4, 6))), (3, 6, 2, 2))],
     "permutation": [Case(partial(Permutation, **OTHER), (3, 6, 4, 1))],
     "masked": [
@@ -283,5 +288,6 @@ OTHERS = {
         Case(partial(ViT, **TALL | dict(positions="rotary")), (4, 6, 2, 2), plain_loss),
         Case(partial(ViT, **TALL), (4, 6, 2, 2), plain_loss),
         Case(partial(ViT, **POST), (4, 4, 4, 2), plain_loss),
+        Case(partial(ViT, **STEMMED), (4, 9, 5, 2), plain_loss),
     ],
 }

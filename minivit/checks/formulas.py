@@ -150,6 +150,22 @@ def convolution(layer, params, x):
     return linear(layer.linear, params, np.stack(squares, axis=1).reshape(len(x), H, W, -1))
 
 
+def strided(layer, params, x):
+    K, step = layer.kernel, layer.stride
+    tops, lefts = range(0, layer.height - K + 1, step), range(0, layer.width - K + 1, step)
+    squares = [
+        x[:, top : top + K, left : left + K].reshape(len(x), -1) for top in tops for left in lefts
+    ]
+    seen = linear(layer.linear, params, np.stack(squares, axis=1))
+    return gelu(layer.act, {}, seen).reshape(len(x), len(tops), len(lefts), -1)
+
+
+def stem(layer, params, x):
+    for conv, conv_params in zip(layer.convs, params["convs"], strict=True):
+        x = strided(conv, conv_params, x)
+    return x
+
+
 def halve(layer, params, x):
     return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
 
@@ -209,7 +225,8 @@ def detector(model, params, images):
 
 
 def vit(model, params, images):
-    pooled = value(model.pool, {}, encoder(model, params, images))
+    seen = value(model.stem, params["stem"], images)
+    pooled = value(model.pool, {}, encoder(model, params, seen))
     normed = value(model.pooled_ln, params["pooled_ln"], pooled)
     return value(model.head, params["head"], value(model.pre_logits, params["pre_logits"], normed))
 
@@ -233,6 +250,7 @@ FORMULAS = {
     "SinusoidalPositions": sinusoids_1d, "SinusoidalPositions2D": sinusoids_2d,
     "MeanPool": mean_pool, "PatchMeanPool": patch_mean_pool, "FirstToken": first_token,
     "PreLogits": pre_logits, "Convolution": convolution, "Halve": halve, "Stage": stage,
+    "StridedConvolution": strided, "Stem": stem,
     "KeepTokens": unchanged, "FillTokens": unchanged, "Twice": twice, "PatchBoxes": patch_boxes,
     "CNN": cnn, "Encoder": encoder, "Permutation": permutation, "Masked": masked,
     "Detector": detector, "ViT": vit,

@@ -30,8 +30,8 @@ def structure(model: Any, seed: int = 0) -> Findings:
     """
     rng = np.random.default_rng(seed)
     params = random_params(model, rng)
-    patches = model.patches
-    images = rng.standard_normal((IMAGES, patches.height, patches.width, patches.channels))
+    shape = (*model.config["image_size"], model.config["channels"])
+    images = rng.standard_normal((IMAGES, *shape))
     logits, cache = model.forward(params, images)
     findings = Findings()
 
@@ -81,14 +81,15 @@ def structure(model: Any, seed: int = 0) -> Findings:
         reach = _reach(model, params, rng)
         missing = f"{(~reach).sum()} of {reach.size} pairs do not"
         findings.add("every token reaches every token", reach.all(), missing)
-    if passes and model.config["positions"] and patches.count > 1:
-        moves = _difference(*_swapped(model, params, images)) > 1e-9
+    rest, seen = _after_stem(model, params, images)
+    if passes and model.config["positions"] and model.patches.count > 1:
+        moves = _difference(*_swapped(rest, params, seen)) > 1e-9
         findings.add("positions matter", moves, "two patches can change places")
-    still = copy.deepcopy(model)
+    still = copy.deepcopy(rest)
     still.pos = Identity()
     for block in still.blocks:
         block.attn.rotary = False
-    error = _difference(*_swapped(still, params, images))
+    error = _difference(*_swapped(still, params, seen))
     expect_small("without positions, order does not matter", error)
 
     if passes:
@@ -165,6 +166,15 @@ def _silent_dropouts(model, params, images):
         dropout.rate = 0.0
         if np.array_equal(dropped, usual):
             yield name
+
+
+def _after_stem(model, params, images):
+    """The model without its stem, if it has one, and what that makes of the images."""
+    if not model.config.get("stem"):
+        return model, images
+    rest = copy.deepcopy(model)
+    rest.stem = Identity()
+    return rest, model.stem.forward(params["stem"], images)[0]
 
 
 def _swapped(model, params, images):

@@ -38,10 +38,10 @@ def step(model):
     """Check `loss_and_gradients` on a small model; return Findings."""
     rng, findings = np.random.default_rng(0), Findings()
     params, classes = random_params(model, rng), model.config["classes"]
-    sizes = model.patches
+    shape = (*model.config["image_size"], model.config["channels"])
 
     def drawn(count):
-        images = rng.standard_normal((count, sizes.height, sizes.width, sizes.channels))
+        images = rng.standard_normal((count, *shape))
         labels = rng.integers(0, classes, count)
         labels[::2] = model.forward(params, images[::2])[0].argmax(axis=-1)  # some are right
         return images, labels

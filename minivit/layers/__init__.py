@@ -5,9 +5,9 @@ class_token, positions, pool; then the variants gelu_exact, layer_scale, pre_log
 sinusoids and identity; then keep_tokens, fill_tokens and twice, for models that see a part of an
 image, and patch_boxes, which says where things are; then masked_attention, rotary, cross_attention,
 decoder_block and embedding, for models that write; then convolution, halve and stage, which do
-without attention. (Small helpers: initial for initial values, sums for sums and means as products,
-keys_first for a product in another order of memory, hiding for hidden scores, refusals for the
-checks of sizes and shapes.)
+without attention, and stem, which does so before patches are cut. (Small helpers: initial for
+initial values, sums for sums and means as products, keys_first for a product in another order of
+memory, hiding for hidden scores, refusals for the checks of sizes and shapes.)
 
 A token is a vector of D numbers. `patches` makes one of each of the N patches of an image, the
 blocks turn tokens into tokens, and `pool` makes one vector of them for the head to read.
@@ -76,6 +76,7 @@ from .rotary import Rotary
 from .sinusoids import SinusoidalPositions, SinusoidalPositions2D
 from .softmax import Softmax
 from .stage import Stage
+from .stem import Stem, StridedConvolution
 from .twice import Twice
 
 __all__ = [
@@ -113,5 +114,7 @@ __all__ = [
     "SinusoidalPositions2D",
     "Softmax",
     "Stage",
+    "Stem",
+    "StridedConvolution",
     "Twice",
 ]

@@ -7,41 +7,39 @@ from .linear import Linear
 from .refusals import expect_shape, positive_integers
 
 
-def gather_squares(x, side):
-    """The square around each pixel, row by row, flattened as (K, K, C); zeros beyond the edge.
+def gather_squares(x, side, stride=1):
+    """Every square of `side` pixels, `stride` pixels from the next, flattened as (K, K, C).
 
-    (B, H, W, C) -> (B, H, W, K·K·C)
+    (B, H, W, C) -> (B, R, S, K·K·C), R = (H − K) / stride + 1 and S alike
     """
     xp = array_module(x)
     B, H, W, C = x.shape
-    edge = side // 2
-    padded = xp.zeros((B, H + 2 * edge, W + 2 * edge, C), x.dtype)
-    padded[:, edge : edge + H, edge : edge + W] = x
-    squares = xp.empty((B, H, W, side, side, C), x.dtype)
-    for i, j in np.ndindex(side, side):  # each pixel's neighbour, i rows down and j to the right
-        squares[:, :, :, i, j] = padded[:, i : i + H, j : j + W]
-    return squares.reshape(B, H, W, side * side * C)
+    R, S = (H - side) // stride + 1, (W - side) // stride + 1
+    squares = xp.empty((B, R, S, side, side, C), x.dtype)
+    for i, j in np.ndindex(side, side):  # of each square the pixel in row i, column j
+        squares[:, :, :, i, j] = x[:, i : i + stride * R : stride, j : j + stride * S : stride]
+    return squares.reshape(B, R, S, side * side * C)
 
 
-def scatter_squares(squares, side):
-    """Add the squares up where `gather_squares` took them: (B, H, W, K·K·C) -> (B, H, W, C)."""
+def scatter_squares(squares, side, stride=1):
+    """Add the squares up where `gather_squares` took them: (B, R, S, K·K·C) -> (B, H, W, C)."""
     xp = array_module(squares)
-    B, H, W, _ = squares.shape
-    C, edge = squares.shape[3] // side**2, side // 2
-    parts = squares.reshape(B, H, W, side, side, C)
-    padded = xp.zeros((B, H + 2 * edge, W + 2 * edge, C), squares.dtype)
+    B, R, S, _ = squares.shape
+    C = squares.shape[3] // side**2
+    parts = squares.reshape(B, R, S, side, side, C)
+    x = xp.zeros((B, stride * (R - 1) + side, stride * (S - 1) + side, C), squares.dtype)
     for i, j in np.ndindex(side, side):
-        padded[:, i : i + H, j : j + W] += parts[:, :, :, i, j]
-    return padded[:, edge : edge + H, edge : edge + W].copy()
+        x[:, i : i + stride * R : stride, j : j + stride * S : stride] += parts[:, :, :, i, j]
+    return x
 
 
 class Convolution:
-    """Each pixel becomes an affine map of the square around it, the same map for all pixels.
+    """Each square of pixels becomes one pixel, by the same affine map for all squares.
 
         y = squares(x) w + b
 
     Params   w (K·K·C, D)   b (D,)
-    Forward  x (B, H, W, C) -> y (B, H, W, D)
+    Forward  x (B, H, W, C) -> y (B, H, W, D), with zeros beyond the edge, around the outer pixels
     Cache    that of the linear map
     Errors   ValueError if the square has an even side, which has no middle, or x is not C deep
 
@@ -63,11 +61,18 @@ class Convolution:
 
     def forward(self, params, x):
         expect_shape("Convolution", x, "B", "H", "W", self.channels)
-        squares = gather_squares(x, self.kernel)  # (B, H, W, 9·C)
+        B, H, W, C = x.shape
+        edge = self.kernel // 2
+        padded = array_module(x).zeros((B, H + 2 * edge, W + 2 * edge, C), x.dtype)
+        padded[:, edge : edge + H, edge : edge + W] = x
+        squares = gather_squares(padded, self.kernel)  # (B, H, W, 9·C)
         y, cache = self.linear.forward(params, squares)  # (B, H, W, D)
         return y, cache
 
     def backward(self, params, dy, cache, grads):
         dsquares = self.linear.backward(params, dy, cache, grads)  # (B, H, W, 9·C)
-        dx = scatter_squares(dsquares, self.kernel)  # (B, H, W, C)
-        return dx
+        dpadded = scatter_squares(dsquares, self.kernel)
+        _, H, W, _ = dy.shape
+        edge = self.kernel // 2
+        dx = dpadded[:, edge : edge + H, edge : edge + W].copy()
+        return dx  # (B, H, W, C)

@@ -11,7 +11,7 @@ def layer_rates(params: Params, decay: float) -> Array:
 
         1              head, last layer norm, and whatever else comes after the blocks
         decay^(L − i)  block i, from 0 to L − 1
-        decay^(L + 1)  patches, class token, positions
+        decay^(L + 1)  stem, patches, class token, positions
 
     A pretrained network already sees well; most of what a new task asks for is far up. So each
     layer moves a little less than the one above it (Bao et al. 2021, BEiT, arXiv:2106.08254, for
@@ -23,7 +23,7 @@ def layer_rates(params: Params, decay: float) -> Array:
     for name, place in rates.named():
         if block := re.match(r"blocks\.(\d+)\.", name):
             place[...] = decay ** (depth - int(block[1]))
-        elif name.partition(".")[0] in ("patches", "cls", "pos"):
+        elif name.partition(".")[0] in ("stem", "patches", "cls", "pos"):
             place[...] = decay ** (depth + 1)
         else:
             place[...] = 1

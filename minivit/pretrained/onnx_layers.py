@@ -12,7 +12,8 @@ TO_THE_END = 2**63 - 1  # of an axis, however long it is
 
 
 def vit(g, images, result):
-    x = g.part("patches", images)  # (B, N, D)
+    x = g.part("stem", images)
+    x = g.part("patches", x)  # (B, N, D)
     x = g.part("cls", x)  # (B, T, D)
     x = g.part("pos", x)
     x = g.part("blocks", x)
@@ -41,6 +42,20 @@ def patches(g, images):
     moved = g.add("moved", "Transpose", grid, perm=[0, 1, 3, 2, 4, 5])
     cut = g.add("patches", "Reshape", moved, [0, rows * columns, P * P * C])
     return linear(g, cut)
+
+
+def stem(g, x):
+    return g.part("convs", x)
+
+
+def strided_convolution(g, x):
+    K, stride = g.layer.kernel, g.layer.stride
+    square = g.add("square", "Reshape", g.name("w"), [K, K, g.layer.channels, -1])
+    kernels = g.add("kernels", "Transpose", square, perm=[3, 2, 0, 1])  # (D, C, K, K)
+    planes = g.add("planes", "Transpose", x, perm=[0, 3, 1, 2])  # (B, C, H, W)
+    seen = g.add("seen", "Conv", planes, kernels, g.name("b"), strides=[stride, stride])
+    pixels = g.add("pixels", "Transpose", seen, perm=[0, 2, 3, 1])  # (B, R, S, D)
+    return g.part("act", pixels)
 
 
 def class_token(g, x):
@@ -163,4 +178,6 @@ FORWARDS = {
     layers.PreNormBlock: pre_norm_block,
     layers.SinusoidalPositions: sinusoids,
     layers.SinusoidalPositions2D: sinusoids,
+    layers.Stem: stem,
+    layers.StridedConvolution: strided_convolution,
 }

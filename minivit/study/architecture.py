@@ -47,7 +47,7 @@ def architecture(model, image):
     )
     shown = figure.add_axes(place)
     shown.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(0, W, H, 0))
-    draw_grid(shown, H, W, model.patches.patch_size)
+    draw_grid(shown, H, W, (H // model.patches.rows, W // model.patches.columns))
     shown.axis("off")
 
     tokens = f"{model.tokens} × {model.config['dim']}"
@@ -62,9 +62,19 @@ def architecture(model, image):
 def of_model(model):
     """The Boxes of a ViT."""
     sizes, N, T = model.config, model.patches.count, model.tokens
-    P, C, D, K = (sizes[name] for name in ("patch_size", "channels", "dim", "classes"))
+    D, K = sizes["dim"], sizes["classes"]
     tokens = f"{T} × {D}"
-    boxes = [Box("patches", f"cut, x w + b\nw: {P * P * C} × {D}", LEARNED, f"{N} × {D}")]
+    boxes = [
+        Box(
+            "convolution",
+            f"of {conv.kernel} × {conv.kernel},\nthen a gate",
+            LEARNED,
+            shape_of(conv),
+        )
+        for conv in getattr(model.stem, "convs", [])
+    ]
+    pixels = model.patches.linear.d_in
+    boxes.append(Box("patches", f"cut, x w + b\nw: {pixels} × {D}", LEARNED, f"{N} × {D}"))
     if T > N:
         boxes.append(Box("class token", "one more token,\nthe first", LEARNED, tokens))
     if sizes["positions"] not in (None, "rotary"):  # which is in the blocks
@@ -79,6 +89,10 @@ def of_model(model):
     if K:
         boxes.append(Box("head", f"x w + b\nw: {D} × {K}", LEARNED, f"{K} logits"))
     return boxes
+
+
+def shape_of(conv):
+    return f"{conv.rows} × {conv.columns} × {conv.linear.d_out}"
 
 
 def of_block(model):

@@ -97,8 +97,9 @@ def attention_and_gradients(classifier, images, labels):
     ]
     titles = ["patches", *(f"attention {i}" for i in range(len(received))), "dLoss/dpixels"]
     figure = _image_rows(titles, images, names, received, dimages, cmap="gray_r")
+    H, W = images[0].shape[:2]
     for axes in figure.axes[:: len(titles)]:
-        draw_grid(axes, *images[0].shape[:2], model.patches.patch_size)
+        draw_grid(axes, H, W, (H // model.patches.rows, W // model.patches.columns))
     return figure
 
 

@@ -156,6 +156,15 @@ def stage(rng):
     return layers.Stage(channels, size(rng, 4)), shape
 
 
+def stem(rng):
+    sizes, channels, convolutions = (size(rng, 3), size(rng, 3)), size(rng, 3), []
+    for _ in range(size(rng, 2)):  # from the last to the first: each as large as it must be
+        kernel, stride = size(rng, 3), size(rng, 2)
+        sizes = tuple((side - 1) * stride + kernel for side in sizes)
+        convolutions.insert(0, (kernel, stride, size(rng, 4)))
+    return layers.Stem(*sizes, channels, convolutions), (size(rng, 3), *sizes, channels)
+
+
 def cnn(rng):
     dims = [size(rng, 4) for _ in range(size(rng, 3))]
     factor = 2 ** (len(dims) - 1)
@@ -211,7 +220,7 @@ LAYERS = {
     for function in (
         linear, gelu, gelu_exact, mlp, layernorm, softmax, attention, dropout, block, layer_scale,
         identity, patches, class_token, positions, sinusoids, pool, pre_logits, cross_entropy,
-        convolution, halve, stage, cnn, encoder, vit,
+        convolution, halve, stage, stem, cnn, encoder, vit,
     )
 }  # fmt: skip
 TWICE = ("layernorm", "softmax", "attention", "block", "mlp", "cross_entropy", "vit", "gelu_exact")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minivit
-from demos import train_images, train_mnist, training_options
+from demos import predict, train_images, train_mnist, training_options
 from minivit.data import download
 from minivit.data.augment import Augmentation
 from minivit.files import read_arrays
@@ -43,6 +43,20 @@ def test_leaves_a_complete_run(folder, capsys):
     counts = [[int(count) for count in row[1:]] for row in matrix]
     assert counts == result["test"]["confusion_matrix"]
     assert np.trace(counts) / 50 == pytest.approx(result["test_accuracy"])
+
+
+def test_a_record_has_a_stem_and_is_read_again(folder, capsys):
+    options = ["--recipe", "record", "--epochs", "1", "--shards", "1", "--run", "record"]
+    assert train_mnist.main(["--data", str(folder), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Training a Vision Transformer of 124,858 parameters: 220 images, 1")
+    run, photo = "runs/record", "demos/samples/five-photo.jpg"
+    assert proposed(lines[-1], "predict") == [run, photo]
+    classifier = minivit.Classifier.load(run)
+    assert classifier.model.config["stem"] == [[4, 2, 16], [3, 2, 32]]
+    assert_complete(Path(run))
+    assert predict.main([run, str(ROOT / photo)]) == 0
+    assert train_mnist.main(["--resume", run]) == 0
 
 
 def test_trains_on_one_part_and_validates_on_the_other(folder, fits):
@@ -142,7 +156,8 @@ def test_a_recipe_sets_options_which_others_override(demo, data, recipe):
     differ = {name for name, value in vars(usual).items() if getattr(options, name) != value}
     assert differ <= {"recipe", *recipes[recipe]}
     assert demo.arguments([*data, "--recipe", recipe, "--epochs", "99"]).epochs == 99
-    training_options.model_of(options, [56, 56], 1, 10)  # of sides that are divisible
+    side = 28 if options.stem else 56  # which can be divided
+    training_options.model_of(options, [side, side], 1, 10)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +222,8 @@ def test_a_recipe_sets_the_rate_and_momentum_of_muon_alone():
     quick = ["--recipe", "quick"]
     assert (made(*quick).lr, made(*quick).momentum) == (0.03, 0.8)
     assert (made(*quick, "--lr", "0.5").lr, made(*quick, "--lr", "0.5").momentum) == (0.5, 0.8)
+    record = made("--recipe", "record")
+    assert (record.lr, record.momentum) == (0.03, 0.85)
     for name, rate in dict(adamw=6e-3, adam=6e-3, sgd=0.2).items():
         assert made(*quick, "--optimizer", name).lr == rate
         assert made(*quick, "--optimizer", name, "--lr", "0.5").lr == 0.5

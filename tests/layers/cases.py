@@ -41,6 +41,8 @@ TWINS = {
     "convolution": lambda ref, p, x: ref.convolution(p, x),
     "halve": lambda ref, p, x: ref.halve(x),
     "stage": lambda ref, p, x: ref.stage(p, x),
+    "strided": lambda ref, p, x: ref.strided(p, x, 3, 2),
+    "stem": lambda ref, p, x: ref.stem(p, x, [(3, 2, 5), (2, 1, 4)]),
     "patches": lambda ref, p, x: ref.patches(p, x, 2),
     "class_token": lambda ref, p, x: ref.class_token(p, x),
     "positions": lambda ref, p, x: ref.positions(p, x),

@@ -18,7 +18,7 @@ import minivit
 from minivit import layers
 from minivit.checks.numeric import random_params
 from minivit.checks.one_input import SharedWords, one_input
-from minivit.layers import Dropout, FillTokens, Halve, KeepTokens, Linear, Patches, Stage
+from minivit.layers import Dropout, FillTokens, Halve, KeepTokens, Linear, Patches, Stage, Stem
 from minivit.losses.reconstruction import patches_of
 from minivit.models import Decoder, Detector, Masked, Permutation, Reader, Seq2Seq
 from minivit.study import trace
@@ -33,7 +33,7 @@ OTHERS = [
 FILES = [*sorted((ENGINE / "layers").glob("*.py")), *(ENGINE / name for name in OTHERS)]
 OWN_LETTERS = {  # for these, a letter is what a call makes of it
     "linear.py": "R", "sums.py": "RD", "keys_first.py": "BhTSd", "hiding.py": "BTS",
-    "rotary.py": "T",
+    "rotary.py": "T", "stem.py": "RSD",
 }  # fmt: skip
 # No two letters have the same size, so that none can stand for another; but a ViT has Q = P.
 SIZES = dict(B=8, H=6, W=15, C=4, P=3, Q=3, N=10, h=7, d=12, D=84, F=17, K=13, S=19, M=5, A=9, E=16)
@@ -237,6 +237,8 @@ def traces():
     yield trace(oblong, oblong.init(rng, np.float64), images, dy=dy), oblong_sizes
     stage, dy = Stage(4, 84), rng.standard_normal((8, 6, 15, 84))
     yield trace(stage, stage.init(rng, np.float64), images, dy=dy), SIZES
+    stem, dy = Stem(6, 15, 4, [(2, 1, 5), (3, 1, 84)]), rng.standard_normal((8, 3, 12, 84))
+    yield trace(stem, stem.init(rng, np.float64), images, dy=dy), SIZES
     halved = trace(Halve(), {}, images[:, :, :14], dy=rng.standard_normal((8, 3, 7, 4)))
     yield halved, SIZES | {"W": 14}
     small = dict(image_size=(6, 15), patch_size=3, channels=4, dim=84, depth=1, heads=7, mlp_dim=17)

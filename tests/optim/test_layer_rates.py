@@ -27,6 +27,8 @@ def test_each_layer_moves_less_than_the_one_above_it():
     for name, rate in expected.items():
         np.testing.assert_array_equal(rates[name], np.full(rates[name].shape, rate), name)
     assert (dict(start().of(layer_rates(start(), 0.5)).named())["ln.w"] == 1).all()
+    stemmed = start(stem=[(1, 1, 2)])
+    assert (dict(stemmed.of(layer_rates(stemmed, 0.5)).named())["stem.convs.0.w"] == 1 / 16).all()
     assert (layer_rates(params, 1) == 1).all()
     assert layer_rates(params.astype(np.float32), 0.75).dtype == np.float32
 

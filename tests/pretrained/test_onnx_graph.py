@@ -33,6 +33,7 @@ KINDS = [
     dict(pool="mean", classes=0, pre_logits=11),
     dict(pool="cls", dropout=0.3, drop_path=0.2),
     dict(image_size=9, patch_size=3, channels=1, depth=1, heads=1),
+    dict(image_size=(9, 17), patch_size=2, stem=[(3, 2, 5), (1, 1, 4)], pool="mean"),
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 

@@ -97,6 +97,8 @@ def expect_small(classifier: Classifier) -> None:
         )
     if "rotary" in (sizes["positions"], sizes.get("decoder_positions")):
         raise ValueError("the page does not compute rotary positions; choose others for this model")
+    if sizes.get("stem"):
+        raise ValueError("the page does not compute a stem; choose a model without one")
     if classifier.params.flat.size > MOST_PARAMETERS:
         raise ValueError(
             f"the page computes in the browser, at most {MOST_PARAMETERS:,} parameters; this model "

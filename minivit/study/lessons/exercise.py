@@ -19,7 +19,8 @@ NONE = (  # nothing to write, or nothing new
     "identity", "scaled_block", "sinusoids_1d", "sinusoids_2d", "cross_entropy", "reconstruction",
     "giou", "relative_l1", "cnn", "permutation", "masked", "detector", "vit", "masked_attention",
     "rotary", "rotary_attention", "cross_attention", "decoder_block", "post_norm_decoder",
-    "causal_block", "embedding", "shared_words", "sequence_loss", "decoder", "reader",
+    "causal_block", "embedding", "shared_words", "sequence_loss", "decoder", "reader", "strided",
+    "stem",
 )  # fmt: skip
 PLAIN = {
     "softmax": plain.Softmax, "layernorm": plain.LayerNorm, "attention": plain.Attention,

@@ -162,6 +162,8 @@ def test_refuses_what_the_page_cannot_compute():
         page_data(large, of_nothing((28, 28)))
     with pytest.raises(ValueError, match="the page does not compute rotary positions"):
         page_data(untrained(positions="rotary"), of_nothing((28, 28)))
+    with pytest.raises(ValueError, match="the page does not compute a stem; choose a model"):
+        page_data(untrained(stem=[(1, 1, 2)]), of_nothing((28, 28)))
     for changes in (dict(positions="rotary"), dict(decoder_positions="rotary")):
         with pytest.raises(ValueError, match="the page does not compute rotary positions"):
             data_of(transcriber_of(**changes))
