@@ -9,6 +9,7 @@ import numpy as np
 import minivit
 from minivit.backend import usable_device
 from minivit.checksums import expect_undamaged
+from minivit.data.augment import Augmentation
 from minivit.data.digits import Split, has_idx_files
 from minivit.data.folders import class_files, files_sum, open_files, parts_in, split_files
 from minivit.data.resized import Resized
@@ -33,8 +34,16 @@ def arguments(argv=None):
     out_help = "the worst mistakes, drawn"
     add("--out", type=new_file, default="mistakes.png", metavar="FILE.png", help=out_help)
     add("--json", action="store_true", help="print the metrics as JSON")
+    views_help = (
+        "average the logits of so many views of each image: the image, and others that are changed "
+        "at random as in training"
+    )
+    add("--views", type=int, default=1, metavar="COUNT", help=views_help)
     add_device(parser)
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.views < 1:
+        parser.error(f"--views must be at least 1, got {options.views}")
+    return options
 
 
 def main(argv=None):
@@ -47,18 +56,41 @@ def evaluate(options):
     started = started_with(options.run)
     source = source_of(options, started, options.run, "DATA")
     split = test_images(source, started, classifier)
+    augment = augmentation_of(started, options) if options.views > 1 else None
     with threads(cores() if device == "cpu" else 1) as mapper:
-        logits = classifier.logits(split.images, mapper)
+        views = views_of(split.images, augment, options.views)
+        logits = sum(classifier.logits(view, mapper) for view in views) / options.views
     measured = metrics(split.labels, logits, classifier.classes)
     if options.json:
-        print(json.dumps({"run": options.run, "data": source, **measured}, indent=2))
+        said = {"run": options.run, "data": source, "views": options.views}
+        print(json.dumps(said | measured, indent=2))
     else:
-        print(f"{options.run} on {len(split.labels):,} test images of {source}:")
+        of_each = f", {options.views} views of each" if options.views > 1 else ""
+        print(f"{options.run} on {len(split.labels):,} test images of {source}{of_each}:")
         print(as_text(measured, split.labels, logits, classifier.classes))
     sheet = figures.worst_mistakes(*split, logits, classifier.classes)
     write_file(options.out, figures.png(sheet))
     print(f"Written: {options.out}", file=sys.stderr)
     propose("ask it about a picture of yours", "predict", options.run, "PICTURE", file=sys.stderr)
+
+
+def augmentation_of(started, options):
+    """The Augmentation of the run's training; ValueError if it had none."""
+    changes = started.get("options", {}).get("augment")
+    if not changes:
+        raise ValueError(
+            f"{options.run} was trained without --augment, so it has seen no changed images; leave "
+            "--views out"
+        )
+    return Augmentation.of(changes)
+
+
+def views_of(images, augment, count):
+    """Yield `count` times all the images: as they are, then each changed at random."""
+    yield images
+    rng = np.random.default_rng(0)
+    for _ in range(count - 1):
+        yield (augment.changed(np.asarray(image), rng) for image in images)
 
 
 def started_with(run):

@@ -108,6 +108,10 @@ class Augmentation:
             cv2.warpAffine(image, matrix, (W, H), dst=out, flags=cv2.INTER_LINEAR)
         return warped
 
+    def changed(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Change one image (H, W) or (H, W, C) at random; errors as in `apply`."""
+        return self.apply(image[None], self.draw(rng, 1, *image.shape[:2]))[0]
+
 
 def sources(maps, height, width):
     """Where each pixel comes from: x and y (B, 2, H, W) float32, of maps (B, 2, 28).

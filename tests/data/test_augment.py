@@ -158,3 +158,13 @@ def test_the_parts_of_a_batch_are_changed_like_the_whole(elastic):
     maps = augment.draw(np.random.default_rng(0), 9, 6, 7)
     parts = [augment.apply(images[a:b], maps[a:b]) for a, b in [(0, 4), (4, 9)]]
     np.testing.assert_array_equal(np.concatenate(parts), augment.apply(images, maps))
+
+
+def test_one_image_is_changed_as_a_batch_of_one_is():
+    augment, rng = Augmentation(2, 10, 0.1, True, 1.5), np.random.default_rng(0)
+    for shape in [(7, 11), (7, 11, 3)]:
+        image = rng.integers(0, 256, shape, np.uint8)
+        changed = augment.changed(image, np.random.default_rng(1))
+        maps = augment.draw(np.random.default_rng(1), 1, 7, 11)
+        np.testing.assert_array_equal(changed, augment.apply(image[None], maps)[0])
+        assert (changed != image).any()

@@ -9,6 +9,7 @@ import pytest
 import minivit
 from demos import evaluate, train_images
 from minivit.checksums import write_summed
+from minivit.data.augment import Augmentation
 from minivit.data.folders import class_files, split_files
 from minivit.data.images import load_pixels
 from minivit.files import write_json
@@ -71,6 +72,34 @@ def test_classes_are_matched_by_their_names(capsys):
 def test_without_data_it_is_the_runs_own(capsys, name):
     write_json(Path("run", name), {"options": {"data": "digits"}}, write_summed)
     assert evaluated(capsys, "run")["data"] == "digits"
+
+
+def test_views_are_the_image_and_others_changed_as_in_training(capsys):
+    options = {"data": "digits", "augment": ["rotation=30", "shift=3"]}
+    write_json(Path("run", "training.json"), {"options": options}, write_summed)
+    images, labels = mnist().test.images[:50], mnist().test.labels[:50]
+    classifier, rng = minivit.Classifier.load("run"), np.random.default_rng(0)
+    augment = Augmentation(shift=3, rotation=30)
+    logits = [classifier.logits(images)]
+    for _ in range(2):
+        logits.append(classifier.logits([augment.changed(image, rng) for image in images]))
+    report = evaluated(capsys, "run", "--views", "3")
+    loss, _ = minivit.cross_entropy(np.mean(logits, axis=0), labels)
+    assert report["loss"] == pytest.approx(float(loss), rel=1e-6)
+    assert report["views"] == 3
+    usual = evaluated(capsys, "run")
+    assert usual["views"] == 1 and usual["loss"] != pytest.approx(report["loss"], rel=1e-6)
+    assert evaluate.main(["run", "--views", "2"]) == 0
+    assert "on 50 test images of digits, 2 views of each:" in capsys.readouterr().out
+
+
+def test_refuses_views_that_there_are_not(capsys):
+    assert evaluate.main(["run", "digits", "--views", "2"]) == 2
+    assert "run was trained without --augment" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        evaluate.main(["run", "digits", "--views", "0"])
+    assert stop.value.code == 2
+    assert "--views must be at least 1, got 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("started", [None, "{}", '{"options": 3}', '{"options": {"data": 3}}'])
