@@ -42,7 +42,7 @@ def test_parameters():
 def test_models(kind):
     config = dict(MODEL.config)
     if kind is Encoder:
-        for name in ("classes", "pool", "norm_pooled", "pre_logits"):
+        for name in ("classes", "pool", "norm_pooled", "pre_logits", "stem"):
             del config[name]
     html = kind(**config)._repr_html_()
     assert f"{kind.__name__}: 2 x 3 patches, 6 tokens" in html

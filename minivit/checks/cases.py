@@ -176,7 +176,7 @@ CASES = {
     "halve": Case(partial(layers.Halve), (3, 4, 6, 5)),
     "stage": Case(partial(layers.Stage, 3, 7), (2, 4, 5, 3)),
     "strided": Case(partial(layers.StridedConvolution, 7, 5, 3, 3, 2, 4), (2, 7, 5, 3)),
-    "stem": Case(partial(layers.Stem, 9, 7, 2, [(3, 2, 5), (2, 1, 4)]), (2, 9, 7, 2)),
+    "stem": Case(partial(layers.Stem, 9, 7, 3, [(3, 2, 5), (2, 1, 4)]), (2, 9, 7, 3)),
     "cnn": Case(partial(CNN, **CNN_SIZES), (5, 4, 8, 2), smoothed_loss),
     "permutation": Case(partial(Permutation, **ENCODER, shown=0.3), (5, 4, 6, 3)),
     "masked": Case(partial(Masked, **ENCODER, seen=0.4, decoder_dim=4), (5, 4, 6, 3)),
@@ -254,7 +254,7 @@ OTHERS = {
     "halve": [Case(partial(layers.Halve), (2, 6, 4, 3))],
     "stage": [Case(partial(layers.Stage, 2, 4), (3, 6, 3, 2))],
     "strided": [Case(partial(layers.StridedConvolution, 4, 6, 2, 2, 1, 3), (3, 4, 6, 2))],
-    "stem": [Case(partial(layers.Stem, 5, 8, 3, [(2, 3, 4)]), (3, 5, 8, 3))],
+    "stem": [Case(partial(layers.Stem, 5, 8, 3, [(2, 3, 4)]), (2, 5, 8, 3))],
     "cnn": [Case(partial(CNN, **CNN_SIZES | dict(image_size=(6, 2), dims=(4, 6))), (3, 6, 2, 2))],
     "permutation": [Case(partial(Permutation, **OTHER), (3, 6, 4, 1))],
     "masked": [

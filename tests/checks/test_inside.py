@@ -26,8 +26,8 @@ def test_sublayers_are_found_in_lists_and_dicts():
     )  # fmt: skip
     names = [name for name, _ in sublayers(model)]
     assert names == [
-        "patches", "cls", "pos", "kept", "dropout", "blocks.0", "blocks.1", "ln", "pool",
-        "pooled_ln", "pre_logits", "head",
+        "patches", "cls", "pos", "kept", "dropout", "blocks.0", "blocks.1", "ln", "stem",
+        "pool", "pooled_ln", "pre_logits", "head",
     ]  # fmt: skip
     assert list(sublayers(Softmax())) == []
 
