@@ -23,7 +23,7 @@ class Muon(Optimizer):
     orthogonalised form, U Vᵀ, all directions count the same. q, k and v are matrices of their own,
     although they lie side by side in `qkv`, and k and v in `kv`.
 
-    Biases, layer norms, positions, class token, patches and head are left to AdamW, at the rate
+    Biases, layer norms, positions, class token, stem, patches and head go to AdamW, at the rate
     `rest_lr`; when `lr` changes, that rate changes in proportion.
     """
 

@@ -64,16 +64,11 @@ def of_model(model):
     sizes, N, T = model.config, model.patches.count, model.tokens
     D, K = sizes["dim"], sizes["classes"]
     tokens = f"{T} × {D}"
-    boxes = [
-        Box(
-            "convolution",
-            f"of {conv.kernel} × {conv.kernel},\nthen a gate",
-            LEARNED,
-            shape_of(conv),
-        )
-        for conv in getattr(model.stem, "convs", [])
-    ]
-    pixels = model.patches.linear.d_in
+    boxes, pixels = [], model.patches.linear.d_in
+    for conv in model.stem.convs if sizes["stem"] else []:
+        gated = f"{conv.kernel} × {conv.kernel},\nthen a gate"
+        grid = f"{conv.rows} × {conv.columns} × {conv.linear.d_out}"
+        boxes.append(Box("convolution", gated, LEARNED, grid))
     boxes.append(Box("patches", f"cut, x w + b\nw: {pixels} × {D}", LEARNED, f"{N} × {D}"))
     if T > N:
         boxes.append(Box("class token", "one more token,\nthe first", LEARNED, tokens))
@@ -89,10 +84,6 @@ def of_model(model):
     if K:
         boxes.append(Box("head", f"x w + b\nw: {D} × {K}", LEARNED, f"{K} logits"))
     return boxes
-
-
-def shape_of(conv):
-    return f"{conv.rows} × {conv.columns} × {conv.linear.d_out}"
 
 
 def of_block(model):

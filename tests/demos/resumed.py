@@ -6,17 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from tests.demos.digit_runs import last_error, press_ctrl_c_at
+from tests.demos.digit_runs import assert_same, last_error, press_ctrl_c_at
 from tests.demos.every import ROOT
 
 
 def names(run):
     return {path.name for path in Path(run).iterdir() if not path.name.startswith(".")}
-
-
-def same(run, other):
-    for name in ("weights.safetensors", "config.json", "metrics.csv"):
-        assert Path(run, name).read_bytes() == Path(other, name).read_bytes(), name
 
 
 def expect_the_same_after_ctrl_c(demo, options, monkeypatch, capsys):
@@ -27,7 +22,7 @@ def expect_the_same_after_ctrl_c(demo, options, monkeypatch, capsys):
         assert demo.main([*options, "--run", "stopped"]) == 130
     assert "To resume: " in last_error(capsys)
     assert demo.main(["--resume", "runs/stopped"]) == 0
-    same("runs/whole", "runs/stopped")
+    assert_same("runs/whole", "runs/stopped")
     assert names("runs/stopped") == names("runs/whole")
 
 
@@ -45,4 +40,4 @@ def expect_the_same_after_a_kill(demo, options):
     process.kill()
     assert process.wait() < 0
     assert demo.main(["--resume", "runs/killed"]) == 0
-    same("runs/whole", "runs/killed")
+    assert_same("runs/whole", "runs/killed")

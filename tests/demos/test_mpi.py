@@ -13,8 +13,8 @@ import pytest
 from demos import finetune, read, together, train_mnist
 from minivit.training import mpi
 from tests.data.idx import few_digits
+from tests.demos.digit_runs import assert_same
 from tests.demos.every import ROOT
-from tests.demos.resumed import same
 from tests.ranks import children, mpiexec, needs_mpi
 from tests.samples import sample
 
@@ -98,7 +98,7 @@ def test_ctrl_c_saves_once_and_any_number_of_ranks_goes_on(digits):
     resume = [sys.executable, "-m", "demos.train_mnist", "--resume", "runs/stopped", "--mpi"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([mpiexec(), "-n", "3", *resume], env=environment, check=True, timeout=60)
-    same("runs/whole", "runs/stopped")
+    assert_same("runs/whole", "runs/stopped")
 
 
 @pytest.mark.slow

@@ -8,12 +8,11 @@ import pytest
 from demos import read
 from demos.read import digits_right, examples
 from minivit.transcriber import Reading, Transcriber
-from tests.demos.digit_runs import last_error, proposed
+from tests.demos.digit_runs import assert_same, last_error, proposed
 from tests.demos.resumed import (
     expect_the_same_after_a_kill,
     expect_the_same_after_ctrl_c,
     names,
-    same,
 )
 from tests.samples import sample
 from tests.test_transcriber import untrained
@@ -101,7 +100,7 @@ def test_two_processes_learn_the_same_as_one(monkeypatch):
     assert read.main([*SHORT, "--shards=2", "--run", "two"]) == 0
     monkeypatch.setattr("minivit.training.workers.cores", lambda: 1)
     assert read.main([*SHORT, "--shards=2", "--run", "one"]) == 0
-    same("runs/one", "runs/two")
+    assert_same("runs/one", "runs/two")
 
 
 def write_photo(name="photo.png"):

@@ -110,11 +110,10 @@ def attributes(layer):
     """All that a layer and its sub-layers hold; fails on an array."""
     held = {}
     for key, value in vars(layer).items():
-        parts = dict(enumerate(value)) if isinstance(value, list) else {"": value}
-        for number, part in parts.items():
-            held[key, number] = attributes(part) if hasattr(part, "forward") else part
-            kinds = (int, float, dict)
-            assert isinstance(held[key, number], kinds), f"{key} = {part!r} is no size"
+        if isinstance(value, list):  # of sub-layers
+            value = {number: attributes(part) for number, part in enumerate(value)}
+        held[key] = attributes(value) if hasattr(value, "forward") else value
+        assert isinstance(held[key], (int, float, dict)), f"{key} = {value!r} is no size"
     return held
 
 

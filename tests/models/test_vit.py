@@ -60,8 +60,6 @@ def test_gradients_equal_numeric_ones(kind, differentiate, dtype, limit):
 @pytest.mark.parametrize("seed", range(24))
 def test_random_configurations_equal_pytorch(seed):
     pytest.importorskip("torch")
-    from tests import torch_reference
-
     rng = np.random.default_rng(seed)
     heads, patch_size = (int(n) for n in rng.integers(1, 5, 2))
     rows, columns, width, depth, channels, mlp_dim, classes, batch = (
@@ -89,27 +87,22 @@ def test_random_configurations_equal_pytorch(seed):
         norm=["pre", "post"][seed % 4 == 3],
         eps=[1e-6, 1e-3][seed % 3 == 2],
     )
-    smoothing = [0.0, 0.1][seed % 7 == 3]
-    loss, logits, gradients = passes(model, params, images, labels, smoothing)
-
-    twin_loss, twin_logits, expected = torch_reference.passes(
-        params, images, labels, model.config, smoothing
-    )
-    assert loss == pytest.approx(twin_loss, rel=1e-10)
-    assert relative_error(logits, twin_logits) <= 1e-10
-    assert gradients.keys() == expected.keys()
-    for name, gradient in expected.items():
-        assert relative_error(gradients[name], gradient) <= 1e-10, name
+    expect_equal_to_pytorch(model, params, images, labels, [0.0, 0.1][seed % 7 == 3])
 
 
 def test_a_stem_equals_pytorch():
     pytest.importorskip("torch")
+    expect_equal_to_pytorch(*case(3, image_size=(9, 13), stem=[(3, 2, 4), (1, 1, 5)]))
+
+
+def expect_equal_to_pytorch(model, params, images, labels, smoothing=0.0):
+    """Loss, logits and every gradient are those of the twin."""
     from tests import torch_reference
 
-    changes = dict(image_size=(9, 13), stem=[(3, 2, 4), (1, 1, 5)])
-    model, params, images, labels = case(3, **changes)
-    loss, logits, gradients = passes(model, params, images, labels)
-    twin_loss, twin_logits, expected = torch_reference.passes(params, images, labels, model.config)
+    loss, logits, gradients = passes(model, params, images, labels, smoothing)
+    twin_loss, twin_logits, expected = torch_reference.passes(
+        params, images, labels, model.config, smoothing
+    )
     assert loss == pytest.approx(twin_loss, rel=1e-10)
     assert relative_error(logits, twin_logits) <= 1e-10
     assert gradients.keys() == expected.keys()
@@ -216,7 +209,8 @@ def test_without_classes_the_pooled_features_are_returned():
 @every_kind
 def test_the_repr_is_the_call_that_makes_the_same_model(kind):
     model = minivit.ViT(**{**SMALL, **kind, "dropout": 0.1})
-    assert repr(model).startswith("ViT(image_size=[")
+    H, W = kind.get("image_size", (4, 6))
+    assert repr(model).startswith(f"ViT(image_size=[{H}, {W}], patch_size=2, channels=3, ")
     assert eval(repr(model), {"ViT": minivit.ViT}).config == model.config
 
 
