@@ -39,8 +39,8 @@ def test_convolutions_stand_before_the_patches():
     shown = texts(stem=[(2, 1, 5), (3, 1, 8)], patch_size=(1, 2))
     names = ["convolution", "convolution", "patches", "positions"]
     assert [text for text in shown if text in names] == names
-    for shape in ("5 × 8 × 5", "3 × 6 × 8"):
-        assert shape in shown
+    shapes = ["6 × 9 × 2", "5 × 8 × 5", "3 × 6 × 8"]
+    assert [text for text in shown if text in shapes] == shapes
     for formula in ("2 × 2,\nthen a gate", "3 × 3,\nthen a gate", "w: 16 × 12"):
         assert any(formula in text for text in shown), formula
 
