@@ -61,10 +61,11 @@ def end(demo, ranks, error, told):
 
 
 @contextlib.contextmanager
-def last_words(text):
-    """Inside the `with`, should this process be killed, another one prints `text` on its stderr.
+def last_words(text, ranks):
+    """Inside the `with`, should a rank be gone, a process apart prints `text` on this one's stderr.
 
-    MPI kills all ranks of a run when one is gone, so none of them can say anything.
+    MPI kills all ranks of a run when one is gone, so none of them can say anything. One that waits
+    for the others may be told by an error first, but has no time to say so either.
     """
     heir = subprocess.Popen(
         [sys.executable, "-c", HEIR, text], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -73,6 +74,9 @@ def last_words(text):
     heir.stdout.readline()  # it is ready
     try:
         yield
+    except ranks.gone:
+        heir.communicate()
+        ranks.end(1)
     finally:
-        with contextlib.suppress(OSError):  # it was killed itself
+        with contextlib.suppress(OSError, ValueError):  # it was killed itself, or has spoken
             heir.communicate(b"not needed")

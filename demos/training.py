@@ -187,7 +187,7 @@ def train_and_test(
     begins = f" It resumes at step {progress.steps}." if progress.steps else ""
     print(f"The run is kept in {run.folder}/; Ctrl-C stops and saves it.{begins}", flush=True)
     gone = f"{demo}: a process of this run was killed or failed, which ended the others"
-    alone = contextlib.nullcontext() if ranks.count == 1 else last_words(f"{gone}. {resume}")
+    alone = contextlib.nullcontext() if ranks.count == 1 else last_words(f"{gone}. {resume}", ranks)
     with explained(run.folder, resume), alone:
         run.fit(
             progress, data.train, data.validation, checkpoint_every=options.checkpoint_every,

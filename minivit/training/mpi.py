@@ -49,6 +49,13 @@ class Ranks:
         """Whether this rank keeps the run's folder, and speaks."""
         return self.number == 0
 
+    @property
+    def gone(self):
+        """The exception of a rank that waits for one which is no longer there."""
+        from mpi4py import MPI
+
+        return MPI.Exception
+
     def share(self, shards):
         """Which of so many shards are this rank's, a slice. Errors: ValueError if one has none."""
         if shards < self.count:

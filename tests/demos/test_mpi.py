@@ -166,14 +166,29 @@ def test_a_process_alone_is_left_as_it_is():
         raise KeyError
 
 
-def test_last_words_come_only_from_a_process_that_was_killed():
-    code = (
-        "import os, signal, sys; from demos.together import last_words\n"
-        "with last_words('the text'):\n    if sys.argv[1:]: os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    told = [
-        subprocess.run([sys.executable, "-c", code, *how], capture_output=True, cwd=ROOT, text=True)
-        for how in ([], ["killed"])
-    ]
-    assert [one.stderr for one in told] == ["", "the text\n"]
-    assert [one.returncode for one in told] == [0, -signal.SIGKILL]
+ENDS = {
+    "pass": (0, ""),
+    "os.kill(os.getpid(), signal.SIGKILL)": (-signal.SIGKILL, "the text\n"),
+    "raise Ranks.gone": (1, "the text\n"),
+    "raise KeyboardInterrupt": (4, ""),
+}
+
+
+@pytest.mark.parametrize("how, expected", ENDS.items())
+def test_last_words_come_only_where_a_rank_is_gone(how, expected):
+    code = f"""
+import os, signal
+from demos.together import last_words
+
+class Ranks:
+    gone = RuntimeError
+    end = os._exit
+
+try:
+    with last_words("the text", Ranks):
+        {how}
+except KeyboardInterrupt:
+    os._exit(4)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True)
+    assert (done.returncode, done.stderr) == expected
