@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backend import array_module, floats
-from .classifier import MOST_NUMBERS, Classifier
+from .classifier import Classifier
 from .data.digits import Split
 from .layers.refusals import positive_integers
 from .models import Reader
 from .models.search import beam_search, greedy
+from .models.size import MOST_NUMBERS
 from .models.vocabulary import BEGIN, END, PADDING, SPECIAL, Vocabulary
 from .params import Params
 

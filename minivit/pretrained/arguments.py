@@ -3,8 +3,8 @@
 import math
 import re
 
-from ..classifier import MOST_NUMBERS, fewest_parameters
 from ..layers.refusals import pair, positive_integers
+from ..models.size import MOST_NUMBERS, fewest_parameters
 
 ARRAYS_OF_BLOCK = 11  # at least: two norms and four maps, without the bias of q, k and v
 
