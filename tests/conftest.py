@@ -25,16 +25,18 @@ BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
 def pytest_collection_modifyitems(items):
     """Before -m is looked at: mark as slow what is so on the stand-in alone.
 
-    There the complex step is enough; the coarser differences run with -m thorough.
+    There, and of whole models, the complex step is enough; the coarser differences run with
+    -m thorough.
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        if params.get("device") == "stand-in":
-            if item.get_closest_marker("numeric"):
-                item.add_marker("slow")
-            if params.get("differentiate") is central_differences:
-                item.add_marker("slow")
-                item.add_marker("thorough")
+        stands_in = params.get("device") == "stand-in"
+        numeric = item.get_closest_marker("numeric")
+        if stands_in and numeric:
+            item.add_marker("slow")
+        if (stands_in or numeric) and params.get("differentiate") is central_differences:
+            item.add_marker("slow")
+            item.add_marker("thorough")
 
 
 @pytest.fixture(params=BACKENDS)

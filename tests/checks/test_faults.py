@@ -8,8 +8,14 @@ from minivit.checks.suite import CHECKS
 from minivit.layers import Linear
 from tests.samples import sample
 
+LARGE = ("detector", "vit")  # checks that take long
+BY_NAME = [
+    pytest.param(name, marks=[pytest.mark.slow] * (fault.check in LARGE))
+    for name, fault in faults().items()
+]
 
-@pytest.mark.parametrize("name", faults())
+
+@pytest.mark.parametrize("name", BY_NAME)
 def test_a_fault_is_caught_and_its_cause_is_named(name):
     fault = faults()[name]
     with planted(fault):

@@ -144,6 +144,7 @@ def test_a_right_optimizer_trains(folder, capsys, monkeypatch):
     assert "your Adam takes the steps." in printed and "with your Adam\n" in printed
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_answers(folder):
     submit_answer(folder / "week", "ada", "softmax")
     submit(folder / "week", "sleeps", folder / "outside")

@@ -261,7 +261,7 @@ def test_what_was_read_works_on_every_backend(tmp_path, device):
     assert grads.to("cpu").flat.any()
 
 
-@pytest.mark.parametrize("name", sample(NAMES, 6))
+@pytest.mark.parametrize("name", sample(NAMES, 15))
 def test_structure_and_gradcheck_hold_for_what_was_read(name, tmp_path):
     model, _, _ = load(Case(name), tmp_path, classes=3)
     findings = structure(model)

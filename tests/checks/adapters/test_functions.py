@@ -289,7 +289,7 @@ def test_a_relu_has_no_kink_at_random_numbers_and_a_true_zero_is_none():
         dout = dout * (x @ w > 0)
         return dout @ w.T, x.T @ dout
 
-    for seed in range(20):
+    for seed in range(5):
         x = np.random.default_rng(seed).standard_normal((6, 4))
         w = np.random.default_rng(seed + 100).standard_normal((4, 5))
         w[:, 2] = 0  # a dead unit: its slopes are zero
