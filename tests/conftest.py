@@ -23,18 +23,17 @@ BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Before -m is looked at: mark as slow what is so on the stand-in alone.
+    """Before -m is looked at: leave to -m thorough what others show as well.
 
-    There, and of whole models, the complex step is enough; the coarser differences run with
-    -m thorough.
+    On the stand-in and of whole models the complex step is enough, without the coarser differences;
+    of whole models on the stand-in it is enough that their gradients are those of NumPy.
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         stands_in = params.get("device") == "stand-in"
-        numeric = item.get_closest_marker("numeric")
-        if stands_in and numeric:
-            item.add_marker("slow")
-        if (stands_in or numeric) and params.get("differentiate") is central_differences:
+        whole = item.get_closest_marker("numeric") is not None
+        coarse = params.get("differentiate") is central_differences
+        if stands_in + whole + coarse >= 2:
             item.add_marker("slow")
             item.add_marker("thorough")
 
