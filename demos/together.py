@@ -75,8 +75,8 @@ def last_words(text, ranks):
     try:
         yield
     except ranks.gone:
-        heir.communicate()
+        heir.communicate()  # it speaks
         ranks.end(1)
     finally:
-        with contextlib.suppress(OSError, ValueError):  # it was killed itself, or has spoken
+        with contextlib.suppress(OSError):  # it was killed itself
             heir.communicate(b"not needed")

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
     """Before -m is looked at: leave to -m thorough what others show as well.
 
     On the stand-in and of whole models the complex step is enough, without the coarser differences;
-    of whole models on the stand-in it is enough that their gradients are those of NumPy.
+    of whole models on the stand-in it is enough that their gradients are those of PyTorch.
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
