@@ -1,5 +1,6 @@
 """Measure a trained run on test images: metrics, confusion matrix, the worst mistakes."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def arguments(argv=None):
     add("--json", action="store_true", help="print the metrics as JSON")
     views_help = (
         "average the logits of so many views of each image: the image, and others that are changed "
-        "at random as in training"
+        "at random as in training, but not erased"
     )
     add("--views", type=int, default=1, metavar="COUNT", help=views_help)
     add_device(parser)
@@ -75,14 +76,14 @@ def evaluate(options):
 
 
 def augmentation_of(started, options):
-    """The Augmentation of the run's training; ValueError if it had none."""
+    """The Augmentation of the run's training, which erases nothing; ValueError if it had none."""
     changes = started.get("options", {}).get("augment")
     if not changes:
         raise ValueError(
             f"{options.run} was trained without --augment, so it has seen no changed images; leave "
             "--views out"
         )
-    return Augmentation.of(changes)
+    return dataclasses.replace(Augmentation.of(changes), erase=0)
 
 
 def views_of(images, augment, count):

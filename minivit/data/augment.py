@@ -1,4 +1,4 @@
-"""Augmentation: small random changes to an image that do not change what it shows."""
+"""Augmentation: random changes to an image that do not change what it shows."""
 
 import functools
 from collections.abc import Iterable
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 POINTS = 5  # along each side of an image, which elastic warping moves
+AREAS = 0.02, 0.33  # of an erased rectangle, as a share of the image
+ASPECTS = 0.3, 1 / 0.3  # how many times as high as wide it is, on a square image
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Shift, turn, scale, mirror or warp each image at random; what moves in from outside is zero.
+    """Shift, turn, scale, mirror, warp or erase each image at random; what moves in is zero.
 
     shift:    up to this many whole pixels along each axis
     rotation: up to this many degrees either way, about the middle of the image
@@ -23,8 +25,11 @@ class Augmentation:
     elastic:  move each of 5 x 5 points by up to this many pixels along each axis, and what is
               between them smoothly along (after Simard et al. 2003, "Best practices for
               convolutional neural networks applied to visual document analysis")
+    erase:    cover a rectangle with noise, in this share of the images: 0.5 is every second one on
+              average (Zhong et al. 2020, "Random erasing data augmentation", arXiv:1708.04896,
+              section 3; here the noise at a place is always the same)
 
-    All changes make up one map, so an image is resampled once (bilinear). Shifts alone keep every
+    All moves make up one map, so an image is resampled once (bilinear). Shifts alone keep every
     pixel value. `draw` is separate from `apply` so that the random numbers of a batch do not
     depend on how it is cut into parts.
 
@@ -36,8 +41,11 @@ class Augmentation:
     scale: float = 0.0
     flip: bool = False
     elastic: float = 0.0
+    erase: float = 0.0
 
-    CHANGES: ClassVar[str] = "shift=PIXELS, rotation=DEGREES, scale=SHARE, elastic=PIXELS, flip"
+    CHANGES: ClassVar[str] = (
+        "shift=PIXELS, rotation=DEGREES, scale=SHARE, elastic=PIXELS, erase=SHARE, flip"
+    )
 
     @classmethod
     def of(cls, changes: Iterable[str]) -> "Augmentation":
@@ -48,7 +56,8 @@ class Augmentation:
         settings = {}
         for change in changes:
             name, _, value = change.partition("=")
-            if change != "flip" and name not in ("shift", "rotation", "scale", "elastic"):
+            known = ("shift", "rotation", "scale", "elastic", "erase")
+            if change != "flip" and name not in known:
                 raise ValueError(f"{change!r} is none of {cls.CHANGES}")
             try:
                 settings[name] = change == "flip" or float(value)
@@ -65,13 +74,16 @@ class Augmentation:
             raise ValueError(f"scale is a share, at least 0 and less than 1, got {self.scale!r}")
         if not 0 <= self.elastic < 2**15:
             raise ValueError(f"elastic is a number of pixels, 0 or more, got {self.elastic!r}")
+        if not 0 <= self.erase <= 1:
+            raise ValueError(f"erase is a share, from 0 to 1, got {self.erase!r}")
 
     def draw(
         self, rng: np.random.Generator, count: int, height: int, width: int
     ) -> NDArray[np.float64]:
         """Draw affine maps (count, 2, 3), one for each image.
 
-        With elastic warping (count, 2, 3 + 25): from the fourth on, how far the points move.
+        With elastic warping 25 more columns say how far the points move, and with erasing two more
+        what is erased: the rectangle's corners, the second one outside.
         """
         angles = np.radians(rng.uniform(-self.rotation, self.rotation, count))
         sizes = rng.uniform(1 - self.scale, 1 + self.scale, count)
@@ -84,7 +96,9 @@ class Augmentation:
         parts = [turn, offset[:, :, None]]
         if self.elastic:
             parts.append(rng.uniform(-self.elastic, self.elastic, (count, 2, POINTS**2)))
-        return np.concatenate(parts, axis=2)  # (B, 2, 3) or (B, 2, 28)
+        if self.erase:
+            parts.append(rectangles(rng, self.erase, count, np.array([width, height])))
+        return np.concatenate(parts, axis=2)  # (B, 2, 3), (B, 2, 28), (B, 2, 5) or (B, 2, 30)
 
     def apply(self, images: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Change images (B, H, W) or (B, H, W, C) uint8 by maps of `draw`; return a new array.
@@ -99,18 +113,38 @@ class Augmentation:
         if images.ndim == 4 and images.shape[3] > 4:
             raise ValueError(f"OpenCV warps up to 4 channels, got {images.shape[3]}")
         _, H, W = images.shape[:3]
-        warped = np.empty_like(images)
-        if maps.shape[2] > 3:
-            for image, (x, y), out in zip(images, sources(maps, H, W), warped, strict=True):
+        changed = np.empty_like(images)
+        moves, lost = np.split(maps, [-2 if self.erase else maps.shape[2]], axis=2)
+        if self.elastic:
+            for image, (x, y), out in zip(images, sources(moves, H, W), changed, strict=True):
                 cv2.remap(image, x, y, cv2.INTER_LINEAR, dst=out)
-            return warped
-        for image, matrix, out in zip(images, maps, warped, strict=True):
-            cv2.warpAffine(image, matrix, (W, H), dst=out, flags=cv2.INTER_LINEAR)
-        return warped
+        else:
+            for image, matrix, out in zip(images, moves, changed, strict=True):
+                cv2.warpAffine(image, matrix, (W, H), dst=out, flags=cv2.INTER_LINEAR)
+        if self.erase:
+            noise = np.random.default_rng(0).integers(0, 256, images.shape[1:], np.uint8)
+            for image, corners in zip(changed, lost.astype(int), strict=True):
+                place = tuple(slice(*ends) for ends in corners[::-1])  # rows, columns
+                image[place] = noise[place]
+        return changed
 
     def changed(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Change one image (H, W) or (H, W, C) at random; errors as in `apply`."""
         return self.apply(image[None], self.draw(rng, 1, *image.shape[:2]))[0]
+
+
+def rectangles(rng, share, count, size):
+    """Draw what is erased of images of a size [W, H]: corners (count, 2, 2), x and y, from and to.
+
+    Where nothing is erased, both corners are the same.
+    """
+    areas = rng.uniform(*AREAS, count)
+    aspects = np.exp(rng.uniform(*np.log(ASPECTS), count))
+    sides = np.sqrt([areas / aspects, areas * aspects]).T  # (B, 2) as shares of the image's
+    sides = np.clip(np.rint(sides * size), 1, size)
+    corners = np.floor(rng.random((count, 2)) * (size - sides + 1))
+    sides[rng.random(count) >= share] = 0
+    return np.stack([corners, corners + sides], axis=2)
 
 
 def sources(maps, height, width):

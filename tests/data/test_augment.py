@@ -85,15 +85,17 @@ def test_an_image_is_resampled_once(monkeypatch):
 
         monkeypatch.setattr(cv2, name, counted)
     for elastic in (0, 2):
-        changed(Augmentation(2, 10, 0.1, True, elastic), pixels(0, (7, 9, 8, 3)))
+        changed(Augmentation(2, 10, 0.1, True, elastic, erase=1), pixels(0, (7, 9, 8, 3)))
         assert len(calls) == 7
         calls.clear()
 
 
 def test_warping_a_little_is_the_affine_map_alone():
-    images, augment = pixels(3, (20, 13, 11)), Augmentation(2, 10, 0.1, True, elastic=1e-9)
-    maps = augment.draw(np.random.default_rng(0), 20, 13, 11)
-    bent, straight = (augment.apply(images, some).astype(int) for some in (maps, maps[:, :, :3]))
+    images = pixels(3, (20, 13, 11))
+    bent, straight = (
+        changed(Augmentation(2, 10, 0.1, True, elastic), images).astype(int)
+        for elastic in (1e-9, 0)
+    )
     # OpenCV rounds places to 1/32 of a pixel, in the middle between two either way
     assert np.mean(np.abs(bent - straight) > 8) < 0.02
 
@@ -114,6 +116,39 @@ def test_warping_moves_each_part_of_an_image_by_its_own_amount():
     assert np.abs(others).max() < 0.35  # the parts do not move together
 
 
+def test_erasing_hides_a_rectangle_of_some_images():
+    images = np.full((3000, 20, 30, 4), 7, np.uint8)
+    erased = changed(Augmentation(erase=0.4), images)
+    assert 120 < erased[erased != 7].mean() < 135  # noise
+    lost = (erased != 7).any(axis=3)
+    hit = lost.any(axis=(1, 2))
+    assert 0.36 < hit.mean() < 0.44
+    lost = lost[hit]
+    rows, columns = lost.any(axis=2), lost.any(axis=1)
+    np.testing.assert_array_equal(lost, rows[:, :, None] & columns[:, None])
+    for line in (rows, columns):  # in one piece
+        assert (np.abs(np.diff(line.astype(int), prepend=0, append=0)).sum(axis=1) == 2).all()
+    heights, widths = rows.sum(axis=1), columns.sum(axis=1)
+    areas, aspects = heights * widths / 600, heights / 20 / (widths / 30)
+    assert 0.015 < areas.min() < 0.03
+    assert 0.31 < areas.max() < 0.36
+    assert 0.16 < areas.mean() < 0.19  # as many small ones as large ones
+    assert abs(np.log(aspects).mean()) < 0.05  # as many high ones as wide ones
+    assert np.percentile(aspects, 10) == pytest.approx(0.3**0.8, rel=0.1)
+    assert lost.any(axis=0).all()  # anywhere
+    assert lost.mean(axis=0)[[0, 0, -1, -1], [0, -1, 0, -1]].std() < 0.02
+
+
+def test_erasing_comes_after_the_moves_and_leaves_their_draws_alone():
+    images = pixels(4, (200, 9, 11, 3))
+    for elastic in (0, 1):
+        moved = changed(Augmentation(1, 5, 0.1, True, elastic), images)
+        erased = changed(Augmentation(1, 5, 0.1, True, elastic, erase=0.5), images)
+        same = (erased == moved).all(axis=3)
+        assert 0.3 < same.all(axis=(1, 2)).mean() < 0.7
+        assert 0.86 < same.mean() < 0.95  # 17.5 % of half of the images are lost
+
+
 def test_the_seed_decides_and_the_input_is_not_changed():
     images = pixels(1, (20, 6, 7))
     before, augment = images.copy(), Augmentation(2, 10, 0.1, True)
@@ -132,6 +167,7 @@ def test_the_seed_decides_and_the_input_is_not_changed():
         (dict(rotation=-5), "rotation is from 0 to 180 degrees, got -5"),
         (dict(scale=1), "scale is a share, at least 0 and less than 1, got 1"),
         (dict(elastic=-1), "elastic is a number of pixels, 0 or more, got -1"),
+        (dict(erase=1.5), "erase is a share, from 0 to 1, got 1.5"),
     ],
 )
 def test_refuses_amounts_out_of_range(options, message):
@@ -154,7 +190,7 @@ def test_refuses_other_images(images, error, message):
 
 @pytest.mark.parametrize("elastic", [0, 1])
 def test_the_parts_of_a_batch_are_changed_like_the_whole(elastic):
-    images, augment = pixels(2, (9, 6, 7)), Augmentation(2, 10, 0.1, True, elastic)
+    images, augment = pixels(2, (9, 6, 7)), Augmentation(2, 10, 0.1, True, elastic, 0.5)
     maps = augment.draw(np.random.default_rng(0), 9, 6, 7)
     parts = [augment.apply(images[a:b], maps[a:b]) for a, b in [(0, 4), (4, 9)]]
     np.testing.assert_array_equal(np.concatenate(parts), augment.apply(images, maps))

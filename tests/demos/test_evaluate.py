@@ -75,7 +75,7 @@ def test_without_data_it_is_the_runs_own(capsys, name):
 
 
 def test_views_are_the_image_and_others_changed_as_in_training(capsys):
-    options = {"data": "digits", "augment": ["rotation=30", "shift=3"]}
+    options = {"data": "digits", "augment": ["rotation=30", "shift=3", "erase=1"]}
     write_json(Path("run", "training.json"), {"options": options}, write_summed)
     images, labels = mnist().test.images[:50], mnist().test.labels[:50]
     classifier, rng = minivit.Classifier.load("run"), np.random.default_rng(0)
