@@ -13,13 +13,22 @@ FASHION = dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=
 COARSE = dict(  # four tokens: a quarter of the work
     patch_size=14, depth=3, heads=4, batch_size=500, epochs=9, muon=dict(lr=0.03, momentum=0.8)
 )
-RECORD = dict(  # four tokens that have met their neighbours, of warped images, for long
-    stem=[[4, 2, 16], [3, 2, 32]], patch_size=3, depth=3, heads=4, batch_size=500, epochs=90,
-    augment=[*MNIST["augment"], "elastic=1.5"], muon=dict(lr=0.03, momentum=0.85),
+STEMMED = dict(patch_size=3, depth=3, heads=4, batch_size=500)  # four tokens that met before
+DIGITS = dict(  # warped
+    stem=[[4, 2, 16], [3, 2, 32]], epochs=90, augment=[*MNIST["augment"], "elastic=1.5"],
+    muon=dict(lr=0.03, momentum=0.85),
+)  # fmt: skip
+CLOTHES = dict(  # partly hidden
+    stem=[[4, 2, 32], [2, 1, 64], [2, 2, 96]], dim=128, mlp_dim=256, drop_path=0.25, epochs=80,
+    augment=[*FASHION["augment"], "erase=0.5"], muon=dict(lr=0.025, momentum=0.85),
 )  # fmt: skip
 RECIPES = {  # tuned to each data set, on its validation images alone
-    "mnist": {"default": MNIST, "quick": MNIST | COARSE, "record": MNIST | RECORD},
-    "fashion-mnist": {"default": FASHION, "quick": FASHION | dict(epochs=5)},
+    "mnist": {"default": MNIST, "quick": MNIST | COARSE, "record": MNIST | STEMMED | DIGITS},
+    "fashion-mnist": {
+        "default": FASHION,
+        "quick": FASHION | dict(epochs=5),
+        "record": FASHION | STEMMED | CLOTHES,
+    },
 }
 
 

@@ -89,7 +89,7 @@ def test_trains_as_asked(folder, fits):
     assert train_mnist.arguments([]).shards == cores()
 
 
-def test_fashion_mnist_has_its_own_recipe(folder, fits, monkeypatch):
+def test_fashion_mnist_has_its_own_recipes(folder, fits, monkeypatch):
     monkeypatch.setattr(download, "fashion_mnist_folder", lambda: folder)
     monkeypatch.setattr(download, "FASHION_SUMS", {})
     assert train_few("fashion-mnist") == 0
@@ -98,6 +98,11 @@ def test_fashion_mnist_has_its_own_recipe(folder, fits, monkeypatch):
     assert progress.classifier.model.config["drop_path"] == 0.1
     assert options["augment"] == Augmentation(shift=1, flip=True)
     assert Path("runs/fashion").is_dir()
+    assert train_few("fashion-mnist", "--recipe", "record", "--run", "record") == 0
+    progress, _, _, options = fits[1]
+    assert progress.params.flat.size == 543_690
+    assert progress.classifier.model.config["drop_path"] == 0.25
+    assert options["augment"] == Augmentation(shift=1, flip=True, erase=0.5)
 
 
 def test_a_data_set_with_two_test_images(folder):
