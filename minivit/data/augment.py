@@ -114,16 +114,15 @@ class Augmentation:
             raise ValueError(f"OpenCV warps up to 4 channels, got {images.shape[3]}")
         _, H, W = images.shape[:3]
         changed = np.empty_like(images)
-        moves, lost = np.split(maps, [-2 if self.erase else maps.shape[2]], axis=2)
         if self.elastic:
-            for image, (x, y), out in zip(images, sources(moves, H, W), changed, strict=True):
+            for image, (x, y), out in zip(images, sources(maps, H, W), changed, strict=True):
                 cv2.remap(image, x, y, cv2.INTER_LINEAR, dst=out)
         else:
-            for image, matrix, out in zip(images, moves, changed, strict=True):
+            for image, matrix, out in zip(images, maps[:, :, :3], changed, strict=True):
                 cv2.warpAffine(image, matrix, (W, H), dst=out, flags=cv2.INTER_LINEAR)
         if self.erase:
             noise = np.random.default_rng(0).integers(0, 256, images.shape[1:], np.uint8)
-            for image, corners in zip(changed, lost.astype(int), strict=True):
+            for image, corners in zip(changed, maps[:, :, -2:].astype(int), strict=True):
                 place = tuple(slice(*ends) for ends in corners[::-1])  # rows, columns
                 image[place] = noise[place]
         return changed
@@ -148,13 +147,13 @@ def rectangles(rng, share, count, size):
 
 
 def sources(maps, height, width):
-    """Where each pixel comes from: x and y (B, 2, H, W) float32, of maps (B, 2, 28).
+    """Where each pixel comes from: x and y (B, 2, H, W) float32, of maps (B, 2, 28 or more).
 
     An affine map says where a pixel goes, so its inverse where one comes from; there the image is
     warped. All of it is a weighted sum of 28 pictures.
     """
     back = np.linalg.inv(maps[:, :, :2])
-    weights = np.concatenate([back, -back @ maps[:, :, 2:3], maps[:, :, 3:]], axis=2)
+    weights = np.concatenate([back, -back @ maps[:, :, 2:3], maps[:, :, 3 : 3 + POINTS**2]], axis=2)
     places = weights.astype(np.float32) @ pictures(height, width)  # (B, 2, H·W)
     return places.reshape(-1, 2, height, width)
 
