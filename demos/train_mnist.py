@@ -8,12 +8,13 @@ import numpy as np
 from . import training, training_options
 from .options import parser_of, propose, status
 
-MNIST = dict(run="mnist", epochs=12, augment=["shift=2", "rotation=10", "scale=0.1"])
-FASHION = dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1)
+BOTH = dict(heads=4, muon=dict(lr=0.04, momentum=0.85, rest_lr=0.005))
+MNIST = BOTH | dict(run="mnist", epochs=9, augment=["shift=2", "rotation=10", "scale=0.1"])
+FASHION = BOTH | dict(run="fashion", epochs=20, augment=["shift=1", "flip"], drop_path=0.1)
 COARSE = dict(  # four tokens: a quarter of the work
-    patch_size=14, depth=3, heads=4, batch_size=500, epochs=9, muon=dict(lr=0.03, momentum=0.8)
+    patch_size=14, depth=3, batch_size=500, muon=dict(lr=0.03, momentum=0.8)
 )
-STEMMED = dict(patch_size=3, depth=3, heads=4, batch_size=500)  # four tokens that met before
+STEMMED = dict(patch_size=3, depth=3, batch_size=500)  # four tokens that met before
 DIGITS = dict(  # warped
     stem=[[4, 2, 16], [3, 2, 32]], epochs=90, augment=[*MNIST["augment"], "elastic=1.5"],
     muon=dict(lr=0.03, momentum=0.85),

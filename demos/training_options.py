@@ -7,7 +7,7 @@ from minivit.threads import cores
 from .options import add_device, run_folder, seed
 
 OPTIMIZERS = {  # of params; their usual learning rates
-    "muon": lambda params, lr=0.02, momentum=0.95: minivit.Muon(params, lr, momentum=momentum),
+    "muon": lambda params, lr=0.02, **more: minivit.Muon(params, lr, **more),
     "adamw": lambda params, lr=6e-3: minivit.AdamW(params, lr, betas=(0.9, 0.98)),
     "adam": lambda params, lr=6e-3: minivit.Adam(params, lr, betas=(0.9, 0.98)),
     "sgd": lambda params, lr=0.2: minivit.SGD(params, lr, momentum=0.9),

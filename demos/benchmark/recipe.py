@@ -54,7 +54,8 @@ def train_torch(turn, options):
     data, progress, settings = start(options)
     ours, splits = progress.classifier, (data.train, data.validation)
     rival = torch_vit.twin(ours.model.config, ours.params)
-    settings |= dict(peak=progress.optimizer.lr, momentum=progress.optimizer.momentum)
+    muon = progress.optimizer
+    settings |= dict(peak=muon.lr, rest_peak=muon.rest.lr, momentum=muon.momentum)
     turn()
     for _, accuracy in torch_recipe.train(rival, *splits, ours.normalize, **settings):
         turn(accuracy)

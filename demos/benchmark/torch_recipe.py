@@ -66,18 +66,19 @@ def orthogonalised(g, steps=5):
 
 
 def train(
-    model, train, validation, prepare, *, peak, momentum, epochs, batch_size, seed=0, augment=None
-):
+    model, train, validation, prepare,
+    *, peak, rest_peak, momentum, epochs, batch_size, seed=0, augment=None,
+):  # fmt: skip
     """Yield (losses of the steps, validation accuracy) after each epoch; end with the best weights.
 
     train, validation: Splits of raw images and labels
     prepare:           raw images -> float images
-    peak, momentum:    of Muon; AdamW's rate for the rest is 3e-3 at the peak
+    peak, momentum:    of Muon; rest_peak is AdamW's, for the rest
 
     A thread augments and prepares the next batch during a step: measured, that is faster here than
     a DataLoader's process, and than no thread.
     """
-    optimize, lowest, step = muon(model, momentum, 3e-3 / peak), math.inf, 0
+    optimize, lowest, step = muon(model, momentum, rest_peak / peak), math.inf, 0
     parameters = list(model.parameters())
     steps_per_epoch = math.ceil(len(train.labels) / batch_size)
     steps = epochs * steps_per_epoch

@@ -2,7 +2,7 @@
 
 from ..train_mnist import RECIPES
 
-RATES = {"muon": 0.02, "adamw": 6e-3}  # the usual learning rates; a trial has a multiple of one
+RATES = {"muon": 0.04, "adamw": 6e-3}  # the usual learning rates; a trial has a multiple of one
 FEWEST, MOST = 4, 64  # patches of an image
 
 
@@ -47,7 +47,7 @@ def usual(height, width):
     """The parameters of train_mnist's defaults, with the patch nearest to its own that fits."""
     patch = min(patch_sizes(height, width), key=lambda side: abs(side - 7))
     return dict(
-        optimizer="muon", rate=1.0, dim=64, depth=4, heads=2, patch_size=patch, dropout=0.0,
+        optimizer="muon", rate=1.0, dim=64, depth=4, heads=4, patch_size=patch, dropout=0.0,
         augment=1.0,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from tests.data.idx import few_digits
 from tests.demos.test_benchmark import TINY, assert_same_parameters
 
 SETTINGS = dict(epochs=2, batch_size=16, seed=3)
-RIVAL = SETTINGS | dict(peak=0.03, momentum=0.7)
+RIVAL = SETTINGS | dict(peak=0.03, rest_peak=0.004, momentum=0.7)
 
 
 def prepare(images):
@@ -39,7 +39,7 @@ def test_the_pytorch_recipe_takes_the_same_steps(monkeypatch):
     train, validation = digits(72), digits(11)
     model, params, torch_recipe, twin = random_pair()
     classifier = minivit.Classifier(model, params, prepare, [*"abcdefg"])
-    ours = Progress(classifier, minivit.Muon(params, 0.03, momentum=0.7))
+    ours = Progress(classifier, minivit.Muon(params, 0.03, rest_lr=0.004, momentum=0.7))
     fit(ours, train, validation, shards=1, **SETTINGS)
     losses, accuracies = [], []
     for steps, accuracy in torch_recipe.train(twin, train, validation, prepare, **RIVAL):
@@ -89,7 +89,9 @@ def test_pytorch_is_given_the_rate_and_momentum_of_the_recipe(tmp_path, monkeypa
     data = ["--data", str(few_digits(tmp_path / "digits")), "--shards", "1"]
     for more in ([], ["--recipe", "quick"]):
         recipe.train_torch(lambda answer=None: None, train_mnist.arguments([*data, *more]))
-    assert [(how["peak"], how["momentum"]) for how in given] == [(0.02, 0.95), (0.03, 0.8)]
+    assert [(how["peak"], how["rest_peak"], how["momentum"]) for how in given] == [
+        (0.04, 0.005, 0.85), (0.03, 0.003, 0.8),
+    ]  # fmt: skip
 
 
 def test_prints_epochs_tests_and_ratios(monkeypatch, capsys):

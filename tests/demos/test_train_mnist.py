@@ -208,7 +208,6 @@ def test_refuses_options_out_of_range(capsys, option):
 
 def test_a_quick_recipe_has_fewer_epochs():
     for demo, options, epochs in [
-        (train_mnist, [], (12, 9)),
         (train_mnist, ["--data", "fashion-mnist"], (20, 5)),
         (train_images, ["shapes"], (30, 8)),
     ]:
@@ -223,9 +222,9 @@ def test_a_recipe_sets_the_rate_and_momentum_of_muon_alone():
     def made(*argv):
         return training_options.optimizer_of(train_mnist.arguments(argv), params)
 
-    assert (made().lr, made().momentum) == (0.02, 0.95)
+    assert (made().lr, made().momentum, made().rest.lr) == (0.04, 0.85, 0.005)
     quick = ["--recipe", "quick"]
-    assert (made(*quick).lr, made(*quick).momentum) == (0.03, 0.8)
+    assert (made(*quick).lr, made(*quick).momentum, made(*quick).rest.lr) == (0.03, 0.8, 0.003)
     assert (made(*quick, "--lr", "0.5").lr, made(*quick, "--lr", "0.5").momentum) == (0.5, 0.8)
     record = made("--recipe", "record")
     assert (record.lr, record.momentum) == (0.03, 0.85)

@@ -15,7 +15,7 @@ import pytest
 
 import minivit
 from demos import train_mnist
-from demos.training_options import OPTIMIZERS, model_of
+from demos.training_options import model_of, optimizer_of
 from demos.tune import study as studies
 from demos.tune.report import PLOTS
 from demos.tune.space import RATES, asked, changes, patch_sizes, recipe, space, usual
@@ -71,9 +71,10 @@ def test_the_usual_parameters_are_the_defaults_of_train_mnist():
         ours = train_mnist.arguments(recipe(usual(28, 28), data))
         defaults = train_mnist.arguments(["--data", data])
         assert vars(ours) | {"lr": None} == vars(defaults)
-    params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
-    for name, rate in RATES.items():
-        assert OPTIMIZERS[name](params).lr == rate
+        params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
+        for name, rate in RATES.items():
+            usual_one = train_mnist.arguments(["--data", data, "--optimizer", name])
+            assert optimizer_of(usual_one, params).lr == rate
     assert usual(28, 28).keys() == space(28, 28).keys()
 
 
