@@ -172,7 +172,8 @@ def train_and_test(
     how = dict(
         augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
         batch_size=options.batch_size, shards=options.shards if device == "cpu" else ranks.count,
-        patience=options.patience, keep_tokens=getattr(options, "keep_tokens", None), ranks=ranks,
+        patience=options.patience, keep_tokens=getattr(options, "keep_tokens", None),
+        plain_epochs=getattr(options, "plain_epochs", 0), ranks=ranks,
     )  # fmt: skip
     if run is None:
         fit(progress, data.train, data.validation, **how)

@@ -37,6 +37,8 @@ def add_options(parser, **defaults):
     add("--drop-path", type=float, default=0.0, help="share of branches dropped in the last block")
     keep_help = "share of the tokens kept in the first two thirds of the epochs, to be faster"
     add("--keep-tokens", type=float, metavar="SHARE", help=keep_help)
+    plain_help = "last epochs, in which --augment changes nothing"
+    add("--plain-epochs", type=int, default=0, metavar="N", help=plain_help)
     add_optimizer(parser)
     parser.set_defaults(**dict(stem=[]) | defaults)
 
@@ -100,6 +102,8 @@ def parsed(parser, argv):
     share = getattr(options, "keep_tokens", None)
     if share is not None and not 0 < share <= 1:
         parser.error(f"--keep-tokens is a share, more than 0 and at most 1, got {share}")
+    if getattr(options, "plain_epochs", 0) < 0:
+        parser.error(f"--plain-epochs must be 0 or more, got {options.plain_epochs}")
     if not options.mpi:
         options.shards = options.shards or cores()
     return options

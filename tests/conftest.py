@@ -25,15 +25,16 @@ BACKENDS = ["numpy", "stand-in", pytest.param("cupy", marks=pytest.mark.gpu)]
 def pytest_collection_modifyitems(items):
     """Before -m is looked at: leave to -m thorough what others show as well.
 
-    On the stand-in and of whole models the complex step is enough, without the coarser differences;
-    of whole models on the stand-in it is enough that their gradients are those of PyTorch.
+    On the stand-in it is enough that gradients are those of NumPy, or of PyTorch; of whole models
+    the complex step is enough, without the coarser differences.
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         stands_in = params.get("device") == "stand-in"
         whole = item.get_closest_marker("numeric") is not None
-        coarse = params.get("differentiate") is central_differences
-        if stands_in + whole + coarse >= 2:
+        differentiate = params.get("differentiate")
+        coarse = differentiate is central_differences
+        if (stands_in and (differentiate or whole)) or (whole and coarse):
             item.add_marker("slow")
             item.add_marker("thorough")
 

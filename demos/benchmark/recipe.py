@@ -21,7 +21,8 @@ from .workers import Worker
 def start(options):
     """What all begin with: the data, the Progress of a new model, and the settings."""
     data, progress, _ = set_up(options, load, "cpu")
-    settings = {name: getattr(options, name) for name in ("epochs", "batch_size", "seed")}
+    names = "epochs", "batch_size", "seed", "plain_epochs"
+    settings = {name: getattr(options, name) for name in names}
     settings["augment"] = Augmentation.of(options.augment)
     return data, progress, settings
 

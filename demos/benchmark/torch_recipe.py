@@ -67,7 +67,7 @@ def orthogonalised(g, steps=5):
 
 def train(
     model, train, validation, prepare,
-    *, peak, rest_peak, momentum, epochs, batch_size, seed=0, augment=None,
+    *, peak, rest_peak, momentum, epochs, batch_size, seed=0, augment=None, plain_epochs=0,
 ):  # fmt: skip
     """Yield (losses of the steps, validation accuracy) after each epoch; end with the best weights.
 
@@ -82,7 +82,10 @@ def train(
     parameters = list(model.parameters())
     steps_per_epoch = math.ceil(len(train.labels) / batch_size)
     steps = epochs * steps_per_epoch
-    raw = batches(train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment)
+    raw = batches(
+        train, epochs=epochs, batch_size=batch_size, seed=seed, augment=augment,
+        plain_epochs=plain_epochs,
+    )  # fmt: skip
     coming = ahead(
         (
             ready(batch.images, batch.maps, augment, prepare, batch.images),

@@ -60,8 +60,9 @@ def trained():
     keep("before training", 0, progress.classifier)
     fit(
         progress, data.train, data.validation, after_step=after_step,
-        augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
-        batch_size=options.batch_size, shards=options.shards,
+        augment=Augmentation.of(options.augment), plain_epochs=options.plain_epochs,
+        epochs=options.epochs, seed=options.seed, batch_size=options.batch_size,
+        shards=options.shards,
     )  # fmt: skip
     best = options.epochs - progress.epochs_since_best()
     step = best * progress.steps // options.epochs

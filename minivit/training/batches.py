@@ -13,7 +13,7 @@ class Batch(NamedTuple):
     """The shards of a batch that are worked on here: all of them, or those of one rank (mpi.py).
 
     images, labels: raw images (b, H, W) or (b, H, W, C) uint8, and their labels (b,)
-    maps:   (b, 2, …) of their augmentation, as an Augmentation draws them; None without one
+    maps:   (b, 2, …) of their augmentation, as an Augmentation draws them; None leaves them plain
     bounds: where each shard starts and ends in them
     size:   B, how many images the whole batch has
     """
@@ -25,10 +25,13 @@ class Batch(NamedTuple):
     size: int
 
 
-def batches(split, *, epochs, batch_size, seed, augment=None, first=0, shards=1, here=slice(None)):
+def batches(
+    split, *, epochs, batch_size, seed, augment=None, plain_epochs=0, first=0, shards=1,
+    here=slice(None),
+):  # fmt: skip
     """Yield the Batch of every step; an epoch sees each image once.
 
-    augment: an Augmentation, which draws the maps; or None
+    augment: an Augmentation, or None; it draws the maps, but none in the last `plain_epochs`
     first:   begin with the batch of that step, which is the same wherever one begins
     shards:  how many a batch is cut into
     here:    which of them are worked on here; no image of another is read
@@ -38,6 +41,7 @@ def batches(split, *, epochs, batch_size, seed, augment=None, first=0, shards=1,
     """
     count = len(split.labels)
     per_epoch = math.ceil(count / batch_size)
+    plain = (epochs - plain_epochs) * per_epoch  # the first step of plain images
     for step in range(first - first % per_epoch, epochs * per_epoch):
         rng = np.random.default_rng([seed, step + 1])
         start = step % per_epoch * batch_size
@@ -46,7 +50,8 @@ def batches(split, *, epochs, batch_size, seed, augment=None, first=0, shards=1,
         if step < first:
             continue  # only the epoch's order is needed
         chosen = order[start : start + batch_size]
-        maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if augment else None
+        changes = augment if step < plain else None
+        maps = changes.draw(rng, len(chosen), *split.images.shape[1:3]) if changes else None
         bounds = shards_of(len(chosen), shards)[here]
         own = slice(bounds[0][0], bounds[-1][1]) if bounds else slice(0)
         its_own = chosen[own]

@@ -29,6 +29,7 @@ def fit(
     epochs,
     batch_size,
     augment=None,
+    plain_epochs=0,
     schedule=warmup_linear,
     warmup_share=0.05,
     clip=1.0,
@@ -47,6 +48,8 @@ def fit(
                            arguments, as if it had never stopped, to the last bit
         train, validation: Splits of raw images and labels
         augment:           an Augmentation, or None
+        plain_epochs:      the last so many epochs go without it, so that the weights settle on
+                           images as they will be (He et al. 2019, arXiv:1909.09148)
         schedule:          `warmup_linear` or `warmup_cosine`
         warmup_share:      the share of all steps, from 0 to 1, in which the rate rises
         clip:              largest global norm of the gradients
@@ -79,6 +82,8 @@ def fit(
     )
     here = ranks.share(shards)
     own = range(shards)[here]
+    if plain_epochs:
+        positive_integers("fit", plain_epochs=plain_epochs)
     _check(train, validation, warmup_share, keep_tokens, patience, on_gpu and len(own) > 1)
     params, optimizer, first = progress.params, progress.optimizer, progress.steps
     count = len(train.labels)
@@ -86,8 +91,9 @@ def fit(
     steps = epochs * steps_per_epoch
     warmup, peak = int(warmup_share * steps), optimizer.lr
     grads = params.zeros_like()
-    options = dict(epochs=epochs, batch_size=batch_size, seed=seed, augment=augment, first=first)
-    coming = ahead(batches(train, **options, shards=shards, here=here))
+    options = dict(epochs=epochs, batch_size=batch_size, seed=seed, first=first)
+    options |= dict(augment=augment, plain_epochs=plain_epochs, shards=shards, here=here)
+    coming = ahead(batches(train, **options))
     seen = first // steps_per_epoch * count + first % steps_per_epoch * batch_size
     look = dict(unit=" images", unit_scale=True, leave=False, disable=None)
     bar = tqdm(total=epochs * count, initial=seen, **look)

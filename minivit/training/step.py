@@ -16,9 +16,10 @@ from ..models.micro_batch import images_at_once
 def ready(images, maps, augment, prepare, place):
     """Augment raw images by their maps and prepare them; return what the model reads, (b, H, W, C).
 
+    maps:  what `augment` drew for the images; None leaves them as they are
     place: an array; if it is on a GPU, the images go there between the two, as bytes
     """
-    if augment:
+    if maps is not None:
         images = augment.apply(images, maps)
     images = beside(images, place)
     return prepare(images) if prepare else images
@@ -81,9 +82,10 @@ def shard_pass(
     count = math.ceil(len(labels) / images_at_once(model, params))
     for start, end in parts(0, len(labels), count):
         share = (end - start) / batch  # the loss is a mean over the batch, not over its parts
-        x = ready(images[start:end], maps[start:end], augment, prepare, params.flat)  # (b, H, W, C)
+        own = cut(maps, start, end)
+        x = ready(images[start:end], own, augment, prepare, params.flat)  # (b, H, W, C)
         true = beside(labels[start:end], params.flat)  # (b,)
-        some = None if places is None else places[start:end]
+        some = cut(places, start, end)
         loss, right, dy, cache = answered(model, params, x, true, some, rng, smoothing)
         dy *= share
         model.backward(params, dy, cache, grads)
@@ -126,7 +128,8 @@ def loss_and_gradients(
     """Go forward and backward on images (B, H, W, C) and labels (B,), shard by shard.
 
     grads:   Params, overwritten
-    augment: an Augmentation, and the `maps` (B, 2, …) that it drew for the images; or None
+    maps:    (B, 2, …), which the Augmentation `augment` drew for the images; None leaves them as
+             they are
     prepare: raw images -> float images (B, H, W, C), if they are not that yet
     keep_tokens: share of each image's tokens that go through the model, drawn with the rng; None
              for all
@@ -154,10 +157,9 @@ def loss_and_gradients(
     grads.zero()
     how = dict(smoothing=smoothing, keep_tokens=keep_tokens)
     same = dict(batch=B, augment=augment, prepare=prepare, **how)
-    maps = [None] * len(labels) if maps is None else maps
     bounds = shards_of(B, len(rngs)) if bounds is None else bounds
     arguments = [
-        dict(images=images[a:b], labels=labels[a:b], maps=maps[a:b], rng=rng, **same)
+        dict(images=images[a:b], labels=labels[a:b], maps=cut(maps, a, b), rng=rng, **same)
         for (a, b), rng in zip(bounds, rngs[: len(bounds)], strict=True)
     ]
     try:
@@ -167,6 +169,11 @@ def loss_and_gradients(
         advice = f"a batch of {fewer} images, or a smaller model" if fewer else "a smaller model"
         raise MemoryError(f"{text or 'out of memory'}. Try {advice}") from error
     return sum(losses), sum(right) / B
+
+
+def cut(rows, start, end):
+    """Some of the rows of an array; of None, None."""
+    return None if rows is None else rows[start:end]
 
 
 def shards_of(images, count):

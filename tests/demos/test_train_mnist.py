@@ -75,7 +75,7 @@ def test_trains_on_one_part_and_validates_on_the_other(folder, fits):
 def test_trains_as_asked(folder, fits):
     asked = ["--augment", "scale=0.2", "flip", "--dropout", "0.1", "--drop-path", "0.2"]
     for optimizer in training_options.OPTIMIZERS:
-        few = ["--keep-tokens", "0.5", "--shards", "3"]
+        few = ["--keep-tokens", "0.5", "--plain-epochs", "2", "--shards", "3"]
         assert train_few(folder, *TINY, *asked, *few, "--optimizer", optimizer) == 0
         progress, _, _, options = fits.pop()
         assert type(progress.optimizer).__name__.lower() == optimizer
@@ -83,7 +83,7 @@ def test_trains_as_asked(folder, fits):
         assert (config["dropout"], config["drop_path"], options["shards"]) == (0.1, 0.2, 3)
         assert (config["dim"], config["depth"], config["heads"]) == (12, 1, 3)
         assert options["augment"] == Augmentation(scale=0.2, flip=True)
-        assert options["keep_tokens"] == 0.5
+        assert (options["keep_tokens"], options["plain_epochs"]) == (0.5, 2)
     assert train_few(folder, *TINY, "--augment") == 0
     assert fits[0][3]["augment"] == Augmentation()
     assert train_mnist.arguments([]).shards == cores()
@@ -159,7 +159,7 @@ def test_a_recipe_sets_options_which_others_override(demo, data, recipe):
     usual = demo.arguments(data)
     assert vars(options).items() >= (recipes[recipe] | dict(recipe=recipe)).items()
     differ = {name for name, value in vars(usual).items() if getattr(options, name) != value}
-    assert differ <= {"recipe", *recipes[recipe]}
+    assert differ <= {"recipe", *recipes[recipe], *recipes["default"]}
     assert demo.arguments([*data, "--recipe", recipe, "--epochs", "99"]).epochs == 99
     side = 28 if options.stem else 56  # which can be divided
     training_options.model_of(options, [side, side], 1, 10)
@@ -196,6 +196,7 @@ def test_what_cannot_work_ends_in_one_line_and_status_2(folder, capsys, options,
         "--augment=zoom=2",
         "--keep-tokens=0",
         "--keep-tokens=1.5",
+        "--plain-epochs=-1",
         "--resume=",
     ],
 )
@@ -208,6 +209,7 @@ def test_refuses_options_out_of_range(capsys, option):
 
 def test_a_quick_recipe_has_fewer_epochs():
     for demo, options, epochs in [
+        (train_mnist, [], (10, 9)),
         (train_mnist, ["--data", "fashion-mnist"], (20, 5)),
         (train_images, ["shapes"], (30, 8)),
     ]:

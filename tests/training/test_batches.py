@@ -58,6 +58,16 @@ def test_draws_anew_in_every_step():
         assert batch.maps == [[3, step]] * len(batch.labels)
 
 
+@pytest.mark.parametrize("plain_epochs, changed", [(0, 2), (1, 1), (2, 0), (3, 0)])
+def test_the_last_epochs_are_plain_if_asked_and_in_the_same_order(plain_epochs, changed):
+    changing = Augmentation(shift=1)
+    epochs = epochs_of(augment=changing, plain_epochs=plain_epochs)
+    for number, (epoch, same) in enumerate(zip(epochs, epochs_of(augment=changing), strict=True)):
+        for batch, expected in zip(epoch, same, strict=True):
+            np.testing.assert_array_equal(batch.labels, expected.labels)
+            np.testing.assert_array_equal(batch.maps, expected.maps if number < changed else None)
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])
 def test_the_parts_of_all_ranks_make_up_the_batch_and_no_other_image_is_read(ranks):
     options = dict(epochs=1, batch_size=7, seed=0, augment=Augmentation(shift=1), shards=5)

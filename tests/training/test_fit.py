@@ -139,7 +139,8 @@ def test_stops_when_patience_ends(monkeypatch, capsys, patience, epochs):
     assert progress.steps == 3 * epochs
 
 
-def test_is_the_loop_that_anyone_would_write():
+@pytest.mark.parametrize("plain_epochs", [0, 1])
+def test_is_the_loop_that_anyone_would_write(plain_epochs):
     """Clipping, smoothing, schedule, warm-up, order, shifts, EMA, against a loop without shards."""
     train, validation = bright_or_dark()
     progress, augment = progress_of(minivit.SGD, 0.5), Augmentation(shift=1)
@@ -151,7 +152,7 @@ def test_is_the_loop_that_anyone_would_write():
     rows = fit(
         Progress(classifier, progress.optimizer, ema), train, validation,
         epochs=2, batch_size=16, schedule=minivit.warmup_cosine, warmup_share=0.5, clip=0.05,
-        smoothing=0.2, seed=9, shards=3, augment=augment,
+        smoothing=0.2, seed=9, shards=3, augment=augment, plain_epochs=plain_epochs,
     )  # fmt: skip
 
     optimizer, grads = minivit.SGD(twin, 0.5), twin.zeros_like()
@@ -160,8 +161,10 @@ def test_is_the_loop_that_anyone_would_write():
         if step % 3 == 0:
             order = rng.permutation(40)
         batch = order[step % 3 * 16 : step % 3 * 16 + 16]
-        maps = augment.draw(rng, len(batch), 4, 4)
-        images = classifier.normalize(augment.apply(train.images[batch], maps))
+        images = train.images[batch]
+        if step < 3 * (2 - plain_epochs):
+            images = augment.apply(images, augment.draw(rng, len(batch), 4, 4))
+        images = classifier.normalize(images)
         logits, cache = classifier.model.forward(twin, images)
         loss, dlogits = minivit.cross_entropy(logits, train.labels[batch], smoothing=0.2)
         classifier.model.backward(twin, dlogits, cache, grads.zero())
@@ -254,6 +257,7 @@ A_LABEL_TOO_FEW = Split(np.zeros((5, 4, 4), np.uint8), np.zeros(4, int))
         (dict(warmup_share=15), "warmup_share is a share of the steps, from 0 to 1, got 15"),
         (dict(warmup_share=-0.1), "warmup_share is a share of the steps"),
         (dict(patience=0), "patience must be at least 1, got 0"),
+        (dict(plain_epochs=-1), "plain_epochs must be at least 1, got -1"),
         (dict(clip=0), "max_norm must be positive"),
     ],
 )
