@@ -9,9 +9,9 @@ from tests.attacks.planted_bugs import FILES, Bug, bugs, judged
 
 @pytest.mark.slow
 def test_no_right_layer_is_accused(capsys):
-    outcomes = right_layers.main(["--count", "100", "--seed", "1"])
+    outcomes = right_layers.main(["--count", "50", "--seed", "1"])
     assert outcomes["accused"] == 0, capsys.readouterr().out
-    assert outcomes["right"] > 91
+    assert outcomes["right"] > 45
 
 
 def test_a_case_is_the_same_in_every_run():

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.samples import sample
 from tests.study.explorer.cases import SMALL, VARIANTS, classifier_of, data_of, small_data
 from tests.study.explorer.reading import until
 
@@ -20,7 +21,7 @@ def test_the_page_begins_with_the_tour_unless_an_address_says_where(page_of):
     assert page_of(small_data()).locator("#tour").is_hidden()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sample(KINDS, 2))
 def test_every_stop_takes_the_right_answer_and_no_other(page_of, kind):
     page, seen = page_of(data_of(classifier_of(SMALL, **KINDS[kind])), ""), []
     count = page.evaluate("STOPS.length")
@@ -97,7 +98,7 @@ def test_pause_stops_where_it_is(page_of):
     assert page.evaluate("tour.at") == at and page.text_content("#tour-play") == "Play"
 
 
-@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("kind", sample(VARIANTS, 2))
 def test_every_word_is_explained_and_every_line_has_a_sentence(shared_page_of, kind):
     page = shared_page_of(data_of(classifier_of(SMALL, **VARIANTS[kind]), derivations="../d/"))
     missing = page.evaluate("""[...net.forward, ...net.backward].filter(({ kind, formula }) =>
