@@ -7,12 +7,13 @@ import minivit
 from demos import train_mnist
 from demos.benchmark import recipe
 from minivit.checks.numeric import random_params
+from minivit.data.augment import Augmentation
 from minivit.data.digits import Split
 from minivit.training import Progress, fit
 from tests.data.idx import few_digits
 from tests.demos.test_benchmark import TINY, assert_same_parameters
 
-SETTINGS = dict(epochs=2, batch_size=16, seed=3)
+SETTINGS = dict(epochs=2, batch_size=16, seed=3, augment=Augmentation(shift=1), plain_epochs=1)
 RIVAL = SETTINGS | dict(peak=0.03, rest_peak=0.004, momentum=0.7)
 
 
@@ -80,7 +81,7 @@ def test_both_sides_train_on_the_same_data_and_take_a_turn_for_each_epoch(tmp_pa
     np.testing.assert_allclose(*sides, atol=0.06)  # in float32: one image of 20, 3 of 50
 
 
-def test_pytorch_is_given_the_rate_and_momentum_of_the_recipe(tmp_path, monkeypatch):
+def test_pytorch_is_given_what_the_recipe_says_of_its_training(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     from demos.benchmark import torch_recipe
 
@@ -89,9 +90,9 @@ def test_pytorch_is_given_the_rate_and_momentum_of_the_recipe(tmp_path, monkeypa
     data = ["--data", str(few_digits(tmp_path / "digits")), "--shards", "1"]
     for more in ([], ["--recipe", "quick"]):
         recipe.train_torch(lambda answer=None: None, train_mnist.arguments([*data, *more]))
-    assert [(how["peak"], how["rest_peak"], how["momentum"]) for how in given] == [
-        (0.04, 0.005, 0.85), (0.03, 0.003, 0.8),
-    ]  # fmt: skip
+    names = "peak", "rest_peak", "momentum", "plain_epochs"
+    told = [tuple(how[name] for name in names) for how in given]
+    assert told == [(0.04, 0.005, 0.85, 1), (0.03, 0.003, 0.8, 0)]
 
 
 def test_prints_epochs_tests_and_ratios(monkeypatch, capsys):
