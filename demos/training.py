@@ -169,12 +169,8 @@ def train_and_test(
     ranks but the first, only the training is done.
     """
     ranks = ranks or mpi.Ranks()
-    how = dict(
-        augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
-        batch_size=options.batch_size, shards=options.shards if device == "cpu" else ranks.count,
-        patience=options.patience, keep_tokens=getattr(options, "keep_tokens", None),
-        plain_epochs=getattr(options, "plain_epochs", 0), ranks=ranks,
-    )  # fmt: skip
+    shards = options.shards if device == "cpu" else ranks.count
+    how = settings_of(options) | dict(shards=shards, patience=options.patience, ranks=ranks)
     if run is None:
         fit(progress, data.train, data.validation, **how)
         return
@@ -196,6 +192,15 @@ def train_and_test(
         )  # fmt: skip
         best = progress.best_classifier()
         (finish or test)(run.folder, options, best, progress, data, device, how["shards"])
+
+
+def settings_of(options):
+    """What the options say to `fit` of a whole training, wherever it runs."""
+    return dict(
+        augment=Augmentation.of(options.augment), epochs=options.epochs, seed=options.seed,
+        batch_size=options.batch_size, keep_tokens=getattr(options, "keep_tokens", None),
+        plain_epochs=getattr(options, "plain_epochs", 0),
+    )  # fmt: skip
 
 
 def resuming(demo, folder, device, ranks):

@@ -57,8 +57,7 @@ def train(seed, change):
     decay = change.get("average")
     average = minivit.EMA(at_first.params, decay) if decay else None
     progress = Progress(at_first.classifier, at_first.optimizer, average)
-    settings |= dict(shards=options.shards, keep_tokens=options.keep_tokens)
-    settings |= change.get("fit", {})
+    settings |= dict(shards=options.shards) | change.get("fit", {})
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         last = fit(progress, data.train, data.validation, **settings)[-1]
     return last["validation_accuracy"], last["validation_loss"], progress.seconds

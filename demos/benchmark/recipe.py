@@ -8,12 +8,11 @@ import contextlib
 import io
 import statistics
 
-from minivit.data.augment import Augmentation
 from minivit.threads import threads
 from minivit.training import fit
 
 from ..train_mnist import arguments, load
-from ..training import set_up
+from ..training import set_up, settings_of
 from .report import print_row, print_title
 from .workers import Worker
 
@@ -21,10 +20,7 @@ from .workers import Worker
 def start(options):
     """What all begin with: the data, the Progress of a new model, and the settings."""
     data, progress, _ = set_up(options, load, "cpu")
-    names = "epochs", "batch_size", "seed", "plain_epochs"
-    settings = {name: getattr(options, name) for name in names}
-    settings["augment"] = Augmentation.of(options.augment)
-    return data, progress, settings
+    return data, progress, settings_of(options)
 
 
 def train_minivit(turn, options):
@@ -55,6 +51,7 @@ def train_torch(turn, options):
     data, progress, settings = start(options)
     ours, splits = progress.classifier, (data.train, data.validation)
     rival = torch_vit.twin(ours.model.config, ours.params)
+    del settings["keep_tokens"]  # all of them, in each recipe
     muon = progress.optimizer
     settings |= dict(peak=muon.lr, rest_peak=muon.rest.lr, momentum=muon.momentum)
     turn()

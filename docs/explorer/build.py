@@ -17,8 +17,7 @@ import numpy as np
 
 import minivit
 from demos import train_mnist
-from demos.training import set_up
-from minivit.data.augment import Augmentation
+from demos.training import set_up, settings_of
 from minivit.data.normalize import Normalize
 from minivit.files import write_file
 from minivit.study.explorer import Digit, chosen, page_data, page_html
@@ -59,10 +58,8 @@ def trained():
 
     keep("before training", 0, progress.classifier)
     fit(
-        progress, data.train, data.validation, after_step=after_step,
-        augment=Augmentation.of(options.augment), plain_epochs=options.plain_epochs,
-        epochs=options.epochs, seed=options.seed, batch_size=options.batch_size,
-        shards=options.shards,
+        progress, data.train, data.validation, after_step=after_step, shards=options.shards,
+        **settings_of(options),
     )  # fmt: skip
     best = options.epochs - progress.epochs_since_best()
     step = best * progress.steps // options.epochs

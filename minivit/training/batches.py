@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .step import shards_of
+from .step import cut, shards_of
 
 
 class Batch(NamedTuple):
@@ -50,15 +50,15 @@ def batches(
         if step < first:
             continue  # only the epoch's order is needed
         chosen = order[start : start + batch_size]
-        changes = augment if step < plain else None
-        maps = changes.draw(rng, len(chosen), *split.images.shape[1:3]) if changes else None
+        changing = augment and step < plain
+        maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if changing else None
         bounds = shards_of(len(chosen), shards)[here]
         own = slice(bounds[0][0], bounds[-1][1]) if bounds else slice(0)
         its_own = chosen[own]
         yield Batch(
             images=split.images[its_own],
             labels=split.labels[its_own],
-            maps=maps if maps is None else maps[own],
+            maps=cut(maps, own.start, own.stop),
             bounds=[(start - own.start, end - own.start) for start, end in bounds],
             size=len(chosen),
         )

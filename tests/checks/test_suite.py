@@ -89,9 +89,9 @@ BROKEN = [  # check, place, lines, the first property that fails
     ("training_step", "layers.positions.Positions.backward",
      '-grads["pos"] += dy.sum(axis=0)', "every parameter learns"),
     ("batches", "training.batches.batches",
-     "-maps = changes.draw(rng, len(chosen), *split.images.shape[1:3]) if changes else None\n"
+     "-maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if changing else None\n"
      "+rng = np.random.default_rng(seed)\n"
-     "+maps = changes.draw(rng, len(chosen), *split.images.shape[1:3]) if changes else None",
+     "+maps = augment.draw(rng, len(chosen), *split.images.shape[1:3]) if changing else None",
      "every image is augmented"),
     ("batches", "training.batches.batches",
      "-rng = np.random.default_rng([seed, step + 1])\n"

@@ -159,7 +159,7 @@ def test_a_recipe_sets_options_which_others_override(demo, data, recipe):
     usual = demo.arguments(data)
     assert vars(options).items() >= (recipes[recipe] | dict(recipe=recipe)).items()
     differ = {name for name, value in vars(usual).items() if getattr(options, name) != value}
-    assert differ <= {"recipe", *recipes[recipe], *recipes["default"]}
+    assert differ <= {"recipe", *recipes[recipe]}
     assert demo.arguments([*data, "--recipe", recipe, "--epochs", "99"]).epochs == 99
     side = 28 if options.stem else 56  # which can be divided
     training_options.model_of(options, [side, side], 1, 10)

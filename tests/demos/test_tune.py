@@ -67,11 +67,11 @@ def weights(number, folder="runs/tune"):
 
 
 def test_the_usual_parameters_are_the_defaults_of_train_mnist():
+    params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
     for data in train_mnist.RECIPES:
         ours = train_mnist.arguments(recipe(usual(28, 28), data))
         defaults = train_mnist.arguments(["--data", data])
         assert vars(ours) | {"lr": None} == vars(defaults)
-        params = minivit.Params({"w": np.zeros((2, 2), np.float32)})
         for name, rate in RATES.items():
             usual_one = train_mnist.arguments(["--data", data, "--optimizer", name])
             assert optimizer_of(usual_one, params).lr == rate
